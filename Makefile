@@ -1,0 +1,71 @@
+# Everything a person or a machine does with a checkout. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Each worker takes a core; a file's tests stay together, so that they share what they set up.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
+ARGS ?=
+
+.PHONY: help setup setup-dev setup-browser run test check format lint types layers docs \
+        nightly golden requirements clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: .venv/.setup ## Make .venv with the dure command in it
+
+setup-dev: .venv/.setup-dev ## The same, and the tools that check it
+
+.venv/.setup: requirements.txt pyproject.toml tools/setup.sh .venv/bin/python
+	@tools/setup.sh run
+
+# Made by setup.sh. Missing also when the Python under it was removed: then all is set up anew.
+.venv/bin/python: ;
+
+.venv/.setup-dev: .venv/.setup requirements-dev.txt
+	@tools/setup.sh dev
+
+setup-browser: ## Bring Debian's chromium for the browser tests, if it is missing and we may
+	@tools/setup-browser.sh
+
+run: setup ## Start the platform on http://127.0.0.1:8470 (ARGS="--port 9000" is passed on)
+	@exec $(BIN)/dure up $(ARGS)
+
+test: setup-dev setup-browser ## Run the tests (ARGS="-k lending" is passed on)
+	@$(PYTEST) $(ARGS)
+
+check: setup-dev setup-browser format lint types layers ## Format, lint, types, layers, tests, docs
+	@echo "check: tests and docs"
+	@$(PYTEST) -m "not slow and not toolchain" $(ARGS)
+
+format: setup-dev
+	@echo "check: format" && $(BIN)/ruff format --check .
+
+lint: setup-dev
+	@echo "check: lint" && $(BIN)/ruff check .
+
+types: setup-dev
+	@echo "check: types" && $(BIN)/mypy
+
+layers: setup-dev
+	@echo "check: layers" && $(BIN)/lint-imports
+
+docs: setup-dev ## Check the docs alone: links, a line for each dependency
+	@$(BIN)/python -m pytest -q tests/architecture/test_docs.py
+
+nightly: setup-dev setup-browser ## The slow tests: simulated years, long properties
+	@DURE_HYPOTHESIS=nightly $(PYTEST) -m slow $(ARGS)
+
+golden: setup-dev ## Rewrite the golden files; review the change as a diff
+	@DURE_GOLDEN=1 $(PYTEST) -m golden $(ARGS)
+	@git status --short tests/golden
+
+requirements: setup-dev ## Renew requirements*.txt from pyproject.toml (needs uv; see CONTRIBUTING.md)
+	@tools/requirements.sh
+
+clean: ## Remove all that was made here; data/ stays
+	@rm -rf .venv dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

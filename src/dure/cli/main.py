@@ -1,0 +1,60 @@
+"""The ``dure`` command. Each sibling module brings a group of commands; this one lists them."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+import dure
+
+# A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
+# help page. It imports heavy rooms inside the command, so that `dure --help` answers at once.
+REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = ()
+
+# Plain text: help and errors are read by scripts and over slow lines too.
+app = typer.Typer(
+    name="dure",
+    help="Dure (두레) runs a nation's GPU pool.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"dure {dure.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def dure_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
+for register in REGISTRATIONS:
+    register(app)
+
+
+def main() -> None:
+    """Run ``dure``; the exit code is 0 ok, 1 refused or failed, 2 wrong usage."""
+    try:
+        code = app(prog_name="dure", standalone_mode=False)
+    except typer.TyperException as wrong:
+        # Typer's own printing takes four lines; a script reads one.
+        command = getattr(getattr(wrong, "ctx", None), "command_path", "dure")
+        message = wrong.format_message().rstrip()
+        is_help = message.startswith("Usage:")
+        typer.echo(message if is_help else f"{command}: {message} Next: {command} --help", err=True)
+        sys.exit(wrong.exit_code)
+    except typer.Abort:
+        typer.echo("dure: stopped on request", err=True)
+        sys.exit(1)
+    sys.exit(code)
