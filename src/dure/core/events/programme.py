@@ -1,0 +1,328 @@
+"""Named events of the programme: from a call to the handover of what was recalled."""
+
+from typing import Literal
+
+import msgspec
+
+from dure.core.events.base import Event
+
+Outcome = Literal["selected", "waitlisted", "rejected"]
+Group = Literal["academia", "industry", "research", "national"]
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """The work that an application states; what right-sizing reads. 0 means not stated.
+
+    Attributes:
+        kind: pretraining, finetuning, inference, simulation, robotics, other.
+        parameters_m: size of the model, millions.
+        tokens_m: tokens of training, millions, all epochs.
+        mfu_milli: model FLOP/s utilisation that the applicant has reached, per thousand.
+    """
+
+    kind: str = "other"
+    parameters_m: int = 0
+    tokens_m: int = 0
+    mfu_milli: int = 0
+
+
+class CallPublished(Event, frozen=True):
+    """A call opened for applications, with all the rules that will decide them.
+
+    Attributes:
+        call: the call's id, for instance ``2026-1``.
+        kind: ``demand`` (teams apply) or ``supply`` (providers apply).
+        capacity: GPUs offered by accelerator.
+        caps: most GPUs a project may get, by accelerator.
+        organisation_caps: the same for all projects of one organisation; absent: none.
+        large_from: projects of this many GPUs or more need the extra stage ``panel``.
+        rubric: weight of each criterion, percent, sum 100.
+        tracks: group -> track; applications of a group without a track are not admitted.
+        shares: floor of a track, percent of the capacity of each accelerator.
+        score_min_milli: comparable score below which nothing is awarded, thousandths of a point.
+        large_score_min_milli: the same for a large size; below it a project is cut to less.
+        reviews_each: reviews that an application gets.
+        node_gpus: sizes are whole nodes of this many GPUs.
+        starts_at_s: first second of the allocations.
+    """
+
+    call: str
+    round: int
+    kind: Literal["demand", "supply"]
+    name_ko: str
+    name_en: str
+    opens_at_s: int
+    closes_at_s: int
+    starts_at_s: int
+    capacity: dict[str, int]
+    caps: dict[str, int]
+    months_max: int
+    rubric: dict[str, int]
+    tracks: dict[str, str]
+    shares: dict[str, int] = {}
+    organisation_caps: dict[str, int] = {}
+    large_from: dict[str, int] = {}
+    score_min_milli: int = 0
+    large_score_min_milli: int = 0
+    reviews_each: int = 3
+    node_gpus: int = 8
+    synthetic: bool = False
+
+
+class ApplicationSubmitted(Event, frozen=True):
+    """A team asked for GPUs of one type. ``synthetic``: imagined for the twin."""
+
+    application: str
+    call: str
+    project: str
+    title_ko: str
+    title_en: str
+    organisation: str
+    group: Group
+    category: str
+    accelerator: str
+    gpus: int
+    months: int
+    region: str
+    lead: str
+    work: Work = Work()
+    grade: Literal["C", "S", "O"] = "O"
+    synthetic: bool = False
+
+
+class ApplicationWithdrawn(Event, frozen=True):
+    """The team took its application back before the decision."""
+
+    application: str
+    call: str
+
+
+class ReviewerAssigned(Event, frozen=True):
+    """A reviewer without a conflict was asked to review. ``stage``: written or panel."""
+
+    application: str
+    call: str
+    reviewer: str
+    stage: str = "written"
+
+
+class ReviewGiven(Event, frozen=True):
+    """A reviewer marked every criterion, 0 to 100 points each."""
+
+    application: str
+    call: str
+    reviewer: str
+    marks: dict[str, int]
+    stage: str = "written"
+    synthetic: bool = False
+
+
+class Decided(Event, frozen=True):
+    """The committee decided on an application by the call's rules.
+
+    Attributes:
+        gpus: size awarded; for a waitlisted one, the size that it waits for; else 0.
+        score_milli: comparable score, thousandths of a point.
+        raw_milli: plain mean of the weighted marks.
+        rank: place in the call by comparable score, 1 is best.
+        position: place in the line of its accelerator if waitlisted, else 0.
+        reason: a value of ``core.awards.Reason``.
+        numbers: what the reason's sentence needs, and what would have changed it.
+    """
+
+    application: str
+    call: str
+    project: str
+    accelerator: str
+    decision: Outcome
+    asked_gpus: int
+    gpus: int
+    score_milli: int
+    raw_milli: int
+    rank: int
+    position: int
+    reason: str
+    numbers: dict[str, int]
+
+
+class AgreementSigned(Event, frozen=True):
+    """The project and the agency signed the agreement on an award."""
+
+    application: str
+    call: str
+    project: str
+    gpus: int
+
+
+class AwardDeclined(Event, frozen=True):
+    """A project gave its award up before it began; its GPUs go to the waitlist."""
+
+    application: str
+    call: str
+    project: str
+    accelerator: str
+    gpus: int
+    cause: str = ""
+
+
+class AllocationGranted(Event, frozen=True):
+    """A project got a dated, typed right to GPUs. ``cause``: award or handover."""
+
+    allocation: str
+    call: str
+    application: str
+    project: str
+    accelerator: str
+    gpus: int
+    from_s: int
+    to_s: int
+    shape: str = ""
+    lendable: bool = True
+    cause: Literal["award", "handover"] = "award"
+
+
+class AllocationChanged(Event, frozen=True):
+    """An allocation has another size from ``at_s`` on. ``cause``: recall or return."""
+
+    allocation: str
+    call: str
+    project: str
+    accelerator: str
+    gpus_before: int
+    gpus: int
+    cause: str
+
+
+class AllocationEnded(Event, frozen=True):
+    """An allocation is over from ``at_s`` on. ``cause``: recall, return or term."""
+
+    allocation: str
+    call: str
+    project: str
+    accelerator: str
+    gpus_before: int
+    cause: str
+
+
+class UseChecked(Event, frozen=True):
+    """A month's own use of a project was held against its entitlement.
+
+    Attributes:
+        month: the month checked, ``2026-04``; ``from_s``, ``to_s`` are the part of it that counts.
+        used_gpu_s: own use.
+        entitled_gpu_s: allocated GPUs x time, less what faults took.
+        percent: used of entitled, rounded down, at most 100.
+        verdict: a value of ``core.recall.Verdict``.
+        checks_below: checks in a row, this one included, that were below the warning line.
+        take_gpus: what the rules would recall; 0 unless the verdict is recall.
+    """
+
+    project: str
+    month: str
+    from_s: int
+    to_s: int
+    gpus: int
+    used_gpu_s: int
+    entitled_gpu_s: int
+    percent: int
+    verdict: str
+    checks_below: int
+    take_gpus: int
+
+
+class RecallNoticed(Event, frozen=True):
+    """A project was told that part of its allocation will be recalled after ``due_at_s``."""
+
+    recall: str
+    call: str
+    project: str
+    allocation: str
+    accelerator: str
+    gpus: int
+    month: str
+    percent: int
+    due_at_s: int
+
+
+class RecallAnswered(Event, frozen=True):
+    """The project accepted the recall, or objected with its reasons."""
+
+    recall: str
+    project: str
+    answer: Literal["accepted", "objected"]
+    text: str = ""
+
+
+class RecallWithdrawn(Event, frozen=True):
+    """The operator followed the objection: nothing is taken."""
+
+    recall: str
+    project: str
+    cause: str
+
+
+class AllocationRecalled(Event, frozen=True):
+    """The recall was carried out; ``AllocationChanged`` or ``-Ended`` beside it moves the size."""
+
+    recall: str
+    call: str
+    project: str
+    allocation: str
+    accelerator: str
+    gpus: int
+    gpus_left: int
+
+
+class HandedOver(Event, frozen=True):
+    """Freed capacity went to the next in line that it fits.
+
+    Attributes:
+        from_allocations: where the GPUs came from; declined awards by their application's id; empty
+            for capacity that was never awarded.
+        position: the application's place in line at that moment.
+        skipped: applications before it that want more than was free.
+    """
+
+    call: str
+    application: str
+    project: str
+    accelerator: str
+    gpus: int
+    allocation: str
+    from_allocations: tuple[str, ...]
+    position: int
+    skipped: tuple[str, ...] = ()
+
+
+class ReturnedByProject(Event, frozen=True):
+    """A project gave part or all of its allocation back by itself."""
+
+    call: str
+    project: str
+    allocation: str
+    accelerator: str
+    gpus: int
+    gpus_left: int
+    cause: str = ""
+
+
+EVENTS: tuple[type[Event], ...] = (
+    CallPublished,
+    ApplicationSubmitted,
+    ApplicationWithdrawn,
+    ReviewerAssigned,
+    ReviewGiven,
+    Decided,
+    AgreementSigned,
+    AwardDeclined,
+    AllocationGranted,
+    AllocationChanged,
+    AllocationEnded,
+    UseChecked,
+    RecallNoticed,
+    RecallAnswered,
+    RecallWithdrawn,
+    AllocationRecalled,
+    HandedOver,
+    ReturnedByProject,
+)
