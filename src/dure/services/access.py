@@ -1,10 +1,10 @@
 """Who may do what: one table, and no is the default.
 
 Every use case takes an ``Actor`` and calls ``require`` first. A screen that hides a button asks
-``may``; both read ``ACCESS``.
+``may``; both read ``ACCESS``. A page as such is opened by ``is_open_to``, what it shows by ``may``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,6 +16,7 @@ class Role(Enum):
 
     PUBLIC = "public"
     APPLICANT = "applicant"
+    MEMBER = "member"
     REVIEWER = "reviewer"
     OPERATOR = "operator"
     PROVIDER = "provider"
@@ -24,7 +25,7 @@ class Role(Enum):
 
 
 # What these roles may do, they may do with what is their own: their application, project, provider.
-OWNERS = frozenset({Role.APPLICANT, Role.REVIEWER, Role.PROVIDER})
+OWNERS = frozenset({Role.APPLICANT, Role.MEMBER, Role.REVIEWER, Role.PROVIDER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Actor:
     Attributes:
         user: the account's name, or ``rule:NAME`` for a rule of the programme.
         roles: all roles held; everybody is also PUBLIC.
-        projects: the projects that an applicant leads or works in.
+        projects: the projects that an applicant leads or a member works in.
         provider: the provider that a provider operator works for, "" for none.
     """
 
@@ -42,6 +43,11 @@ class Actor:
     roles: frozenset[Role]
     projects: frozenset[str] = frozenset()
     provider: str = ""
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Tell whether this is a person with an account."""
+        return self.user != ""
 
     def owns(self, owner: str) -> bool:
         """Tell whether ``owner`` (a user, project or provider) is this actor's own."""
@@ -73,6 +79,9 @@ _EVERYBODY = frozenset(Role)
 _OFFICE = frozenset({Role.OPERATOR, Role.ADMIN})
 _OFFICE_AND_AUDIT = _OFFICE | {Role.AUDITOR}
 _APPLICANT_OR_OFFICE = _OFFICE | {Role.APPLICANT}
+_WORKERS = frozenset({Role.APPLICANT, Role.MEMBER, Role.PROVIDER})
+_WORKERS_AND_WATCHERS = _OFFICE_AND_AUDIT | _WORKERS
+_SIGNED_IN = _EVERYBODY - {Role.PUBLIC}
 
 # The matrix: action -> roles. An action that is not here is for nobody.
 ACCESS: Mapping[str, frozenset[Role]] = {
@@ -90,29 +99,49 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "award.sign": _APPLICANT_OR_OFFICE,
     "award.decline": _APPLICANT_OR_OFFICE,
     "allocation.grant": _OFFICE,
-    "allocation.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
+    "project.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
+    "allocation.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "allocation.return": frozenset({Role.APPLICANT, Role.ADMIN}),
     "allocation.end": _OFFICE,
+    # everybody sees the waitlist's length and sizes; a name is for its owner and the office
+    "waitlist.overview": _EVERYBODY,
     "waitlist.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
     "use.check": _OFFICE,
-    "use.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.PROVIDER},
+    "use.read": _WORKERS_AND_WATCHERS,
+    "programme.read": _OFFICE_AND_AUDIT,
     "recall.notify": _OFFICE,
     "recall.answer": frozenset({Role.APPLICANT, Role.ADMIN}),
     "recall.carry_out": _OFFICE,
     "recall.withdraw": _OFFICE,
     "handover.carry_out": _OFFICE,
     # work
-    "job.submit": frozenset({Role.APPLICANT, Role.PROVIDER, Role.ADMIN}),
-    "job.cancel": frozenset({Role.APPLICANT, Role.PROVIDER, Role.ADMIN, Role.OPERATOR}),
-    "job.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.PROVIDER},
+    "job.submit": _WORKERS | {Role.ADMIN},
+    "job.cancel": _WORKERS | _OFFICE,
+    "job.read": _WORKERS_AND_WATCHERS,
+    # what a job prints is its team's own; a provider runs machines and does not read along
+    "job.output": frozenset({Role.APPLICANT, Role.MEMBER, Role.OPERATOR, Role.ADMIN}),
     # the pool
     "pool.read": _EVERYBODY,
-    "loan.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.PROVIDER},
+    "loan.read": _WORKERS_AND_WATCHERS,
     "node.drain": _OFFICE | {Role.PROVIDER},
     "report.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
     "ledger.verify": _OFFICE_AND_AUDIT,
+    # people
+    "people.read": _OFFICE_AND_AUDIT,
     "people.change": frozenset({Role.ADMIN}),
+    "self.read": _SIGNED_IN,
+    "self.change": _SIGNED_IN,
+    "session.open": _EVERYBODY,
+    "session.close": _EVERYBODY,
+    # the service itself: help, health, metrics, words and pictures of the screens
+    "service.read": _EVERYBODY,
 }
+
+
+def is_open_to(actor: Actor, action: str) -> bool:
+    """Tell whether ``actor`` has a role for ``action`` at all, be it for their own things only."""
+    allowed = ACCESS.get(action, frozenset())
+    return Role.PUBLIC in allowed or bool(actor.roles & allowed)
 
 
 def may(actor: Actor, action: str, *, owner: str | None = None) -> bool:
@@ -132,6 +161,14 @@ def may(actor: Actor, action: str, *, owner: str | None = None) -> bool:
     if held - OWNERS:
         return True
     return bool(held) and owner is not None and actor.owns(owner)
+
+
+def may_any(actor: Actor, action: str, owners: Iterable[str]) -> bool:
+    """Tell whether ``actor`` may do it with something that belongs to several at once.
+
+    A job belongs to its user, its project and the provider whose capacity it draws on.
+    """
+    return any(may(actor, action, owner=owner) for owner in owners)
 
 
 def require(actor: Actor, action: str, *, owner: str | None = None) -> None:

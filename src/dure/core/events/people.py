@@ -1,0 +1,92 @@
+"""Named events of people: accounts, sign-ins, tokens. No event holds a secret, only its hash."""
+
+from dure.core.events.base import Event
+
+
+class UserAdded(Event, frozen=True, kw_only=True):
+    """An account was opened. ``is_demo`` marks an invented person."""
+
+    user: str
+    display_name: str
+    password_hash: str
+    roles: tuple[str, ...]
+    projects: tuple[str, ...] = ()
+    provider: str = ""
+    email: str = ""
+    is_demo: bool = False
+
+
+class PasswordChanged(Event, frozen=True, kw_only=True):
+    """A user has a new password; the sessions opened with the old one are over."""
+
+    user: str
+    password_hash: str
+
+
+class RolesChanged(Event, frozen=True, kw_only=True):
+    """A user's roles, projects and provider are now these, all of them."""
+
+    user: str
+    roles: tuple[str, ...]
+    projects: tuple[str, ...] = ()
+    provider: str = ""
+
+
+class UserDisabled(Event, frozen=True, kw_only=True):
+    """A user may not sign in any more; sessions and tokens are over."""
+
+    user: str
+    reason: str = ""
+
+
+class SessionOpened(Event, frozen=True, kw_only=True):
+    """A user signed in. The cookie's token is known here by its SHA-256 only."""
+
+    user: str
+    token_hash: str
+    expires_at_s: int
+    address: str = ""
+
+
+class SessionClosed(Event, frozen=True, kw_only=True):
+    """A user signed out."""
+
+    token_hash: str
+
+
+class TokenIssued(Event, frozen=True, kw_only=True):
+    """A user received an API token, known here by its SHA-256 only."""
+
+    user: str
+    token: str
+    token_hash: str
+    label: str
+    expires_at_s: int
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    """An API token is over."""
+
+    token: str
+
+
+class SignInHeld(Event, frozen=True, kw_only=True):
+    """Too many wrong passwords: sign-in for this name from this address waits."""
+
+    user: str
+    address: str
+    failures: int
+    until_s: int
+
+
+EVENTS: tuple[type[Event], ...] = (
+    UserAdded,
+    PasswordChanged,
+    RolesChanged,
+    UserDisabled,
+    SessionOpened,
+    SessionClosed,
+    TokenIssued,
+    TokenRevoked,
+    SignInHeld,
+)

@@ -1,0 +1,166 @@
+"""What screens ask of the house: one desk a concern, assembled by ``app`` into ``Services``.
+
+Desks take who asks as an ``Actor`` where the answer depends on it, and a refusal is a value. They
+may be called from any thread; reading never blocks on the engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from dure.services.access import Actor
+from dure.services.people import People
+from dure.services.programme_views import (
+    ApplicationRow,
+    CallRow,
+    CheckRow,
+    ComparedFigure,
+    FieldProblem,
+    MonthUse,
+    ProjectPage,
+    ProjectRow,
+    RecallRow,
+    WaitRow,
+)
+from dure.services.views import Name, PoolView
+
+
+class WorkForm(Enum):
+    """How a job's text is written."""
+
+    YAML = "yaml"
+    SBATCH = "sbatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job as a person hands it in.
+
+    Attributes:
+        project: who pays; "" draws on the provider's or the whole pool's capacity.
+        key: the caller's idempotency key; the same key and text give the same job again.
+    """
+
+    form: WorkForm
+    text: str
+    project: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job is in the ledger; ``is_repeat`` if this key had brought it before."""
+
+    job: str
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The job or application was not taken; ``problem.CODE`` is each problem's sentence."""
+
+    problems: tuple[FieldProblem, ...]
+
+
+class CancelAnswer(Enum):
+    """What became of a wish to cancel."""
+
+    CANCELLED = "cancelled"
+    STOPPING = "stopping"
+    ALREADY_ENDED = "already_ended"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A part of what a job printed, from byte ``offset`` on; ``is_end`` if no more will come."""
+
+    text: str
+    offset: int
+    next_offset: int
+    is_end: bool
+
+
+class PoolDesk(Protocol):
+    """One pool: its newest view, and what people may ask its engine for."""
+
+    def view(self) -> PoolView:
+        """Return the newest published view; never waits."""
+        ...
+
+    def takes_jobs(self) -> bool:
+        """Say whether people may submit here (an imagined pool lives by its own people)."""
+        ...
+
+    def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
+        """Take a job; it is durable when this returns. Raises InputError on unreadable text."""
+        ...
+
+    def cancel(self, job: str, *, by: Actor) -> CancelAnswer: ...
+
+    def output(self, job: str, *, offset: int) -> Output | None:
+        """Return up to 64 KiB of a job's output, None where output is not kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The application is in the ledger under this number."""
+
+    application: str
+    is_repeat: bool = False
+
+
+class ProgrammeDesk(Protocol):
+    """Calls, applications, projects, waitlist, checks: what people judged and decided.
+
+    Listings return everything; the screen shows what the actor may see. ``now_s`` is the
+    programme's clock.
+    """
+
+    def now_s(self) -> int: ...
+
+    def calls(self) -> Sequence[CallRow]: ...
+
+    def call(self, call: str) -> CallRow | None: ...
+
+    def compared(self, call: str) -> Sequence[ComparedFigure]:
+        """Return what the rules award beside what was awarded in reality, if published."""
+        ...
+
+    def check_answers(self, call: str, answers: Mapping[str, str]) -> Sequence[FieldProblem]:
+        """Return what is wrong with an application that is not handed in yet."""
+        ...
+
+    def apply(
+        self, call: str, answers: Mapping[str, str], *, by: Actor, key: str
+    ) -> Applied | Refused: ...
+
+    def applications(self) -> Sequence[ApplicationRow]: ...
+
+    def projects(self) -> Sequence[ProjectRow]: ...
+
+    def project(self, project: str) -> ProjectPage | None: ...
+
+    def waitlist(self) -> Sequence[WaitRow]: ...
+
+    def checks(self) -> Sequence[CheckRow]: ...
+
+    def recalls(self) -> Sequence[RecallRow]: ...
+
+    def use(self, month: str) -> Sequence[MonthUse]:
+        """Return a month's use (``2026-03``), a row a project and a row a provider."""
+        ...
+
+    def provider_name(self, provider: str) -> Name: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
+
+    pools: Mapping[str, PoolDesk]
+    programme: ProgrammeDesk
+    people: People
+    version: str
