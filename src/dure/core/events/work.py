@@ -1,0 +1,33 @@
+"""Named events of work: what people asked of the pool's jobs."""
+
+from dure.core.events.base import Event
+
+
+class JobRequested(Event, frozen=True, kw_only=True):
+    """Somebody submitted a job; the engine has not looked at it yet.
+
+    Attributes:
+        job: its id in this pool, chosen when it was submitted.
+        project: the project whose allocation it draws on; "" for none.
+        request: the whole request as JSON, a ``services.requests.JobRequest``.
+        key: of the submission: a second one with the same key by the same user is the same job.
+    """
+
+    job: str
+    project: str = ""
+    request: str = ""
+    key: str = ""
+
+
+class JobCancelRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked that a job end, whether it waits or runs.
+
+    Attributes:
+        reason: their words, "" if they gave none.
+    """
+
+    job: str
+    reason: str = ""
+
+
+EVENTS: tuple[type[Event], ...] = (JobRequested, JobCancelRequested)

@@ -1,0 +1,106 @@
+"""What the pool tells a backend and what a backend tells the pool: values both rooms know.
+
+Services decide and drivers carry out, strangers to one another; these are the words between them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from dure.core.errors import InputError
+
+# A job says with this exit code that it saved and wants to be started again later.
+EXIT_SAVED: Final = 85
+
+# Ids become file names, arguments and comments of other schedulers, so they are this plain.
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ACTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}")
+
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+
+
+def checked_job_id(text: str) -> str:
+    """Return ``text`` if it may be a job's id, before any path or argument is made of it.
+
+    Raises:
+        InputError: if it is anything but 1 to 64 letters, digits, ``.``, ``_``, ``-``.
+    """
+    if JOB_ID.fullmatch(text) is None:
+        raise InputError(
+            "job id",
+            found=repr(text[:80]),
+            expected="1 to 64 of the letters A-Z, a-z, digits, '.', '_' and '-', "
+            "the first one a letter or a digit",
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one attempt of a job runs. A backend never adds to it a word that a shell would read.
+
+    Attributes:
+        script: text of the job's own script; its first line may name an interpreter (``#!``),
+            bash otherwise. Empty if there is a ``command``.
+        command: program and arguments, run as they are. Empty if there is a ``script``.
+        setup: text of a script that runs before, in every attempt; the attempt ends if it fails.
+        env: variables of the user; names beginning with ``DURE_`` are ours and overrule these.
+        notice_signal: what tells the job to save: ``USR1``; ``B:USR1`` for its first process
+            alone; ``none`` for the notice file alone.
+        name: what a person called the job; for display.
+        submit_dir: where it was submitted from, if on this machine; "" otherwise.
+        dialect: ``dure`` or ``sbatch``: whether it expects Slurm's variables.
+    """
+
+    script: str = ""
+    command: tuple[str, ...] = ()
+    setup: str = ""
+    env: Mapping[str, str] = field(default_factory=lambda: NO_ENVIRONMENT)
+    notice_signal: str = "USR1"
+    name: str = ""
+    submit_dir: str = ""
+    dialect: str = "dure"
+
+
+NO_RECIPE: Final = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class StartOrder:
+    """Start one attempt of a job on named devices. ``action_id`` makes repeats harmless.
+
+    Attributes:
+        devices: (node, device of the node), one or more.
+        gpu_milli: share of each device; 1000 is the whole.
+        gang_class: ``own``, ``loan`` or ``scavenge``.
+    """
+
+    action_id: str
+    job: str
+    attempt: int
+    devices: tuple[tuple[str, int], ...]
+    gpu_milli: int
+    recipe: Recipe = NO_RECIPE
+    gang_class: str = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a backend did or saw.
+
+    Attributes:
+        kind: ``ended`` (by itself), ``stopped`` (we asked), ``failed`` (could not start).
+        saved: its work up to now is in a checkpoint (a job that said so, exit 85).
+        exit_code: of the process; 0 for success, 128 + N if signal N ended it.
+        reason: why it failed, or what else is worth knowing; "" if there is nothing.
+    """
+
+    kind: str
+    job: str
+    attempt: int
+    at_s: int
+    exit_code: int = 0
+    saved: bool = False
+    reason: str = ""
