@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 import dure
+from dure.cli import trace
 
 # A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
 # help page. It imports heavy rooms inside the command, so that `dure --help` answers at once.
-REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = ()
+REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (trace.register,)
 
 # Plain text: help and errors are read by scripts and over slow lines too.
 app = typer.Typer(

@@ -6,10 +6,10 @@ values come back as text, for the column rules to read.
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 
@@ -73,7 +73,7 @@ def read_raw(
     Args:
         path: a Parquet or CSV file.
         known: the columns of interest; others are not loaded. None loads all.
-        separator: between the values of a CSV line.
+        separator: between the values of a CSV line; "|" comes without quoting, as sacct prints it.
         endings: what the name may end in; anything but ``.parquet`` is read as CSV.
 
     Raises:
@@ -146,7 +146,13 @@ def _read_csv(
     if twice:
         raise source.error(found="two columns of this name", expected="one", column=twice[0])
     try:
-        frame = pl.read_csv(path, infer_schema=False, separator=separator, glob=False)
+        frame = pl.read_csv(
+            path,
+            infer_schema=False,
+            separator=separator,
+            quote_char=None if separator == "|" else '"',
+            glob=False,
+        )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         raise _csv_complaint(path, separator, len(header)) from None
     frame = _without_blank_end(frame)
@@ -157,10 +163,16 @@ def _read_csv(
     return frame.select(kept) if kept else frame
 
 
+def _lines(file: TextIO, separator: str) -> Iterator[list[str]]:
+    if separator == "|":
+        return csv.reader(file, delimiter=separator, strict=True, quoting=csv.QUOTE_NONE)
+    return csv.reader(file, delimiter=separator, strict=True)
+
+
 def _csv_header(path: Path, separator: str) -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, delimiter=separator), [])
+            header = next(_lines(file, separator), [])
     except (UnicodeDecodeError, csv.Error):
         raise _csv_complaint(path, separator, 0) from None
     if not any(header):
@@ -182,7 +194,7 @@ def _csv_complaint(path: Path, separator: str, width: int) -> InputError:
     row = 0
     try:
         with path.open(encoding="utf-8-sig", newline="", errors="strict") as file:
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = _lines(file, separator)
             next(reader, None)
             for row, values in enumerate(reader, start=1):
                 if width and len(values) > width:
