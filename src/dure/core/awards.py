@@ -1,0 +1,222 @@
+"""Sizes and line: who gets how much of a call's capacity, each cut explained in numbers.
+
+The rule, for each accelerator by itself: go down the comparable order; whoever fits gets its size.
+What a track still lacks of its floor is kept from the others. Afterwards whatever floors could not
+use goes to those passed over, in the same order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from dure.core.errors import PolicyError
+from dure.core.events.programme import CallPublished, Outcome
+from dure.core.review import ranks
+
+
+class Reason(Enum):
+    """Why a decision is as it is; the numbers beside it fill its sentence."""
+
+    SELECTED = "Selected"
+    SELECTED_SMALLER = "SelectedSmaller"
+    SELECTED_FROM_FLOOR = "SelectedFromFloor"
+    WAITS_FOR_CAPACITY = "WaitsForCapacity"
+    WAITS_FOR_ORGANISATION = "WaitsForOrganisation"
+    BELOW_SCORE_LINE = "BelowScoreLine"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An application as the share-out sees it; ``evidence_gpus`` 0: none could be derived."""
+
+    application: str
+    track: str
+    organisation: str
+    accelerator: str
+    asked_gpus: int
+    evidence_gpus: int
+    score_milli: int
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """What the rules say about one application; fields as in ``Decided``."""
+
+    application: str
+    decision: Outcome
+    gpus: int
+    rank: int
+    position: int
+    reason: Reason
+    numbers: Mapping[str, int]
+
+
+def sized_gpus(candidate: Candidate, call: CallPublished) -> int:
+    """Cut the wish to evidence, cap and, below the large line, to less than a large project.
+
+    Returns:
+        Whole nodes, at least one, in GPUs.
+    """
+    node, kind = call.node_gpus, candidate.accelerator
+    gpus = min(candidate.asked_gpus, call.caps.get(kind, candidate.asked_gpus))
+    if candidate.evidence_gpus:
+        # A part of a node that is needed is a node that is needed.
+        gpus = min(gpus, -(-candidate.evidence_gpus // node) * node)
+    large_from = call.large_from.get(kind, gpus + 1)
+    if gpus >= large_from and candidate.score_milli < call.large_score_min_milli:
+        gpus = large_from - 1
+    return max(gpus // node, 1) * node
+
+
+def share_out(candidates: Sequence[Candidate], call: CallPublished) -> tuple[Award, ...]:
+    """Decide on every application of a call.
+
+    Returns:
+        Awards in order of rank. Selected sizes never exceed the capacity, a project's cap or an
+        organisation's. A waitlisted award's numbers say what would have changed it, the others
+        being equal: ``score_needed_milli`` for the same size (absent if none would),
+        ``size_fitting_gpus`` (0 if none would).
+
+    Raises:
+        PolicyError: if floors add up to more than 100 percent.
+    """
+    if sum(call.shares.values()) > 100:
+        raise PolicyError(
+            f"the floors of call {call.call} add up to {sum(call.shares.values())} percent; "
+            "expected 100 or less. Lower one of `shares`."
+        )
+    place = ranks({one.application: one.score_milli for one in candidates})
+    order = sorted(candidates, key=lambda one: place[one.application])
+    awards: list[Award] = []
+    for accelerator in sorted({one.accelerator for one in candidates}):
+        line = _Line(call, accelerator, [one for one in order if one.accelerator == accelerator])
+        awards += line.decide()
+    ranked = [replace(one, rank=place[one.application]) for one in awards]
+    return tuple(sorted(ranked, key=lambda one: one.rank))
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What was open to an application when its turn came, and to every track before it."""
+
+    candidate: Candidate
+    gpus: int
+    open_gpus: int
+    fitting_gpus: int
+    taken: bool
+    before: dict[str, int]
+
+
+@dataclass(slots=True)
+class _Line:
+    """The walk down one accelerator's order."""
+
+    call: CallPublished
+    accelerator: str
+    order: Sequence[Candidate]
+    given: dict[str, int] = field(default_factory=dict)
+    organisations: dict[str, int] = field(default_factory=dict)
+    floors: dict[str, int] = field(default_factory=dict)
+    free_gpus: int = 0
+
+    def decide(self) -> list[Award]:
+        eligible = [one for one in self.order if one.score_milli >= self.call.score_min_milli]
+        sizes = {one.application: sized_gpus(one, self.call) for one in eligible}
+        self.free_gpus = self.call.capacity.get(self.accelerator, 0)
+        for track, percent in self.call.shares.items():
+            wanted = sum(sizes[one.application] for one in eligible if one.track == track)
+            floor = self.free_gpus * percent // 100 // self.call.node_gpus * self.call.node_gpus
+            # A floor that nobody claims must not keep capacity from the others.
+            self.floors[track] = min(floor, wanted)
+        turns = [self._turn(one, sizes[one.application]) for one in eligible]
+        awards = []
+        for turn in turns:
+            late = not turn.taken and self._takes(turn, open_gpus=self.free_gpus)
+            awards.append(self._award(turn, turns, from_floor=late))
+        waiting = [one.application for one in awards if one.decision == "waitlisted"]
+        position = {name: place for place, name in enumerate(waiting, start=1)}
+        awards = [replace(one, position=position.get(one.application, 0)) for one in awards]
+        line_milli = self.call.score_min_milli
+        return awards + [self._below(one) for one in self.order if one.score_milli < line_milli]
+
+    def _turn(self, candidate: Candidate, gpus: int) -> _Turn:
+        tracks = {one.track for one in self.order}
+        before = {track: self._open(track) for track in tracks}
+        turn = _Turn(candidate, gpus, before[candidate.track], 0, False, before)
+        turn.taken = self._takes(turn, open_gpus=turn.open_gpus)
+        return turn
+
+    def _open(self, track: str) -> int:
+        """Return what this track may take now: what is free less what others' floors lack."""
+        lacking = sum(
+            max(0, floor - self.given.get(other, 0))
+            for other, floor in self.floors.items()
+            if other != track
+        )
+        return self.free_gpus - lacking
+
+    def _room(self, used_gpus: int) -> int:
+        cap = self.call.organisation_caps.get(self.accelerator)
+        return self.free_gpus if cap is None else max(0, cap - used_gpus)
+
+    def _takes(self, turn: _Turn, *, open_gpus: int) -> bool:
+        one = turn.candidate
+        used = self.organisations.get(one.organisation, 0)
+        fitting_gpus = min(open_gpus, self._room(used))
+        if turn.gpus > fitting_gpus:
+            turn.open_gpus = max(turn.open_gpus, open_gpus)
+            turn.fitting_gpus = max(turn.fitting_gpus, fitting_gpus)
+            return False
+        self.free_gpus -= turn.gpus
+        self.given[one.track] = self.given.get(one.track, 0) + turn.gpus
+        self.organisations[one.organisation] = used + turn.gpus
+        return True
+
+    def _award(self, turn: _Turn, turns: Sequence[_Turn], *, from_floor: bool) -> Award:
+        one = turn.candidate
+        numbers = {"asked_gpus": one.asked_gpus, "gpus": turn.gpus, "score_milli": one.score_milli}
+        if one.evidence_gpus:
+            numbers["evidence_gpus"] = one.evidence_gpus
+        if turn.taken or from_floor:
+            reason = Reason.SELECTED_SMALLER if turn.gpus < one.asked_gpus else Reason.SELECTED
+            reason = Reason.SELECTED_FROM_FLOOR if from_floor else reason
+            return Award(one.application, "selected", turn.gpus, 0, 0, reason, numbers)
+        node = self.call.node_gpus
+        used = self.organisations.get(one.organisation, 0)
+        cap = self.call.organisation_caps.get(self.accelerator)
+        held_by_cap = cap is not None and turn.gpus <= turn.open_gpus
+        numbers["open_gpus"] = turn.open_gpus
+        numbers["size_fitting_gpus"] = turn.fitting_gpus // node * node
+        if cap is not None:
+            numbers |= {"organisation_gpus": used, "organisation_cap_gpus": cap}
+        needed = _score_needed_milli(turn, turns, cap)
+        if needed is not None:
+            numbers["score_needed_milli"] = needed
+        reason = Reason.WAITS_FOR_ORGANISATION if held_by_cap else Reason.WAITS_FOR_CAPACITY
+        return Award(one.application, "waitlisted", turn.gpus, 0, 0, reason, numbers)
+
+    def _below(self, one: Candidate) -> Award:
+        numbers = {
+            "asked_gpus": one.asked_gpus,
+            "score_milli": one.score_milli,
+            "score_needed_milli": self.call.score_min_milli,
+        }
+        return Award(one.application, "rejected", 0, 0, 0, Reason.BELOW_SCORE_LINE, numbers)
+
+
+def _score_needed_milli(turn: _Turn, turns: Sequence[_Turn], cap: int | None) -> int | None:
+    """Find a score that would have been enough for this size; None if none would.
+
+    What is open to a track never grows on the way down the order, so it is a thousandth of a point
+    more than whoever stood at the last place where the size still fitted.
+    """
+    one, used, needed = turn.candidate, 0, None
+    for other in turns:
+        if other is turn:
+            break
+        if turn.gpus > other.before[one.track] or (cap is not None and used + turn.gpus > cap):
+            break
+        needed = other.candidate.score_milli + 1
+        if other.taken and other.candidate.organisation == one.organisation:
+            used += other.gpus
+    return needed

@@ -1,0 +1,65 @@
+"""The programme's closed lists: every reason to say no, and what a form's problem looks like."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Refusal(Enum):
+    """Why the programme does not do what was asked. The values are stable: reports count them."""
+
+    # the form
+    FIELD_IS_MISSING = "FieldIsMissing"
+    FIELD_IS_TOO_LONG = "FieldIsTooLong"
+    FIELD_IS_NO_NUMBER = "FieldIsNoNumber"
+    FIELD_IS_NOT_IN_LIST = "FieldIsNotInList"
+    FIELD_IS_UNKNOWN = "FieldIsUnknown"
+    # the call
+    CALL_IS_UNKNOWN = "CallIsUnknown"
+    CALL_EXISTS = "CallExists"
+    CALL_IS_NOT_OPEN_YET = "CallIsNotOpenYet"
+    CALL_IS_CLOSED = "CallIsClosed"
+    CALL_IS_STILL_OPEN = "CallIsStillOpen"
+    CALL_IS_DECIDED = "CallIsDecided"
+    CALL_IS_NOT_DECIDED = "CallIsNotDecided"
+    PROJECT_HAS_APPLIED = "ProjectHasApplied"
+    SIZE_IS_OVER_CAP = "SizeIsOverCap"
+    SIZE_IS_NOT_WHOLE_NODES = "SizeIsNotWholeNodes"
+    TERM_IS_OVER_CAP = "TermIsOverCap"
+    GROUP_IS_NOT_ADMITTED = "GroupIsNotAdmitted"
+    # applications and reviews
+    APPLICATION_IS_UNKNOWN = "ApplicationIsUnknown"
+    APPLICATION_IS_WITHDRAWN = "ApplicationIsWithdrawn"
+    APPLICATION_IS_DECIDED = "ApplicationIsDecided"
+    REVIEWERS_ARE_TOO_FEW = "ReviewersAreTooFew"
+    REVIEWER_IS_NOT_ASSIGNED = "ReviewerIsNotAssigned"
+    REVIEW_IS_GIVEN = "ReviewIsGiven"
+    REVIEWS_ARE_MISSING = "ReviewsAreMissing"
+    CRITERIA_DIFFER = "CriteriaDiffer"
+    MARK_IS_OUT_OF_RANGE = "MarkIsOutOfRange"
+    # awards and allocations
+    AWARD_IS_NOT_OFFERED = "AwardIsNotOffered"
+    AGREEMENT_IS_SIGNED = "AgreementIsSigned"
+    ALLOCATION_IS_UNKNOWN = "AllocationIsUnknown"
+    ALLOCATION_IS_OVER = "AllocationIsOver"
+    RETURN_IS_TOO_LARGE = "ReturnIsTooLarge"
+    # checks, recalls, handover
+    USE_IS_CHECKED = "UseIsChecked"
+    NOTHING_TO_RECALL = "NothingToRecall"
+    RECALL_IS_UNKNOWN = "RecallIsUnknown"
+    RECALL_IS_OVER = "RecallIsOver"
+    RECALL_IS_NOTICED = "RecallIsNoticed"
+    RECALL_IS_NOT_DUE = "RecallIsNotDue"
+    RECALL_IS_DISPUTED = "RecallIsDisputed"
+    NOBODY_WAITS = "NobodyWaits"
+    NOBODY_FITS = "NobodyFits"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal of one field of a form, with the numbers that its sentence needs."""
+
+    field: str
+    refusal: Refusal
+    numbers: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
