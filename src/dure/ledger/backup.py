@@ -1,0 +1,272 @@
+"""Copy the ledgers of a data directory into one file while they are in use, and bring them back."""
+
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import IO
+
+import apsw
+import msgspec
+
+import dure
+from dure.core.errors import LedgerError
+from dure.ledger.anchor import anchor_path, sealed, sync_directory, unsealed, write_whole
+from dure.ledger.database import connect, is_at_rest, our_words
+from dure.ledger.restoring import (
+    READY,
+    STAGE,
+    finish_restore,
+    forget_set_aside,
+    require_idle,
+)
+from dure.ledger.sqlite import SqliteLedger
+from dure.ledger.verify import examine
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MANIFEST_BYTES_MAX = 2**20
+LEDGERS_MAX = 1_000
+_NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)?ledger\.db")
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """One ledger in a backup.
+
+    Attributes:
+        name: its place in the data directory, ``ledger.db`` or ``POOL/ledger.db``.
+        seq: its last record.
+        head: that record's hash.
+        sha256: of the file; ``anchor_sha256`` of the anchor beside it.
+    """
+
+    name: str
+    seq: int
+    head: str
+    bytes: int
+    sha256: str
+    anchor_sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a backup holds."""
+
+    format: int
+    made_by: str
+    ledgers: tuple[Copy, ...]
+
+
+def find_ledgers(data: Path) -> list[Path]:
+    """Return ``DIR/ledger.db`` and ``DIR/*/ledger.db``, as far as they are there."""
+    pools = sorted(path for path in data.glob("*/ledger.db") if path.parent.name[0] != ".")
+    return [path for path in (data / "ledger.db", *pools) if path.is_file()]
+
+
+def back_up(data: Path, archive: Path) -> Manifest:
+    """Write every ledger of ``data``, as it stands now, and its anchor into ``archive``.
+
+    The ledgers may be in use. Each copy is verified before the archive takes its name.
+
+    Raises:
+        LedgerError: if there is nothing to back up, a ledger is damaged, or the disk is full.
+    """
+    ledgers = find_ledgers(data)
+    if not ledgers:
+        raise LedgerError(f"{data}: found no ledger.db in it or one level below; nothing to keep.")
+    for ledger in ledgers:
+        if _NAME.fullmatch(str(ledger.relative_to(data))) is None:
+            raise LedgerError(f"{ledger}: expected a directory named by letters, digits, . _ -")
+    with _staging(archive.absolute().parent) as stage:
+        copies = tuple(_copy(data, ledger, stage) for ledger in ledgers)
+        manifest = Manifest(FORMAT, f"dure {dure.__version__}", copies)
+        beside = stage / "archive"
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packing:
+            packing.writestr(_entry(MANIFEST), sealed(msgspec.to_builtins(manifest)))
+            for copy in copies:
+                for path in (stage / copy.name, anchor_path(stage / copy.name)):
+                    with (
+                        path.open("rb") as source,
+                        packing.open(
+                            _entry(str(path.relative_to(stage))), "w", force_zip64=True
+                        ) as packed,
+                    ):
+                        shutil.copyfileobj(source, packed)
+        _sync(beside)
+        beside.replace(archive)
+        sync_directory(archive.absolute().parent)
+    return manifest
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".dure-backup-") as stage:
+            yield Path(stage)
+    except OSError as wrong:
+        raise LedgerError(f"{directory}: cannot be written ({wrong.strerror}).") from wrong
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    # No time of day: a backup of the same state is the same file.
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
+
+
+def _copy(data: Path, ledger: Path, stage: Path) -> Copy:
+    name = str(ledger.relative_to(data))
+    target = stage / name
+    target.parent.mkdir(exist_ok=True)
+    # The anchor first: the copy must hold its record, however fast the ledger grows meanwhile.
+    outside = target.with_name("source.anchor.json")
+    if anchor_path(ledger).is_file():
+        outside.write_bytes(anchor_path(ledger).read_bytes())
+    with our_words(ledger):
+        source, into = connect(ledger, at_rest=is_at_rest(ledger)), apsw.Connection(str(target))
+        try:
+            with into.backup("main", source, "main") as copying:
+                copying.step(-1)
+        finally:
+            source.close()
+            into.close()
+    SqliteLedger(target, durable=False).close()
+    seen = examine(target, outside=outside if outside.exists() else None)
+    if seen.flaws:
+        flaw = seen.flaws[0]
+        raise LedgerError(
+            f"{ledger}: is damaged and was not backed up: {flaw.where}: found {flaw.found}, "
+            f"expected {flaw.expected}. See `dure ledger verify`."
+        )
+    return Copy(
+        name=name,
+        seq=seen.seq,
+        head=seen.head.hex(),
+        bytes=target.stat().st_size,
+        sha256=_sha256(target),
+        anchor_sha256=_sha256(anchor_path(target)),
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def restore(archive: Path, data: Path, *, force: bool = False) -> Manifest:
+    """Put the ledgers of ``archive`` into ``data``: all of them, verified, or none.
+
+    A restore cut short is finished by the next one; until then no ledger there opens for writing.
+    Ledgers that the archive does not hold stay. What is replaced stays as ``ledger.db.replaced``.
+
+    Args:
+        force: replace ledgers that are there.
+
+    Raises:
+        LedgerError: if the archive is damaged, ledgers are there and not ``force``, or in use.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        finish_restore(data)
+        stage = data / STAGE
+        try:
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir()
+            with _opened(archive) as packed:
+                manifest = _read_manifest(packed, archive)
+                _require_room(data, manifest, force=force)
+                _unpack(packed, manifest, stage, archive)
+            names = [copy.name for copy in manifest.ledgers]
+            write_whole(stage / READY, sealed({"ledgers": names}), durable=True)
+            # With the mark in place no ledger can be opened; who has one open is found now.
+            for name in names:
+                require_idle(data / name)
+                forget_set_aside(data / name)
+        except BaseException:
+            (stage / READY).unlink(missing_ok=True)
+            shutil.rmtree(stage, ignore_errors=True)
+            raise
+        finish_restore(data)
+    except OSError as wrong:
+        raise LedgerError(f"{wrong.filename or data}: {wrong.strerror}.") from wrong
+    return manifest
+
+
+def _require_room(data: Path, manifest: Manifest, *, force: bool) -> None:
+    there = [copy.name for copy in manifest.ledgers if (data / copy.name).exists()]
+    if there and not force:
+        raise LedgerError(
+            f"{data}: found {', '.join(there)} there already; nothing was changed. "
+            "Choose another directory, or say --force to replace them."
+        )
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            yield packed
+    except FileNotFoundError:
+        raise LedgerError(f"{archive}: found no file; expected a backup.") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as wrong:
+        raise LedgerError(f"{archive}: is damaged or no backup of Dure ({wrong}).") from wrong
+
+
+def _unpack(packed: zipfile.ZipFile, manifest: Manifest, stage: Path, archive: Path) -> None:
+    """Unpack into ``stage`` and verify every ledger there."""
+    for copy in manifest.ledgers:
+        target = stage / copy.name
+        target.parent.mkdir(exist_ok=True)
+        for path, expected in (
+            (target, copy.sha256),
+            (anchor_path(target), copy.anchor_sha256),
+        ):
+            with packed.open(str(path.relative_to(stage))) as source:
+                _write_checked(source, path, expected, archive)
+        sync_directory(target.parent)
+        seen = examine(target)
+        if seen.flaws or (seen.seq, seen.head.hex()) != (copy.seq, copy.head):
+            raise LedgerError(f"{archive}: {copy.name} in it is not the ledger that was backed up.")
+
+
+def _read_manifest(packed: zipfile.ZipFile, archive: Path) -> Manifest:
+    with packed.open(MANIFEST) as file:
+        text = file.read(MANIFEST_BYTES_MAX)
+    manifest = msgspec.convert(unsealed(text, f"{archive}: {MANIFEST}"), Manifest)
+    names = [copy.name for copy in manifest.ledgers]
+    is_ours = manifest.format == FORMAT and 0 < len(names) == len(set(names)) <= LEDGERS_MAX
+    if not is_ours or any(_NAME.fullmatch(name) is None for name in names):
+        raise LedgerError(f"{archive}: found no backup of format {FORMAT}.")
+    return manifest
+
+
+def _write_checked(source: IO[bytes], target: Path, expected: str, archive: Path) -> None:
+    with target.open("w+b") as file:
+        shutil.copyfileobj(source, file)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        found = file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise LedgerError(
+            f"{archive}: {target.name}: found sha256 {found}, expected {expected}. "
+            "The backup is damaged; nothing was changed. Take an earlier one."
+        )
