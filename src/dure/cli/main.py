@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 import dure
-from dure.cli import trace
+from dure.cli import ledger, trace
 
 # A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
 # help page. It imports heavy rooms inside the command, so that `dure --help` answers at once.
-REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (trace.register,)
+REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
+    trace.register,
+    ledger.register,
+)
 
 # Plain text: help and errors are read by scripts and over slow lines too.
 app = typer.Typer(

@@ -63,9 +63,10 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def find_ledgers(data: Path) -> list[Path]:
-    """Return ``DIR/ledger.db`` and ``DIR/*/ledger.db``, as far as they are there."""
-    pools = sorted(path for path in data.glob("*/ledger.db") if path.parent.name[0] != ".")
-    return [path for path in (data / "ledger.db", *pools) if path.is_file()]
+    """Return ``DIR/ledger.db`` and ``DIR/*/ledger.db``; also a missing one that has an anchor."""
+    pools = sorted(path for path in data.glob("*/") if path.name[0] != ".")
+    ledgers = [place / "ledger.db" for place in (data, *pools)]
+    return [path for path in ledgers if path.is_file() or anchor_path(path).is_file()]
 
 
 def back_up(data: Path, archive: Path) -> Manifest:
@@ -80,6 +81,8 @@ def back_up(data: Path, archive: Path) -> Manifest:
     if not ledgers:
         raise LedgerError(f"{data}: found no ledger.db in it or one level below; nothing to keep.")
     for ledger in ledgers:
+        if not ledger.is_file():
+            raise LedgerError(f"{ledger}: found its anchor and no ledger. Restore a backup first.")
         if _NAME.fullmatch(str(ledger.relative_to(data))) is None:
             raise LedgerError(f"{ledger}: expected a directory named by letters, digits, . _ -")
     with _staging(archive.absolute().parent) as stage:
@@ -137,8 +140,8 @@ def _copy(data: Path, ledger: Path, stage: Path) -> Copy:
             into.close()
     SqliteLedger(target, durable=False).close()
     seen = examine(target, outside=outside if outside.exists() else None)
-    if seen.flaws:
-        flaw = seen.flaws[0]
+    # The source too: a byte changed where the copy does not reach is damage all the same.
+    for flaw in (*examine(ledger).flaws, *seen.flaws):
         raise LedgerError(
             f"{ledger}: is damaged and was not backed up: {flaw.where}: found {flaw.found}, "
             f"expected {flaw.expected}. See `dure ledger verify`."

@@ -11,7 +11,7 @@ import apsw
 
 from dure.core.errors import LedgerError
 from dure.ledger.anchor import anchor_path, sync_directory, unsealed
-from dure.ledger.database import wal_path
+from dure.ledger.database import is_at_rest, wal_path
 
 STAGE = ".restore"
 READY = "ready"
@@ -77,7 +77,7 @@ def _aside(ledger: Path) -> Path:
 
 def require_idle(ledger: Path) -> None:
     """Raise LedgerError if any program has this ledger open. A damaged or missing one is idle."""
-    if not ledger.exists():
+    if not ledger.exists() or is_at_rest(ledger):
         return
     try:
         connection = apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READWRITE)

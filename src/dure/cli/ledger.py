@@ -1,0 +1,213 @@
+"""``dure ledger verify``, ``dure backup`` and ``dure restore``: is the memory whole, and kept?"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dure.ledger.verify import Decoders, Examination, Flaw
+
+ledger = typer.Typer(
+    help="Look at the ledgers of a data directory.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="DIR", envvar="DURE_DATA", help="The data directory."),
+]
+DEFAULT_DATA = Path("data")
+# Verifying fewer records takes less than a second.
+PROGRESS_RECORDS_MIN = 200_000
+
+
+class Output(StrEnum):
+    """How a listing is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    CSV = "csv"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group and the two commands to the ``dure`` command."""
+    app.add_typer(ledger, name="ledger")
+    app.command("backup")(backup)
+    app.command("restore")(restore)
+
+
+@contextmanager
+def _stopping(command: str) -> Iterator[None]:
+    """Say in one line why a command was refused or failed; the exit code is 1."""
+    from dure.core.errors import DureError
+
+    try:
+        yield
+    except DureError as wrong:
+        typer.echo(f"dure {command}: {wrong}", err=True)
+        raise typer.Exit(1) from None
+
+
+@ledger.callback()
+def ledger_group() -> None:
+    """Look at the ledgers of a data directory."""
+
+
+@ledger.command("verify")
+def verify(
+    data: DataOption = DEFAULT_DATA,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="How to write what was found.")
+    ] = Output.TABLE,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(help="An anchor kept elsewhere, whose record the one ledger must hold."),
+    ] = None,
+) -> None:
+    """Check every byte, record and hash of DIR/ledger.db and DIR/*/ledger.db; exit 1 on a flaw."""
+    from dure.ledger.backup import find_ledgers
+    from dure.ledger.verify import examine
+
+    ledgers = find_ledgers(data)
+    if not ledgers or (anchor is not None and len(ledgers) > 1):
+        found = f"{len(ledgers)} ledgers" if ledgers else "no ledger.db in it or one level below"
+        typer.echo(
+            f"dure ledger verify: {data}: found {found}; expected "
+            f"{'one' if ledgers else 'a ledger'}. Give another directory with --data.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    decoders = _decoders()
+    rows = []
+    for path in ledgers:
+        from_s = time.perf_counter()
+        with _progress(path) as progress:
+            seen = examine(path, decoders=decoders, outside=anchor, progress=progress)
+        row = _row(seen, time.perf_counter() - from_s)
+        rows.append(row)
+        if output is Output.TABLE:
+            typer.echo(_line(row))
+    flaws = [flaw for row in rows for flaw in row["flaws"]]
+    if output is Output.TABLE:
+        _show_flaws(rows)
+    else:
+        _show_rows(rows, output)
+    if flaws:
+        raise typer.Exit(1)
+
+
+def _decoders() -> "Decoders":
+    from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS
+    from dure.ledger.codec import decode_events
+
+    return {KIND_CYCLE: bytes, KIND_EVENTS: decode_events}
+
+
+def _row(seen: "Examination", wall_s: float) -> dict[str, Any]:
+    return {
+        "ledger": str(seen.path),
+        "records": seen.seq,
+        "head": seen.head.hex(),
+        "at_s": seen.at_s,
+        "closed": seen.is_closed,
+        "wall_s": round(wall_s, 3),
+        "flaws": [_flaw_row(flaw) for flaw in seen.flaws],
+    }
+
+
+def _flaw_row(flaw: "Flaw") -> dict[str, str]:
+    return {"where": flaw.where, "found": flaw.found, "expected": flaw.expected}
+
+
+def _line(row: dict[str, Any]) -> str:
+    verdict = f"{len(row['flaws'])} flaws" if row["flaws"] else "whole"
+    state = "" if row["closed"] else ", in use or cut short"
+    return (
+        f"{row['ledger']}  {row['records']:,} records  head {row['head'][:16]}  "
+        f"{row['wall_s']:.2f} s  {verdict}{state}"
+    )
+
+
+def _show_flaws(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for title in ("ledger", "where", "found", "expected"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        for flaw in row["flaws"]:
+            # Text of a damaged file is shown, never read as markup.
+            cells = (row["ledger"], flaw["where"], flaw["found"], flaw["expected"])
+            table.add_row(*(cell.replace("[", "\\[") for cell in cells))
+    if table.row_count:
+        Console().print(table)
+
+
+def _show_rows(rows: list[dict[str, Any]], output: Output) -> None:
+    if output is Output.JSON:
+        typer.echo(json.dumps({"ledgers": rows}, ensure_ascii=False, indent=2))
+    elif output is Output.YAML:
+        import yaml
+
+        typer.echo(yaml.safe_dump({"ledgers": rows}, allow_unicode=True, sort_keys=False), nl=False)
+    else:
+        import csv
+
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "flaws": len(row["flaws"])} for row in rows)
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, once a ledger proves to be long."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(path.parent.name or "ledger", visible=False)
+
+    def show(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total, visible=total >= PROGRESS_RECORDS_MIN)
+
+    with bar:
+        yield show
+
+
+def backup(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="The backup to write.")],
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Keep every ledger of the data directory in one file, while they are in use."""
+    from dure.ledger.backup import back_up
+
+    with _stopping("backup"):
+        manifest = back_up(data, archive)
+    for copy in manifest.ledgers:
+        typer.echo(f"{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
+    typer.echo(f"{archive}: {archive.stat().st_size:,} bytes, verified")
+
+
+def restore(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `dure backup`.")],
+    data: DataOption = DEFAULT_DATA,
+    force: Annotated[bool, typer.Option("--force", help="Replace ledgers that are there.")] = False,
+) -> None:
+    """Bring the ledgers of a backup into the data directory: all of them, verified, or none."""
+    from dure.ledger.backup import restore as restore_ledgers
+
+    with _stopping("restore"):
+        manifest = restore_ledgers(archive, data, force=force)
+    for copy in manifest.ledgers:
+        typer.echo(f"{data / copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
