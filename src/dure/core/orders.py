@@ -14,6 +14,20 @@ from dure.core.errors import InputError
 # A job says with this exit code that it saved and wants to be started again later.
 EXIT_SAVED: Final = 85
 
+# What may tell a job to save: signals that a programme can catch and that mean nothing else to it.
+NOTICE_SIGNALS: Final = (
+    "USR1",
+    "USR2",
+    "TERM",
+    "INT",
+    "HUP",
+    "QUIT",
+    "CONT",
+    "ALRM",
+    "WINCH",
+    "URG",
+)
+
 # Ids become file names, arguments and comments of other schedulers, so they are this plain.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ACTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}")

@@ -11,18 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dure.core.errors import DriverError
-from dure.core.orders import ACTION_ID, StartOrder, checked_job_id
+from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder, checked_job_id
 from dure.drivers.machine import MachineNode
 
 SHELL = "/bin/bash"
 ATTEMPT_MAX = 1_000_000
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
-SIGNALS = {
-    one.name.removeprefix("SIG"): int(one)
-    for one in signal.Signals
-    if one not in (signal.SIGKILL, signal.SIGSTOP)
-}
+SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}
 
 
 @dataclass(frozen=True, slots=True)
