@@ -1,0 +1,292 @@
+"""From the decision to the allocation, and giving it back."""
+
+from collections.abc import Sequence
+
+from dure.core.awards import Candidate, share_out
+from dure.core.calendar import months_later_s
+from dure.core.events import Event
+from dure.core.events.programme import (
+    AgreementSigned,
+    AllocationChanged,
+    AllocationEnded,
+    AllocationGranted,
+    AwardDeclined,
+    CallPublished,
+    Decided,
+    ReturnedByProject,
+)
+from dure.core.programme import Refusal
+from dure.core.review import Comparable, Review, comparable, weighted_milli
+from dure.core.sizing import needed_gpus
+from dure.services.access import Actor, require
+from dure.services.intake import is_large
+from dure.services.office import Office
+from dure.services.programme_tables import AllocationState, ApplicationState
+
+
+class Awarding(Office):
+    """The use cases from the last review to the end of an allocation."""
+
+    def decide(self, actor: Actor, call: str) -> tuple[Decided, ...] | Refusal:
+        """Decide on every application of a call by its published rules, in order of rank."""
+        require(actor, "award.decide")
+        with self._reading() as tables:
+            published = tables.calls.get(call)
+            if published is None:
+                return Refusal.CALL_IS_UNKNOWN
+            if self.clock.now_s() < published.closes_at_s:
+                return Refusal.CALL_IS_STILL_OPEN
+            if call in tables.decided_at_s:
+                return Refusal.CALL_IS_DECIDED
+            states = {
+                name: state
+                for name in tables.of_call[call]
+                if not (state := tables.applications[name]).is_withdrawn
+            }
+            if any(_lacks_reviews(state, published) for state in states.values()):
+                return Refusal.REVIEWS_ARE_MISSING
+            scores = self._scores(list(states.values()), published)
+            candidates = [self._candidate(state, scores, published) for state in states.values()]
+            events = tuple(
+                Decided(
+                    award.application,
+                    call,
+                    states[award.application].submitted.project,
+                    states[award.application].submitted.accelerator,
+                    award.decision,
+                    states[award.application].submitted.gpus,
+                    award.gpus,
+                    scores.score_milli[award.application],
+                    scores.raw_milli[award.application],
+                    award.rank,
+                    award.position,
+                    award.reason.value,
+                    dict(award.numbers),
+                    at_s=self.clock.now_s(),
+                    by=actor.user,
+                )
+                for award in share_out(candidates, published)
+            )
+            self._write(events)
+            return events
+
+    def sign(self, actor: Actor, application: str) -> AgreementSigned | Refusal:
+        """Sign the agreement on an award."""
+        with self._reading() as tables:
+            state = tables.applications.get(application)
+            if state is None:
+                return Refusal.APPLICATION_IS_UNKNOWN
+            self._require_team(actor, "award.sign", state)
+            event = self._signature(actor, state)
+            if isinstance(event, AgreementSigned):
+                self._write([event])
+            return event
+
+    def sign_all(self, actor: Actor, call: str) -> tuple[AgreementSigned, ...] | Refusal:
+        """Note the agreements of a call that were signed on paper; for the office."""
+        require(actor, "award.sign")
+        with self._reading() as tables:
+            if call not in tables.decided_at_s:
+                return Refusal.CALL_IS_NOT_DECIDED
+            answers = [
+                self._signature(actor, tables.applications[name]) for name in tables.of_call[call]
+            ]
+            events = tuple(one for one in answers if isinstance(one, AgreementSigned))
+            self._write(events)
+            return events
+
+    def decline(
+        self, actor: Actor, application: str, *, cause: str = ""
+    ) -> AwardDeclined | Refusal:
+        """Give an award up before it is granted; its GPUs wait for the next in line."""
+        with self._reading() as tables:
+            state = tables.applications.get(application)
+            if state is None:
+                return Refusal.APPLICATION_IS_UNKNOWN
+            self._require_team(actor, "award.decline", state)
+            if state.decided is None or state.status not in ("selected", "signed"):
+                return Refusal.AWARD_IS_NOT_OFFERED
+            submitted = state.submitted
+            event = AwardDeclined(
+                application,
+                submitted.call,
+                submitted.project,
+                submitted.accelerator,
+                state.decided.gpus,
+                cause,
+                at_s=self.clock.now_s(),
+                by=actor.user,
+            )
+            self._write([event])
+            return event
+
+    def grant(self, actor: Actor, call: str) -> tuple[AllocationGranted, ...] | Refusal:
+        """Grant an allocation for each signed award, from the call's start at the earliest."""
+        require(actor, "allocation.grant")
+        with self._reading() as tables:
+            if call not in tables.decided_at_s:
+                return Refusal.CALL_IS_NOT_DECIDED
+            from_s = max(tables.calls[call].starts_at_s, self.clock.now_s())
+            events = tuple(
+                granted(state, state.decided.gpus, from_s, "award", self.clock.now_s(), actor.user)
+                for name in tables.of_call[call]
+                if (state := tables.applications[name]).status == "signed"
+                and state.decided is not None
+            )
+            self._write(events)
+            return events
+
+    def return_part(
+        self, actor: Actor, allocation: str, *, gpus: int, cause: str = ""
+    ) -> tuple[Event, ...] | Refusal:
+        """Give part or all of one's allocation back; the next in line gets it."""
+        with self._reading() as tables:
+            state = tables.allocations.get(allocation)
+            if state is None:
+                return Refusal.ALLOCATION_IS_UNKNOWN
+            application = tables.applications[state.granted.application]
+            self._require_team(actor, "allocation.return", application)
+            if state.gpus == 0:
+                return Refusal.ALLOCATION_IS_OVER
+            node_gpus = tables.calls[state.granted.call].node_gpus
+            if not 0 < gpus <= state.gpus:
+                return Refusal.RETURN_IS_TOO_LARGE
+            if gpus % node_gpus and gpus != state.gpus:
+                return Refusal.SIZE_IS_NOT_WHOLE_NODES
+            now_s = self.clock.now_s()
+            returned = ReturnedByProject(
+                state.granted.call,
+                state.granted.project,
+                allocation,
+                state.granted.accelerator,
+                gpus,
+                state.gpus - gpus,
+                cause,
+                at_s=now_s,
+                by=actor.user,
+            )
+            events = (returned, resized(state, gpus, "return", now_s, actor.user))
+            self._write(events)
+            return events
+
+    def end_terms(self, actor: Actor) -> tuple[AllocationEnded, ...]:
+        """End the allocations whose term is over."""
+        require(actor, "allocation.end")
+        with self._reading() as tables:
+            now_s = self.clock.now_s()
+            over = [
+                state
+                for state in tables.allocations.values()
+                if state.gpus > 0 and state.granted.to_s <= now_s
+            ]
+            events = tuple(
+                ended
+                for state in over
+                if isinstance(
+                    ended := resized(state, state.gpus, "term", now_s, actor.user), AllocationEnded
+                )
+            )
+            self._write(events)
+            return events
+
+    def _signature(self, actor: Actor, state: ApplicationState) -> AgreementSigned | Refusal:
+        if state.signed_at_s is not None:
+            return Refusal.AGREEMENT_IS_SIGNED
+        if state.decided is None or state.status != "selected":
+            return Refusal.AWARD_IS_NOT_OFFERED
+        submitted = state.submitted
+        return AgreementSigned(
+            submitted.application,
+            submitted.call,
+            submitted.project,
+            state.decided.gpus,
+            at_s=self.clock.now_s(),
+            by=actor.user,
+        )
+
+    def _scores(self, states: Sequence[ApplicationState], call: CallPublished) -> Comparable:
+        return comparable(
+            [
+                Review(one.application, one.reviewer, weighted_milli(one.marks, call.rubric))
+                for state in states
+                for one in state.reviews
+            ]
+        )
+
+    def _candidate(
+        self, state: ApplicationState, scores: Comparable, call: CallPublished
+    ) -> Candidate:
+        submitted = state.submitted
+        evidence = needed_gpus(
+            submitted.work,
+            accelerator=submitted.accelerator,
+            months=submitted.months,
+            sizing=self.sizing,
+        )
+        return Candidate(
+            submitted.application,
+            call.tracks[submitted.group],
+            submitted.organisation,
+            submitted.accelerator,
+            submitted.gpus,
+            evidence or 0,
+            scores.score_milli[submitted.application],
+        )
+
+
+def granted(
+    state: ApplicationState, gpus: int, from_s: int, cause: str, now_s: int, by: str
+) -> AllocationGranted:
+    """Make the event of an allocation for as many months as its application asked."""
+    submitted = state.submitted
+    assert cause in ("award", "handover")
+    return AllocationGranted(
+        f"a-{submitted.application}",
+        submitted.call,
+        submitted.application,
+        submitted.project,
+        submitted.accelerator,
+        gpus,
+        from_s,
+        months_later_s(from_s, submitted.months),
+        cause="award" if cause == "award" else "handover",
+        at_s=now_s,
+        by=by,
+    )
+
+
+def resized(
+    state: AllocationState, less_gpus: int, cause: str, now_s: int, by: str
+) -> AllocationChanged | AllocationEnded:
+    """Make the event of an allocation that shrinks, or ends when nothing is left."""
+    granted, before = state.granted, state.gpus
+    assert 0 < less_gpus <= before, f"{granted.allocation}: {less_gpus} of {before} GPUs"
+    if less_gpus == before:
+        return AllocationEnded(
+            granted.allocation,
+            granted.call,
+            granted.project,
+            granted.accelerator,
+            before,
+            cause,
+            at_s=now_s,
+            by=by,
+        )
+    return AllocationChanged(
+        granted.allocation,
+        granted.call,
+        granted.project,
+        granted.accelerator,
+        before,
+        before - less_gpus,
+        cause,
+        at_s=now_s,
+        by=by,
+    )
+
+
+def _lacks_reviews(state: ApplicationState, call: CallPublished) -> bool:
+    stages = [one.stage for one in state.reviews]
+    if stages.count("written") < call.reviews_each:
+        return True
+    return is_large(state.submitted, call) and stages.count("panel") < call.reviews_each
