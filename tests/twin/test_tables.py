@@ -29,68 +29,30 @@ READERS = {
 ROWS_SAID = "Row 1 is the first row of data."
 
 
+# One row of each table with every column filled, as text, as a CSV would hold it.
+GOOD = {
+    "jobs": """job=x project=p provider=q submit_at_s=7 duration_s=60 gpus=8 gpu_milli=500 nodes=1
+        gpus_per_node=8 accelerator=B200|H200 class=own locality=preferred:pod:60 min_gpus=1
+        estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false grade=S
+        deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
+    "pool": """node=x provider=p cluster=c leaf=l pod=o site=s accelerator=B200 gpus=8
+        cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own""",
+    "allocations": "project=p accelerator=B200 gpus=8 from_s=10 to_s=20 shape= lendable=true",
+    "faults": "node=x from_s=10 to_s=20 class=GPU gpus=0",
+}
+
+
 def good(kind: str, rows: int) -> dict[str, list[Any]]:
-    """Return a table with every column filled, all as text, as a CSV would hold it."""
-    ids = [f"x{row}" for row in range(rows)]
-    tables: dict[str, dict[str, list[Any]]] = {
-        "jobs": {
-            "job": ids,
-            "project": ["p"] * rows,
-            "provider": ["q"] * rows,
-            "submit_at_s": [str(row) for row in range(rows)],
-            "duration_s": ["60"] * rows,
-            "gpus": ["8"] * rows,
-            "gpu_milli": ["500"] * rows,
-            "nodes": ["1"] * rows,
-            "gpus_per_node": ["8"] * rows,
-            "accelerator": ["B200|H200"] * rows,
-            "class": ["own"] * rows,
-            "locality": ["preferred:pod:60"] * rows,
-            "min_gpus": ["1"] * rows,
-            "estimate_s": ["90"] * rows,
-            "checkpoint_every_s": ["30"] * rows,
-            "checkpoint_takes_s": ["5"] * rows,
-            "preemptible": ["false"] * rows,
-            "grade": ["S"] * rows,
-            "deadline_at_s": ["1000"] * rows,
-            "after": ["", *ids[:-1]],
-            "cpu_milli": ["1000"] * rows,
-            "memory_mib": ["1024"] * rows,
-        },
-        "pool": {
-            "node": ids,
-            "provider": ["p"] * rows,
-            "cluster": ["c"] * rows,
-            "leaf": ["l"] * rows,
-            "pod": ["o"] * rows,
-            "site": ["s"] * rows,
-            "accelerator": ["B200"] * rows,
-            "gpus": ["8"] * rows,
-            "cpu_milli": ["64000"] * rows,
-            "memory_mib": ["1024"] * rows,
-            "cooling": ["liquid"] * rows,
-            "grade": ["S"] * rows,
-            "in_service_at_s": ["5"] * rows,
-            "use": ["own"] * rows,
-        },
-        "allocations": {
-            "project": ["p"] * rows,
-            "accelerator": ["B200"] * rows,
-            "gpus": ["8"] * rows,
-            "from_s": ["10"] * rows,
-            "to_s": ["20"] * rows,
-            "shape": [""] * rows,
-            "lendable": ["true"] * rows,
-        },
-        "faults": {
-            "node": ids,
-            "from_s": ["10"] * rows,
-            "to_s": ["20"] * rows,
-            "class": ["GPU"] * rows,
-            "gpus": ["0"] * rows,
-        },
-    }
-    return tables[kind]
+    """Return so many good rows; ids are x0, x1, ... and each job waits for the one before."""
+    row = dict(pair.split("=") for pair in GOOD[kind].split())
+    table: dict[str, list[Any]] = {name: [value] * rows for name, value in row.items()}
+    ids = [f"x{number}" for number in range(rows)]
+    for name in ("job", "node"):
+        if name in table:
+            table[name] = ids
+    if "after" in table:
+        table["after"] = ["", *ids[:-1]]
+    return table
 
 
 WHOLE = ("-1", "1.5", "nan", "inf", "x", "0x10", "9007199254740993", "99999999999999999999", "true")

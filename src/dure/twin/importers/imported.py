@@ -184,6 +184,7 @@ def write_table(frame: pl.DataFrame, out: Path) -> None:
         unfinished.replace(out)
     except OSError as wrong:
         unfinished.unlink(missing_ok=True)
+        reason = wrong.strerror or str(wrong).splitlines()[0]
         raise InputError(
-            str(out), found=f"no way to write it ({wrong.strerror})", expected="a writable file"
+            str(out), found=f"no way to write it ({reason})", expected="a writable file"
         ) from None
