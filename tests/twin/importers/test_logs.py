@@ -148,6 +148,6 @@ def test_sacct_takes_what_was_asked_before_what_was_given(tmp_path: Path) -> Non
     assert frame.rows() == [
         ("1_2", "phys", 1704067200, 86401, 16, 2, 8, None, 172800),
         ("4", "bio", 1704067209, 60, 2, None, None, "h100", 1800),
-        ("5", "", 1704067210, 60, 3, None, None, None, None),
+        ("5", None, 1704067210, 60, 3, None, None, None, None),
     ]
     assert frame.columns[5:] == ["nodes", "gpus_per_node", "accelerator", "estimate_s"]

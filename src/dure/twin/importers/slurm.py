@@ -32,7 +32,7 @@ COLUMNS = (
     Column("ReqTRES", Kind.TEXT, pattern=TRES_PATTERN, pattern_said=TRES_SAID),
     Column("AllocTRES", Kind.TEXT, pattern=TRES_PATTERN, pattern_said=TRES_SAID),
     Column("State", Kind.TEXT, default=""),
-    Column("Account", Kind.TEXT, default=""),
+    Column("Account", Kind.TEXT),
     Column(
         "Timelimit",
         Kind.TEXT,
