@@ -24,8 +24,10 @@ SCHEMA = (
     "CREATE TABLE projection (name TEXT PRIMARY KEY, version INTEGER NOT NULL, "
     "seq INTEGER NOT NULL, sum BLOB NOT NULL, blob BLOB NOT NULL) STRICT",
 )
+# seq, kind, at_s, inflated, hash, payload: a row of the table.
+StoredRow = tuple[int, int, int, int, bytes, bytes]
 INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)"
-SELECT = "SELECT seq, kind, at_s, inflated, payload, hash FROM record"
+SELECT = "SELECT seq, kind, at_s, inflated, hash, payload FROM record"
 # One page of reading: little enough to hold no lock for long.
 PAGE_ROWS, PAGE_BYTES = 1024, 4 * 2**20
 # zlib's smallest gain is on text; below this the flag costs more than it saves.
@@ -151,7 +153,7 @@ def hash_of(connection: apsw.Connection, seq: int) -> bytes | None:
     return found if isinstance(found, bytes) else None
 
 
-def stored(row: Row) -> tuple[int, int, int, int, bytes, bytes]:
+def stored(row: Row) -> StoredRow:
     """Return a row as the table holds it: a long payload compressed, if that helps."""
     seq, kind, at_s, payload, chained = row
     if len(payload) > COMPRESS_BYTES_MIN:
@@ -184,30 +186,44 @@ def inflate(payload: bytes, inflated: int) -> bytes:
     return whole
 
 
+def stored_page(connection: apsw.Connection, *, after: int, upto: int) -> list[StoredRow]:
+    """Return the first rows with ``after < seq <= upto``: some, or [] if there are none.
+
+    Raises:
+        ValueError: if a row has values of types that we never wrote.
+    """
+    rows: list[StoredRow] = []
+    total = 0
+    query = f"{SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {PAGE_ROWS}"
+    cursor = connection.execute(query, (after, upto))
+    for seq, kind, at_s, inflated, chained, payload in cursor:
+        if not (
+            type(seq) is type(kind) is type(at_s) is type(inflated) is int
+            and type(payload) is type(chained) is bytes
+        ):
+            raise ValueError(f"record {seq!r} with other types")
+        rows.append((seq, kind, at_s, inflated, chained, payload))
+        total += max(len(payload), inflated)
+        if total > PAGE_BYTES:
+            break
+    cursor.close(True)
+    return rows
+
+
 def page(connection: apsw.Connection, *, after: int, upto: int) -> list[Row]:
-    """Return the first records with ``after < seq <= upto``: some, or [] if there are none.
+    """Do as ``stored_page``, with each payload as it went in.
 
     Raises:
         ValueError: if a row cannot be one that we wrote.
     """
     rows: list[Row] = []
-    total = 0
-    query = f"{SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {PAGE_ROWS}"
-    cursor = connection.execute(query, (after, upto))
-    for seq, kind, at_s, inflated, payload, chained in cursor:
-        if not (
-            type(seq) is type(kind) is type(at_s) is type(inflated) is int
-            and type(payload) is type(chained) is bytes
-        ):
-            raise ValueError(f"record {seq!r} of other types")
+    for seq, kind, at_s, inflated, chained, payload in stored_page(
+        connection, after=after, upto=upto
+    ):
         try:
             rows.append((seq, kind, at_s, inflate(payload, inflated), chained))
         except ValueError as wrong:
             raise ValueError(f"record {seq} with {wrong}") from wrong
-        total += len(rows[-1][3])
-        if total > PAGE_BYTES:
-            break
-    cursor.close(True)
     return rows
 
 

@@ -10,15 +10,17 @@ import apsw
 
 from dure.core.errors import LedgerError
 from dure.ledger.anchor import Anchor, anchor_path, read_anchor
-from dure.ledger.chain import ZERO_HASH, Row, projection_sum, record_hash
+from dure.ledger.chain import ZERO_HASH, projection_sum, record_hash
 from dure.ledger.database import (
+    StoredRow,
     connect,
     file_sha256,
     hash_of,
+    inflate,
     is_at_rest,
     our_words,
-    page,
     require_schema,
+    stored_page,
     tables,
 )
 
@@ -170,7 +172,7 @@ def _check_records(
         seen.note(f"record {lowest}", found="a number below 1", expected="numbers from 1")
     while True:
         try:
-            rows = page(connection, after=seen.seq, upto=INT64_MAX)
+            rows = stored_page(connection, after=seen.seq, upto=INT64_MAX)
         except ValueError as wrong:
             seen.note(f"after record {seen.seq}", found=str(wrong), expected="a readable record")
             return
@@ -186,20 +188,22 @@ def _check_records(
         progress(seen.seq, max(total, seen.seq))
 
 
-def _check_record(seen: Examination, row: Row, decoders: Decoders | None) -> None:
-    seq, kind, at_s, payload, chained = row
+def _check_record(seen: Examination, row: StoredRow, decoders: Decoders | None) -> None:
+    seq, kind, at_s, inflated, chained, packed = row
     where = f"record {seq}"
     if seq != seen.seq + 1:
         seen.note(where, found=f"it after record {seen.seq}", expected=f"record {seen.seq + 1}")
-    try:
-        computed = record_hash(seen.head, seq, kind, at_s, payload)
-    except struct.error as wrong:
-        seen.note(where, found=f"kind {kind} ({wrong})", expected="a kind of 8 bits")
-    else:
-        if computed != chained:
-            seen.note(where, found=f"hash {chained.hex()}", expected=f"hash {computed.hex()}")
+    before = seen.head
     # Go on with the hash that stands there: one change is one flaw, not one in every later record.
     seen.seq, seen.head, seen.at_s = seq, chained, at_s
+    try:
+        payload = inflate(packed, inflated)
+        computed = record_hash(before, seq, kind, at_s, payload)
+    except (ValueError, struct.error) as wrong:
+        seen.note(where, found=f"kind {kind}, {wrong}", expected="a record that can be read")
+        return
+    if computed != chained:
+        seen.note(where, found=f"hash {chained.hex()}", expected=f"hash {computed.hex()}")
     if decoders is None:
         return
     decode = decoders.get(kind)
