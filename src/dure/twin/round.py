@@ -1,0 +1,179 @@
+"""Hold a synthetic round: drive the programme's own use cases at the scenario's moments."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dure.core.calendar import moment_s
+from dure.core.events import Event
+from dure.core.events.programme import ReviewGiven
+from dure.core.programme import Refusal
+from dure.services.access import Actor, Role
+from dure.services.intake import Arrival, Marked
+from dure.services.programme import Programme
+from dure.twin.applications import (
+    CallModel,
+    Imagined,
+    RoundModel,
+    imagine_applications,
+    imagine_marks,
+    imagine_reviewers,
+    read_round,
+)
+
+OPERATOR = Actor("operator-imagined", frozenset({Role.OPERATOR}))
+Step = tuple[int, Callable[[], None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What came of the calls: a report each, and what the imagined proposals were worth."""
+
+    reports: Mapping[str, Mapping[str, Any]]
+    worth: Mapping[str, float]
+
+
+def hold_round(
+    programme: Programme,
+    move_to: Callable[[int], None],
+    *,
+    seed: int,
+    model: RoundModel | None = None,
+) -> Held:
+    """Hold all calls of a round, from the first opening to the last grant, in order of time.
+
+    Args:
+        programme: of the pool in which the scenario plays.
+        move_to: sets the clock that ``programme`` reads; moments only grow.
+        seed: equal seeds give equal events.
+        model: the round's parameters; those of round 2026-1 unless given.
+
+    Returns:
+        The calls' reports as decided, before anybody declined; the last call of the model has the
+        published figures beside it.
+    """
+    model = model or read_round()
+    rng = np.random.default_rng([seed, 2026, 1])
+    calls = [_Call(programme, model, call, rng) for call in model.calls]
+    steps = [step for call in calls for step in call.steps()]
+    # A stable sort: steps of one moment keep the order of the model's calls.
+    for at_s, step in sorted(steps, key=lambda step: step[0]):
+        move_to(at_s)
+        step()
+    published = model.published
+    reports: dict[str, Mapping[str, Any]] = {call.model.call: call.report for call in calls}
+    last = calls[-1].model.call
+    compared = programme.round_report(last, published)
+    assert not isinstance(compared, Refusal)
+    reports[last] = compared
+    return Held(reports, {name: worth for call in calls for name, worth in call.worth.items()})
+
+
+class _Call:
+    """One call on its way; draws at the start, so that calls do not disturb each other's chance."""
+
+    def __init__(
+        self, programme: Programme, model: RoundModel, call: CallModel, rng: np.random.Generator
+    ) -> None:
+        self.programme, self.round, self.model = programme, model, call
+        self.applications_rng, self.reviewers_rng, self.marks_rng, self.people_rng = rng.spawn(4)
+        self.worth: dict[str, float] = {}
+        self.report: Mapping[str, Any] = {}
+        self.reviewers, self.adds = imagine_reviewers(model, self.reviewers_rng)
+
+    def steps(self) -> list[Step]:
+        call = self.model
+        return [
+            (moment_s(call.opens), self._publish),
+            (moment_s(call.closes), self._apply),
+            (moment_s(call.reviewed_from), self._assign),
+            (moment_s(call.reviewed_to), self._review),
+            (moment_s(call.decided), self._decide),
+            (moment_s(call.declined), self._decline),
+            (moment_s(call.signed), self._sign),
+            (moment_s(call.granted), self._grant),
+        ]
+
+    def _publish(self) -> None:
+        _taken(self.programme.publish_call(OPERATOR, self.model.published()))
+
+    def _apply(self) -> None:
+        """Take in what came until the closing moment, each with its own."""
+        imagined = imagine_applications(self.round, self.model, self.applications_rng)
+        answers = self.programme.apply_many(
+            self.model.call, [_arrival(one) for one in imagined], synthetic=True
+        )
+        for one, answer in zip(imagined, answers, strict=True):
+            assert not isinstance(answer, tuple), f"{one.fields}: {answer}"
+            self.worth[answer.application] = one.worth
+
+    def _assign(self) -> None:
+        call = self.model.call
+        _taken(self.programme.assign_reviewers(OPERATOR, call, self.reviewers))
+        _taken(self.programme.assign_reviewers(OPERATOR, call, self.reviewers, stage="panel"))
+
+    def _review(self) -> None:
+        """Give all reviews, spread over the time that reviewers had."""
+        asked = [
+            (name, reviewer, stage)
+            for name in self.programme.tables.of_call[self.model.call]
+            for reviewer, stage in self.programme.tables.applications[name].reviewers.items()
+        ]
+        from_s, to_s = moment_s(self.model.reviewed_from), moment_s(self.model.reviewed_to)
+        moments = np.sort(self.marks_rng.integers(from_s, to_s, size=len(asked)))
+        order = self.marks_rng.permutation(len(asked))
+        marked = [
+            self._mark(int(at_s), *asked[int(which)])
+            for at_s, which in zip(moments, order, strict=True)
+        ]
+        answers = self.programme.review_many(marked, synthetic=True)
+        assert all(isinstance(one, ReviewGiven) for one in answers)
+
+    def _mark(self, at_s: int, application: str, reviewer: str, stage: str) -> Marked:
+        marks = imagine_marks(
+            self.round,
+            list(self.model.rubric),
+            worth=self.worth[application],
+            adds=self.adds[reviewer],
+            rng=self.marks_rng,
+        )
+        return Marked(at_s, Actor(reviewer, frozenset({Role.REVIEWER})), application, marks, stage)
+
+    def _decide(self) -> None:
+        _taken(self.programme.decide(OPERATOR, self.model.call))
+        report = self.programme.round_report(self.model.call)
+        assert not isinstance(report, Refusal)
+        self.report = report
+
+    def _decline(self) -> None:
+        selected = [
+            state.submitted
+            for name in self.programme.tables.of_call[self.model.call]
+            if (state := self.programme.tables.applications[name]).status == "selected"
+        ]
+        count = min(self.model.declines, len(selected))
+        chosen = self.people_rng.choice(len(selected), size=count, replace=False)
+        for which in sorted(int(one) for one in chosen):
+            lead = Actor(selected[which].lead, frozenset({Role.APPLICANT}))
+            application = selected[which].application
+            _taken(self.programme.decline(lead, application, cause="other-funding"))
+
+    def _sign(self) -> None:
+        _taken(self.programme.sign_all(OPERATOR, self.model.call))
+
+    def _grant(self) -> None:
+        _taken(self.programme.grant(OPERATOR, self.model.call))
+        for accelerator in sorted(self.model.capacity):
+            # Nobody may be waiting, or nobody may fit: then the rest stays surplus.
+            self.programme.hand_over(OPERATOR, self.model.call, accelerator)
+
+
+def _arrival(one: Imagined) -> Arrival:
+    return Arrival(one.at_s, Actor(one.lead, frozenset({Role.APPLICANT})), one.fields)
+
+
+def _taken(answer: Event | tuple[Event, ...] | Refusal) -> None:
+    """A refusal within the scenario is our mistake."""
+    assert not isinstance(answer, Refusal), answer
