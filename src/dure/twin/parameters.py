@@ -85,6 +85,13 @@ class Section:
         row = Section(self.name(key), {str(place): value for place, value in enumerate(values)})
         return [row.number(str(place), low=low, high=high) for place in range(len(values))]
 
+    def words(self, key: str) -> list[str]:
+        """Read a list of words."""
+        values = self._list(key)
+        if not all(isinstance(value, str) for value in values):
+            raise self.refuse(key, "a list of words")
+        return [str(value) for value in values]
+
     def _list(self, key: str) -> list[object]:
         value = self.values.get(key)
         if not isinstance(value, list):
