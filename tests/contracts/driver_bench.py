@@ -1,0 +1,100 @@
+"""What a backend brings to be held to the contract of ``services.ports.Driver``."""
+
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from dure.core.orders import StartOrder
+from dure.drivers.local import LocalDriver
+from dure.services.ports import Driver
+from tests.drivers.local_bench import driver_at, end_all, order
+
+
+class Behaviour(Enum):
+    """What the work of an order does."""
+
+    SUCCEEDS = "ends by itself with 0"
+    FAILS = "ends by itself with 3"
+    RUNS_ON = "runs until it is stopped, and does not listen to notices"
+    SAVES_ON_NOTICE = "runs until it gets notice, then saves and leaves with 85"
+    DEFIES_STOP = "ignores every request to end"
+    CANNOT_START = "names a program that there is not"
+
+
+class Bench(Protocol):
+    """A backend under test. A new one joins by a class like ``LocalBench``, named in BENCHES.
+
+    Attributes:
+        driver: the driver as it is now.
+    """
+
+    @property
+    def driver(self) -> Driver: ...
+
+    def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder: ...
+
+    def starts(self, job: str) -> int:
+        """Return how often the work of a job really began."""
+        ...
+
+    def is_at_work(self, job: str) -> bool:
+        """Tell whether the work has begun and is ready for what comes."""
+        ...
+
+    def pass_time(self) -> None:
+        """Let a moment pass, on whatever clock the backend lives by."""
+        ...
+
+    def restart(self) -> None:
+        """Put a new driver in the place of the old one, as after a kill -9 of its process."""
+        ...
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        ...
+
+
+SCRIPTS = {
+    Behaviour.SUCCEEDS: "true",
+    Behaviour.FAILS: "exit 3",
+    Behaviour.RUNS_ON: "touch ready; sleep 600",
+    Behaviour.SAVES_ON_NOTICE: (
+        "trap 'echo saved > $DURE_CHECKPOINT_DIR/state; exit 85' USR1\n"
+        "touch ready; while true; do sleep 0.02; done"
+    ),
+    Behaviour.DEFIES_STOP: "trap '' TERM INT HUP USR1; touch ready; while true; do sleep 0.1; done",
+}
+
+
+class LocalBench:
+    """Real processes on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.driver: LocalDriver = driver_at(root)
+
+    def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder:
+        if behaviour is Behaviour.CANNOT_START:
+            return order(job, command=("there-is-no-such-program",), attempt=attempt)
+        return order(job, f"echo start >> starts\n{SCRIPTS[behaviour]}\n", attempt=attempt)
+
+    def starts(self, job: str) -> int:
+        written = self._root / "jobs" / job / "work" / "starts"
+        return len(written.read_text().split()) if written.exists() else 0
+
+    def is_at_work(self, job: str) -> bool:
+        return (self._root / "jobs" / job / "work" / "ready").exists()
+
+    def pass_time(self) -> None:
+        # `until` itself waits between two looks; real time passes by itself.
+        return
+
+    def restart(self) -> None:
+        self.driver = driver_at(self._root)
+
+    def close(self) -> None:
+        end_all(self.driver)
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {"local": LocalBench}
