@@ -63,6 +63,7 @@ class SqliteLedger:
         self._writer = None if read_only else self._open_writer()
         try:
             self._reader = Reader(self.path)
+            self._reader.ask(lambda file: require_schema(file, self.path))
             self._head = self._reader.head()
             self._require_anchor()
         except BaseException:
@@ -84,7 +85,6 @@ class SqliteLedger:
 
     def _require_anchor(self) -> None:
         """Raise LedgerError unless the anchored record is in the chain; anchor a new ledger."""
-        self._reader.ask(lambda file: require_schema(file, self.path))
         anchor = read_anchor(anchor_path(self.path))
         if anchor is None:
             if self._writer is not None and self._head == (0, ZERO_HASH):
