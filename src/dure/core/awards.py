@@ -18,9 +18,12 @@ class Reason(Enum):
     """Why a decision is as it is; the numbers beside it fill its sentence."""
 
     SELECTED = "Selected"
-    SELECTED_SMALLER = "SelectedSmaller"
+    SELECTED_BY_EVIDENCE = "SelectedByEvidence"
+    SELECTED_BELOW_LARGE = "SelectedBelowLarge"
     SELECTED_FROM_FLOOR = "SelectedFromFloor"
     WAITS_FOR_CAPACITY = "WaitsForCapacity"
+    WAITS_FOR_SCORE = "WaitsForScore"
+    WAITS_FOR_SIZE = "WaitsForSize"
     WAITS_FOR_ORGANISATION = "WaitsForOrganisation"
     BELOW_SCORE_LINE = "BelowScoreLine"
 
@@ -178,8 +181,7 @@ class _Line:
         if one.evidence_gpus:
             numbers["evidence_gpus"] = one.evidence_gpus
         if turn.taken or from_floor:
-            reason = Reason.SELECTED_SMALLER if turn.gpus < one.asked_gpus else Reason.SELECTED
-            reason = Reason.SELECTED_FROM_FLOOR if from_floor else reason
+            reason = Reason.SELECTED_FROM_FLOOR if from_floor else _selected(one, turn.gpus)
             return Award(one.application, "selected", turn.gpus, 0, 0, reason, numbers)
         node = self.call.node_gpus
         used = self.organisations.get(one.organisation, 0)
@@ -192,7 +194,14 @@ class _Line:
         needed = _score_needed_milli(turn, turns, cap)
         if needed is not None:
             numbers["score_needed_milli"] = needed
-        reason = Reason.WAITS_FOR_ORGANISATION if held_by_cap else Reason.WAITS_FOR_CAPACITY
+        if held_by_cap:
+            reason = Reason.WAITS_FOR_ORGANISATION
+        elif needed is None:
+            reason = Reason.WAITS_FOR_SIZE
+        elif turn.fitting_gpus < node:
+            reason = Reason.WAITS_FOR_SCORE
+        else:
+            reason = Reason.WAITS_FOR_CAPACITY
         return Award(one.application, "waitlisted", turn.gpus, 0, 0, reason, numbers)
 
     def _below(self, one: Candidate) -> Award:
@@ -202,6 +211,14 @@ class _Line:
             "score_needed_milli": self.call.score_min_milli,
         }
         return Award(one.application, "rejected", 0, 0, 0, Reason.BELOW_SCORE_LINE, numbers)
+
+
+def _selected(one: Candidate, gpus: int) -> Reason:
+    """Tell what cut a size that was selected."""
+    if gpus >= one.asked_gpus:
+        return Reason.SELECTED
+    by_evidence = 0 < one.evidence_gpus <= gpus
+    return Reason.SELECTED_BY_EVIDENCE if by_evidence else Reason.SELECTED_BELOW_LARGE
 
 
 def _score_needed_milli(turn: _Turn, turns: Sequence[_Turn], cap: int | None) -> int | None:

@@ -109,9 +109,9 @@ def percent(lang: Lang, value_milli: int) -> str:
 
 
 def points(lang: Lang, value_milli: int) -> str:
-    """Show a score in thousandths of a point: 81,250 -> 81.25점; 81.25 points."""
-    hundredths = (abs(value_milli) + 5) // 10
-    shown = f"{'-' if value_milli < 0 else ''}{hundredths // 100}.{hundredths % 100:02d}"
+    """Show a score exactly, for a thousandth may decide: 81,250 -> 81.250점; 81.250 points."""
+    sign, size = ("-" if value_milli < 0 else ""), abs(value_milli)
+    shown = f"{sign}{size // 1000}.{size % 1000:03d}"
     return f"{shown}점" if lang == "ko" else f"{shown} points"
 
 

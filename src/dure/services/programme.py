@@ -15,7 +15,7 @@ class Programme(Intake, Awarding, Recalling):
     """What people do with calls, applications, awards, allocations and recalls.
 
     Every use case takes the ``Actor`` first, asks ``access.require``, and answers with its events
-    or with a ``Refusal`` (``refusal.VALUE`` in the message catalogues). Listings take no actor:
+    or with a ``Refusal`` (``problem.VALUE`` in the message catalogues). Listings take no actor:
     whoever shows them decides what the reader may see.
     """
 

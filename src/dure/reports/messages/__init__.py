@@ -1,12 +1,12 @@
 """The words of every screen, letter and reason: one catalogue, Korean and English, by key.
 
 Every ``*.ko.yaml`` and ``*.en.yaml`` of this folder is merged. A file is a tree; the path of a
-sentence in it, joined by dots, is its key: ``refusal.CallIsClosed``. A stable code leads to its
+sentence in it, joined by dots, is its key: ``problem.CallIsClosed``. A stable code leads to its
 sentence without a table between.
 
 A placeholder is ``{name}``. After a colon may stand a format of ``reports.formats``
-(``{due_at_s:moment}``, ``{size:gpus}``) or a pair of Korean particles (``{project:은/는}``). A bare
-integer is shown in threes; pass a year as text.
+(``{due_at_s:moment}``, ``{size:gpus}``), a pair of Korean particles (``{project:은/는}``), or both
+(``{size:gpus 이/가}``). A bare integer is shown in threes; pass a year as text.
 """
 
 import string
@@ -93,9 +93,11 @@ class _Sentence(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if "/" in format_spec:
-            shown = self.format_field(value, "")
-            return shown + particle(shown, format_spec)
+            format_, _, pair = format_spec.rpartition(" ")
+            shown = self.format_field(value, format_)
+            return shown + particle(shown, pair)
         if format_spec:
+            assert format_spec in SPECS, f"no format {format_spec!r}; there are {sorted(SPECS)}"
             return SPECS[format_spec](self.lang, value)
         if isinstance(value, int) and not isinstance(value, bool):
             return number(self.lang, value)
