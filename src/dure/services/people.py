@@ -86,7 +86,7 @@ class People:
         random_bytes: RandomBytes,
         hasher: PasswordHasher | None = None,
     ) -> None:
-        self._book, self._clock, self._random_bytes = book, clock, random_bytes
+        self._book, self._clock, self.random_bytes = book, clock, random_bytes
         self._hasher = hasher or PasswordHasher()
         self._failures: dict[tuple[str, str], _Failures] = {}
         self._lock = RLock()
@@ -214,6 +214,10 @@ class People:
                 SessionClosed(at_s=self._clock.now_s(), by=session.user, token_hash=_digest(token))
             )
 
+    def knows(self, user: str, password: str) -> bool:
+        """Tell whether this is the user's password; slow on purpose."""
+        return self._matches(self.view.accounts.get(user), password)
+
     def actor_of_session(self, token: str) -> Actor:
         """Return who holds this cookie, ``PUBLIC_ACTOR`` if its session is over."""
         session = self.view.sessions.get(_digest(token))
@@ -281,7 +285,7 @@ class People:
         self._book.append([event])
 
     def _secret(self) -> str:
-        return self._random_bytes(TOKEN_BYTES).hex()
+        return self.random_bytes(TOKEN_BYTES).hex()
 
     def _matches(self, account: Account | None, password: str) -> bool:
         usable = account is not None and not account.is_disabled

@@ -106,7 +106,7 @@ class ApplicationRow:
     reason: str = ""
     numbers: tuple[tuple[str, int | str], ...] = ()
     rank: int = 0
-    score_centi: int = -1
+    score_milli: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""What every page asks of a request: which pool, which part of a list, what a form says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import urlencode
+
+from dure.portal.doors import CSRF_FIELD, AnyRequest, MissingPage
+from dure.portal.visitor import services_of
+from dure.services.desks import PoolDesk
+
+ROWS_A_PAGE = 50
+Row = TypeVar("Row")
+
+
+def chosen_pool(request: AnyRequest) -> tuple[str, PoolDesk]:
+    """Return the pool that ``?pool=`` names, the first one if none is named."""
+    pools = services_of(request).pools
+    name = request.query_params.get("pool") or next(iter(pools))
+    desk = pools.get(name)
+    if desk is None:
+        raise MissingPage(f"there is no pool {name[:40]!r}")
+    return name, desk
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """Some rows of a longer list, with the links to those before and after."""
+
+    rows: Sequence[Row]
+    first: int
+    total: int
+    before_href: str
+    after_href: str
+
+
+def part_of(request: AnyRequest, rows: Sequence[Row], *, size: int = ROWS_A_PAGE) -> Part[Row]:
+    """Cut a list to the page that ``?from=`` names."""
+    wish = request.query_params.get("from", "0")
+    first = min(int(wish), max(len(rows) - 1, 0)) if wish.isdecimal() and len(wish) < 10 else 0
+    first -= first % size
+    return Part(
+        rows=rows[first : first + size],
+        first=first,
+        total=len(rows),
+        before_href=_from(request, max(first - size, 0)) if first else "",
+        after_href=_from(request, first + size) if first + size < len(rows) else "",
+    )
+
+
+def _from(request: AnyRequest, first: int) -> str:
+    kept = [(name, one) for name, one in request.query_params.multi_items() if name != "from"]
+    return f"{request.url.path}?{urlencode([*kept, ('from', first)])}"
+
+
+async def answers(request: AnyRequest) -> Mapping[str, str]:
+    """Return a form's fields as text, without the form token."""
+    form = await request.form()
+    return {
+        key: value.replace("\r\n", "\n")
+        for key in form
+        if key != CSRF_FIELD and isinstance(value := form[key], str)
+    }

@@ -1,0 +1,157 @@
+"""Calls and applications, projects, and the operator's desk."""
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from dure.portal.asking import answers, part_of
+from dure.portal.doors import AnyRequest, MissingPage
+from dure.portal.render import page
+from dure.portal.visitor import services_of, visitor_of
+from dure.services.desks import Applied
+from dure.services.programme_views import CallRow, FieldProblem
+from dure.services.sights import visible_applications, visible_project, visible_projects
+
+
+def call_of(request: AnyRequest, call: str) -> CallRow:
+    """Return a call that exists."""
+    found = services_of(request).programme.call(call)
+    if found is None:
+        raise MissingPage(f"there is no call {call[:40]!r}")
+    return found
+
+
+@get("/calls", opt={"action": "call.read"}, sync_to_thread=False)
+def calls(request: AnyRequest) -> Response[Any]:
+    """Show every call with its rounds and what they came to."""
+    programme = services_of(request).programme
+    return page(request, "calls.html", calls=programme.calls(), now_s=programme.now_s())
+
+
+@get("/calls/{call:str}", opt={"action": "call.read"}, sync_to_thread=False)
+def call_page(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
+    """Show one call: rules, rounds, results beside reality, and one's own applications to it."""
+    visitor, programme = visitor_of(request), services_of(request).programme
+    found = call_of(request, call)
+    mine = [
+        row
+        for row in visible_applications(visitor.actor, programme)
+        if row.call == call and row.owner == visitor.actor.user
+    ]
+    return page(
+        request,
+        "call.html",
+        call=found,
+        now_s=programme.now_s(),
+        is_open=found.open_round(programme.now_s()) is not None,
+        compared=programme.compared(call),
+        mine=mine,
+    )
+
+
+@get("/calls/{call:str}/apply", opt={"action": "application.submit"}, sync_to_thread=False)
+def apply_form(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
+    """Show the application form of an open call."""
+    return _form_page(request, call_of(request, call), {}, ())
+
+
+@post("/calls/{call:str}/apply", opt={"action": "application.submit"}, status_code=200)
+async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
+    """Hand an application in; whatever is wrong comes back beside its field, nothing is lost."""
+    found = call_of(request, call)
+    sent = dict(await answers(request))
+    key = sent.pop("key", "")
+    programme = services_of(request).programme
+    given = {field.name: sent.get(field.name, "").strip() for field in found.form}
+    problems = tuple(programme.check_answers(call, given))
+    if not problems:
+        answer = programme.apply(call, given, by=visitor_of(request).actor, key=key)
+        if isinstance(answer, Applied):
+            return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
+        problems = answer.problems
+    return _form_page(request, found, given, problems, key=key)
+
+
+def _form_page(
+    request: AnyRequest,
+    call: CallRow,
+    given: dict[str, str],
+    problems: tuple[FieldProblem, ...],
+    *,
+    key: str = "",
+) -> Response[Any]:
+    names = {field.name for field in call.form}
+    return page(
+        request,
+        "apply.html",
+        status_code=422 if problems else 200,
+        call=call,
+        is_open=call.open_round(services_of(request).programme.now_s()) is not None,
+        given=given,
+        problems={problem.field: problem for problem in reversed(problems)},
+        general=[problem for problem in problems if problem.field not in names],
+        key=key or request.app.state.random_bytes(16).hex(),
+    )
+
+
+@get("/applications/{application:str}", opt={"action": "application.read"}, sync_to_thread=False)
+def application_page(request: AnyRequest, application: FromPath[str]) -> Response[Any]:
+    """Show where an application stands and why."""
+    programme = services_of(request).programme
+    for row in visible_applications(visitor_of(request).actor, programme):
+        if row.application == application:
+            return page(
+                request,
+                "application.html",
+                row=row,
+                call=programme.call(row.call),
+                is_new=request.query_params.get("sent") == "1",
+            )
+    raise MissingPage("there is no such application")
+
+
+@get("/projects", opt={"action": "project.read"}, sync_to_thread=False)
+def projects(request: AnyRequest) -> Response[Any]:
+    """Show the projects that the visitor belongs to, or all for the office and the audit."""
+    rows = visible_projects(visitor_of(request).actor, services_of(request).programme)
+    group = request.query_params.get("group", "")
+    groups = sorted({row.group for row in rows})
+    shown = [row for row in rows if not group or row.group == group]
+    return page(request, "projects.html", part=part_of(request, shown), group=group, groups=groups)
+
+
+@get("/projects/{project:str}", opt={"action": "project.read"}, sync_to_thread=False)
+def project_page(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
+    """Show what a project holds, uses, borrows and lends, its checks and recalls."""
+    services, actor = services_of(request), visitor_of(request).actor
+    found = visible_project(actor, services.programme, project)
+    if found is None:
+        raise MissingPage("there is no such project")
+    jobs = []
+    for name, desk in services.pools.items():
+        columns = desk.view().jobs
+        own = [index for index, owner in enumerate(columns.project) if owner == project]
+        jobs += [(name, row) for row in columns.rows(own[:20])]
+    return page(request, "project.html", project=found, jobs=jobs)
+
+
+@get("/operator", opt={"action": "programme.read"}, sync_to_thread=False)
+def operator(request: AnyRequest) -> Response[Any]:
+    """Show the operator the round's result beside reality, the checks, the recalls, who is who."""
+    services = services_of(request)
+    programme = services.programme
+    calls_shown = [call for call in programme.calls() if call.rounds]
+    return page(
+        request,
+        "operator.html",
+        compared=[(call, programme.compared(call.call)) for call in calls_shown],
+        checks=part_of(request, programme.checks()),
+        recalls=programme.recalls(),
+        accounts=services.people.accounts(),
+        views=[(name, desk.view()) for name, desk in services.pools.items()],
+    )
+
+
+ROUTES = (calls, call_page, apply_form, apply, application_page, projects, project_page, operator)

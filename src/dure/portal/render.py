@@ -1,0 +1,214 @@
+"""Templates into pages: the words of both languages, formats, headers.
+
+Every page leaves here with the same strict headers: no script, style, picture or connection from
+anywhere else, nothing inline, no framing.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from markupsafe import Markup
+
+from dure.portal.visitor import (
+    LANG_COOKIE,
+    THEME_COOKIE,
+    THEMES,
+    VISIT_COOKIE,
+    Visitor,
+    csrf_of,
+    services_of,
+    visitor_of,
+)
+from dure.reports import formats, messages
+from dure.reports.formats import LANGS, Lang
+from dure.services.access import is_open_to
+from dure.services.views import DEVICE_STATES, NEVER_S, Name
+
+YEAR_S = 365 * 86_400
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": (
+            "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+            "form-action 'self'; frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+)
+# Page, its words' key, the action that opens it: the order of the menu.
+MENU = (
+    ("/", "overview", "pool.read"),
+    ("/map", "map", "pool.read"),
+    ("/loans", "loans", "pool.read"),
+    ("/calls", "calls", "call.read"),
+    ("/waitlist", "waitlist", "waitlist.overview"),
+    ("/projects", "projects", "project.read"),
+    ("/jobs", "jobs", "job.read"),
+    ("/operator", "operator", "programme.read"),
+    ("/help", "help", "service.read"),
+)
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def page(
+    request: AnyRequest, template: str, *, status_code: int = 200, **values: Any
+) -> Response[str]:
+    """Render a template for the request's visitor."""
+    visitor = visitor_of(request)
+    cookies, visitor = _new_cookies(request, visitor)
+    services = services_of(request)
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            **_words(visitor.lang),
+            **values,
+            visitor=visitor,
+            lang=visitor.lang,
+            theme=visitor.theme,
+            path=request.url.path,
+            other_lang_href=_with_query(request, "lang", "en" if visitor.lang == "ko" else "ko"),
+            theme_hrefs=[(name, _with_query(request, "theme", name)) for name in THEMES],
+            csrf_field=Markup('<input type="hidden" name="csrf" value="{}">').format(visitor.csrf),
+            menu=[entry for entry in MENU if is_open_to(visitor.actor, entry[2])],
+            may_open=lambda action: is_open_to(visitor.actor, action),
+            pools=services.pools,
+            version=services.version,
+        has_imagined=any(desk.view().imagined for desk in services.pools.values()),
+        )
+    )
+    return Response(
+        html,
+        status_code=status_code,
+        media_type="text/html; charset=utf-8",
+        headers={**SECURITY_HEADERS, "Cache-Control": "no-store", "Content-Language": visitor.lang},
+        cookies=cookies,
+    )
+
+
+def _new_cookies(request: AnyRequest, visitor: Visitor) -> tuple[list[Cookie], Visitor]:
+    """Remember a choice of language or theme; give a form for visitors something to belong to."""
+    secure = is_secure(request)
+    cookies = [
+        Cookie(key=name, value=str(value), path="/", max_age=YEAR_S, samesite="lax", secure=secure)
+        for name, key, value, allowed in (
+            (LANG_COOKIE, "lang", request.query_params.get("lang"), LANGS),
+            (THEME_COOKIE, "theme", request.query_params.get("theme"), THEMES),
+        )
+        if value in allowed
+    ]
+    if not visitor.session and not visitor.visit and request.url.path == "/login":
+        visit = request.app.state.random_bytes(32).hex()
+        cookies.append(
+            Cookie(
+                key=VISIT_COOKIE,
+                value=visit,
+                path="/",
+                httponly=True,
+                samesite="lax",
+                secure=secure,
+            )
+        )
+        visitor = Visitor(
+            visitor.actor, visitor.account, visitor.lang, visitor.theme, visitor.session, visit
+        )
+        assert visitor.csrf == csrf_of(visit)
+    return cookies, visitor
+
+
+def is_secure(request: AnyRequest) -> bool:
+    """Tell whether cookies are marked Secure: always, but on plain http on this very machine."""
+    return bool(request.app.state.is_secure)
+
+
+def _with_query(request: AnyRequest, key: str, value: str) -> str:
+    kept = [(name, one) for name, one in request.query_params.multi_items() if name != key]
+    return f"{request.url.path}?{urlencode([*kept, (key, value)])}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dure.portal", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        static=static_href, KINDS=DEVICE_STATES, NEVER_S=NEVER_S, enumerate=enumerate, zip=zip
+    )
+    return environment
+
+
+@cache
+def _words(lang: Lang) -> dict[str, Callable[..., Any]]:
+    """Return what templates call to write a sentence, a number, a moment or a name."""
+
+    def t(key: str, **values: object) -> str:
+        return messages.text(lang, key, **values)
+
+    def code(family: str, value: str, **values: object) -> str:
+        """Return the words of a stable code, or the code itself where none are written yet."""
+        key = f"{family}.{value}"
+        return messages.text(lang, key, **values) if messages.has(key) else value
+
+    def when(at_s: int) -> str:
+        return "–" if at_s == NEVER_S else formats.moment(lang, at_s)
+
+    def name(value: Name) -> str:
+        return value.ko if lang == "ko" else value.en
+
+    def kind_words() -> dict[str, str]:
+        return {kind: messages.text(lang, f"kind.{kind}") for kind in DEVICE_STATES}
+
+    def why_codes() -> list[str]:
+        """Return the codes of waiting that have words, for the help page."""
+        found = messages.catalogue(lang)
+        return sorted(key.removeprefix("whyshort.") for key in found if key.startswith("whyshort."))
+
+    def gpu_hours(gpu_s: int) -> str:
+        return formats.compact(lang, gpu_s // 3600)
+
+    shown: dict[str, Callable[..., Any]] = {
+        "t": t,
+        "code": code,
+        "when": when,
+        "name": name,
+        "gpu_hours": gpu_hours,
+        "kind_words": kind_words,
+        "why_codes": why_codes,
+        "has_text": messages.has,
+    }
+    for spec, show in formats.SPECS.items():
+        shown[spec] = lambda value, show=show: show(lang, value)
+    return shown
+
+
+@cache
+def static_files() -> Mapping[str, tuple[bytes, str]]:
+    """Return every file under ``static/`` with its fingerprint, by name."""
+    folder = resources.files("dure.portal") / "static"
+    found = {}
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        found[file.name] = (content, hashlib.sha256(content).hexdigest()[:12])
+    return found
+
+
+def static_href(name: str) -> str:
+    """Return a file's address; it changes with the content, so browsers may keep it for long."""
+    return f"/static/{name}?v={static_files()[name][1]}"
