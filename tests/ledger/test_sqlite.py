@@ -131,6 +131,19 @@ def test_a_failed_disk_stops_the_writer_rather_than_guess(path: Path) -> None:
     assert verify(path) == []
 
 
+def test_only_a_durable_ledger_waits_for_the_disk(path: Path) -> None:
+    waits = []
+    for durable in (True, False):
+        with closing(SqliteLedger(path, durable=durable)) as ledger:
+            assert ledger._writer is not None
+            waits.append(ledger._writer.pragma("synchronous"))
+            assert ledger._writer.pragma("journal_mode") == "wal"
+            assert ledger._writer.pragma("mmap_size") == 0
+
+    # SQLite's numbers: 2 is FULL, 0 is OFF.
+    assert waits == [2, 0]
+
+
 def test_two_writers_of_one_file_take_turns_by_number(path: Path) -> None:
     with closing(SqliteLedger(path)) as one, closing(SqliteLedger(path)) as other:
         one.append(entries(1), expect=0)

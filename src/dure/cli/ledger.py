@@ -106,10 +106,11 @@ def verify(
 
 
 def _decoders() -> "Decoders":
+    from dure.core import record
     from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS
     from dure.ledger.codec import decode_events
 
-    return {KIND_CYCLE: bytes, KIND_EVENTS: decode_events}
+    return {KIND_CYCLE: record.unpack, KIND_EVENTS: decode_events}
 
 
 def _row(seen: "Examination", wall_s: float) -> dict[str, Any]:
