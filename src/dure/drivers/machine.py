@@ -93,7 +93,7 @@ def gpu_models(answer: str) -> list[str]:
 
 def gpu_model(name: str) -> str:
     """Return the model in a product's name: "NVIDIA H100 80GB HBM3" is an ``H100``."""
-    words = [word for word in re.split(r"[ _]+", name) if word.lower() not in NO_MODEL]
+    words = [word for word in re.findall(r"[^ _]+", name) if word.lower() not in NO_MODEL]
     if len(words) > 1 and words[0].upper() in {"RTX", "GTX", "QUADRO"}:
         return "".join(words[:2]).upper()
     return re.split(r"[-/]", words[0])[0].upper() if words else "GPU"
