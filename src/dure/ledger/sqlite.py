@@ -280,12 +280,16 @@ class SqliteLedger:
             self._flush()
         self._reader.close()
         with our_words(self.path):
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
+            # An anchor never describes a file that has changed since, at no moment of a crash:
+            # the old description goes before the file changes, the new one comes before the WAL
+            # is gone. So without records in a WAL the two must agree.
+            if not writer.in_transaction:
+                writer.execute("BEGIN IMMEDIATE")
+            self._write_anchor(writer, is_closing=False)
+            writer.execute("ROLLBACK")
             with suppress(apsw.BusyError):
                 writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             writer.execute("BEGIN IMMEDIATE")
-            # The anchor comes before the WAL goes: without a WAL the two must agree.
             self._write_anchor(writer, is_closing=True)
             writer.execute("ROLLBACK")
 
