@@ -25,11 +25,12 @@ STAGES = ("written", "panel")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A form as it came in: when, from whom."""
+    """A form as it came in: when, from whom; ``key`` makes a repeat harmless, "" for none."""
 
     at_s: int
     actor: Actor
     fields: Mapping[str, object]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,13 @@ class Intake(Office):
         return () if isinstance(form, Form) else form
 
     def apply(
-        self, actor: Actor, call: str, fields: Mapping[str, object]
+        self, actor: Actor, call: str, fields: Mapping[str, object], *, key: str = ""
     ) -> ApplicationSubmitted | tuple[Problem, ...]:
-        """Hand in an application; the answer is its event, or everything that is wrong with it."""
-        arrival = Arrival(self.clock.now_s(), actor, fields)
+        """Hand in an application; the answer is its event, or everything that is wrong with it.
+
+        The same key of the same person brings the first answer again.
+        """
+        arrival = Arrival(self.clock.now_s(), actor, fields, key)
         (answer,) = self.apply_many(call, [arrival])
         return answer
 
@@ -88,7 +92,7 @@ class Intake(Office):
             taken: list[ApplicationSubmitted] = []
             for arrival in arrivals:
                 answer = _take(tables, published, taken, arrival, synthetic=synthetic)
-                if isinstance(answer, ApplicationSubmitted):
+                if isinstance(answer, ApplicationSubmitted) and not _is_known(tables, answer):
                     taken.append(answer)
                 answers.append(answer)
             self._write(taken)
@@ -207,6 +211,13 @@ def _take(
     *,
     synthetic: bool,
 ) -> ApplicationSubmitted | tuple[Problem, ...]:
+    before = [tables.applications[name] for name in tables.of_call[call.call]]
+    for one in before:
+        if arrival.key and (one.submitted.lead, one.submitted.key) == (
+            arrival.actor.user,
+            arrival.key,
+        ):
+            return one.submitted
     moment = check_moment(call, at_s=arrival.at_s)
     if moment is not None:
         edges = {"opens_at_s": call.opens_at_s, "closes_at_s": call.closes_at_s}
@@ -214,7 +225,6 @@ def _take(
     form = read_form(arrival.fields, call)
     if not isinstance(form, Form):
         return form
-    before = [tables.applications[name] for name in tables.of_call[call.call]]
     alive = [*(one.submitted for one in before if not one.is_withdrawn), *taken]
     for other in alive:
         same_project = form.project != "" and other.project == form.project
@@ -239,9 +249,14 @@ def _take(
         form.work,
         form.grade,
         synthetic,
+        arrival.key,
         at_s=arrival.at_s,
         by=arrival.actor.user,
     )
+
+
+def _is_known(tables: ProgrammeTables, submitted: ApplicationSubmitted) -> bool:
+    return submitted.application in tables.applications
 
 
 def _check_review(

@@ -70,7 +70,12 @@ class CallPublished(Event, frozen=True):
 
 
 class ApplicationSubmitted(Event, frozen=True):
-    """A team asked for GPUs of one type. ``synthetic``: imagined for the twin."""
+    """A team asked for GPUs of one type.
+
+    Attributes:
+        synthetic: imagined for the twin.
+        key: of the submission: a second one of the same lead with the same key is the same.
+    """
 
     application: str
     call: str
@@ -88,6 +93,7 @@ class ApplicationSubmitted(Event, frozen=True):
     work: Work = Work()
     grade: Literal["C", "S", "O"] = "O"
     synthetic: bool = False
+    key: str = ""
 
 
 class ApplicationWithdrawn(Event, frozen=True):
