@@ -1,0 +1,309 @@
+"""The pool's state as columns: int64 matrices, one row a quantity, one column a thing.
+
+Kernels take one ``Columns`` and index it by the constants below. A matrix is (quantity, thing), so
+each quantity is contiguous. Device counts that decide are in milli (1000 = one whole device); times
+are whole seconds; -1 means none where 0 is a value. Constants carry the matrix's initial letter:
+``S`` scalars, ``P`` policy, ``N`` nodes, ``H`` shelves, ``D`` devices, ``G`` groups, ``J`` jobs,
+``R`` placement rows, ``A`` accounts, ``E`` entitlements, ``L`` allocations.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+WHOLE = 1000
+FOREVER_S = 1 << 60
+UNLIMITED = 1 << 60
+
+# --- words as numbers ------------------------------------------------------------------------
+(OWN, LOAN, SCAVENGE, IDLE, RESERVED, DRAINING, DOWN) = range(7)
+KINDS = ("own", "loan", "scavenge", "idle", "reserved", "draining", "down")
+
+(PENDING, RUNNING, STOPPING, COMPLETED, FAILED, CANCELLED, TIMEOUT, REFUSED) = range(8)
+JOB_STATES = (
+    "PENDING",
+    "RUNNING",
+    "STOPPING",
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "TIMEOUT",
+    "REFUSED",
+)
+
+(BY_DONE, BY_RECLAIM, BY_PREEMPTION, BY_FAULT, BY_SWAP, BY_RESIZE, BY_CANCEL, BY_HORIZON) = range(8)
+END_CAUSES = (
+    "done",
+    "reclaimed",
+    "preempted",
+    "fault",
+    "swapped",
+    "resized",
+    "cancelled",
+    "horizon",
+)
+
+(FIFO, GREEDY, EASY, SJF, SRTF, SRSF, SILOED, DURE) = range(8)
+POLICIES = ("fifo", "greedy", "easy", "sjf", "srtf", "srsf", "siloed", "dure")
+
+(AT_NODE, AT_LEAF, AT_POD, AT_CLUSTER, AT_SITE, AT_ANY) = range(6)
+LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
+(LOCALITY_ANY, LOCALITY_PREFERRED, LOCALITY_REQUIRED) = range(3)
+
+# --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
+FACT_WIDTH = 8
+K_SUBMITTED = 1  # job
+K_ENDED = 2  # job, a attempt, b state, c exit code
+K_FAULT = 3  # a node, b class, c devices (0: the whole node)
+K_REPAIRED = 4  # a node, b class, c devices
+K_CANCELLED = 5  # job
+K_ALLOCATED = 6  # a allocation, b account, c type, d milli; from_s, to_s travel in e and job
+K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
+K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again
+K_REFUSED = 20  # job, a reason
+K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it
+K_PLACED = 22  # job, a node, b device mask, c milli of each device
+K_STOPPED = 23  # job, a attempt, b cause, c progress kept in s, d lost milli-GPU-s
+K_STOP_ORDERED = 24  # job, a attempt, b cause
+K_RECLASSED = 25  # job, a the attempt that opens, b class
+K_CLAIMED = 26  # job, a due_at_s
+K_HELD = 27  # job, a node, b device mask
+K_NOTICED = 28  # borrower, a claimant, b stop_at_s, c 1 if it saves then, d milli, e due_at_s
+K_WITHDRAWN = 29  # borrower, a claimant
+K_CLAIM_ENDED = 30  # job, a outcome
+K_CLEANED = 31  # a node, b device mask
+K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
+(CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
+
+# --- scalars ---------------------------------------------------------------------------------
+(
+    S_NOW,
+    S_JOBS,
+    S_Q_HEAD,
+    S_Q_TAIL,
+    S_Q_DEAD,
+    S_FRESH,
+    S_RUNNING,
+    S_HURT,
+    S_ALARMS,
+    S_DUE,
+    S_CLAIMS,
+    S_ROWS_TOP,
+    S_ROWS_FREE,
+    S_FREED,
+    S_FACTS,
+    S_STAMP,
+    S_BESIDE,
+    S_RESERVED_BESIDE,
+    S_BESIDE_SUM,
+    S_RESERVED_BESIDE_SUM,
+    S_ALLOCS,
+    S_ACCOUNTS,
+    S_DAY,
+    S_STARTED_AT,
+    S_LENT,
+    S_SPARE,
+    S_SHAPES,
+    S_FAMILIES,
+) = range(28)
+S_KIND = 32  # milli by kind now, 7 of them
+S_SUM = 40  # milli-seconds by kind since the start, 7 of them
+SCALARS = 48
+
+# --- policy ----------------------------------------------------------------------------------
+(
+    P_POLICY,
+    P_RETURN_S,
+    P_DRAIN_S,
+    P_CLEANING_S,
+    P_START_S,
+    P_BACKOFF_S,
+    P_BACKOFF_S_MAX,
+    P_DEARER_S,
+    P_LEND,
+    P_DECAY,
+    P_INSTANT,
+    P_HORIZON_S,
+    P_DAY_S,
+    P_SCRATCH,
+) = range(14)
+POLICY_SIZE = 16
+
+# --- the pool --------------------------------------------------------------------------------
+(
+    N_GPUS,
+    N_SHELF,
+    N_FIRST,
+    N_TYPE,
+    N_DOWN,
+    N_CORDONED,
+    N_FREE,
+    N_ROWS,
+    N_IDLE,
+    N_RESERVED,
+    N_DRAINING,
+    N_DOWN_MILLI,
+    N_CPU,
+    N_MEMORY,
+    N_CPU_FREE,
+    N_MEMORY_FREE,
+    N_HELD,
+    N_COUNT,
+) = range(18)
+(
+    H_FROM,
+    H_TO,
+    H_GROUP,
+    H_GPUS,
+    H_TYPE,
+    H_GRADE,
+    H_PROVIDER,
+    H_LEAF,
+    H_POD,
+    H_CLUSTER,
+    H_SITE,
+    H_COUNT,
+) = range(12)
+(G_FROM, G_TO, G_GPUS, G_TYPE, G_COUNT) = range(5)
+(D_FREE, D_DOWN, D_HOLD, D_CLEANING, D_CLEAN_AT, D_OWNER, D_COUNT) = range(7)
+
+# --- jobs: first what is asked (written once), then what became of it ---------------------------
+(
+    J_PROJECT,
+    J_PROVIDER,
+    J_OWNER,
+    J_SUBMIT,
+    J_GPUS,
+    J_MILLI,
+    J_NODES,
+    J_GPN,
+    J_TYPES,
+    J_CLASS_ASKED,
+    J_LOCALITY,
+    J_LEVEL,
+    J_PATIENCE,
+    J_MIN_GPUS,
+    J_ESTIMATE,
+    J_CKPT_EVERY,
+    J_CKPT_TAKES,
+    J_PREEMPTIBLE,
+    J_GRADE,
+    J_DEADLINE,
+    J_AFTER,
+    J_CPU,
+    J_MEMORY,
+    J_WORK,
+    J_KEY,
+    J_SHAPE,
+    J_FAMILY,
+    J_ASKED,
+) = range(28)
+(
+    J_STATE,
+    J_CLASS,
+    J_ATTEMPT,
+    J_STARTED,
+    J_RUN_SINCE,
+    J_FIRST_START,
+    J_ENDED,
+    J_SAVED,
+    J_RUN_S,
+    J_LOST,
+    J_QUEUED_S,
+    J_QUEUED_SINCE,
+    J_STOP_AT,
+    J_STOP_SAVES,
+    J_STOP_CAUSE,
+    J_LEFT,
+    J_CLAIM_DUE,
+    J_CLAIM_ASKED,
+    J_RECLAIMS,
+    J_ELIGIBLE,
+    J_REASON,
+    J_ROWS,
+    J_USED,
+    J_RUN_POS,
+    J_IN_QUEUE,
+    J_PLACED_TYPE,
+) = range(J_ASKED, J_ASKED + 26)
+J_COUNT = J_ASKED + 26
+(R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
+
+# --- who -------------------------------------------------------------------------------------
+(A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_COUNT) = range(8)
+(ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
+(E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
+(T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_COUNT) = range(4)
+(L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
+
+# --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
+(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY) = range(4)
+
+# --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
+(M_EVER, M_FAILED, M_LEAST, M_UNCLAIMED, M_STAMP, M_COUNT) = range(6)
+(X_FIT, X_DOMAIN, X_RESERVED, X_SHADOW, X_COST, X_HEAD, X_TAIL, X_NEXT, X_ORDER, X_VICTIM, X_NODE, X_COUNT) = range(12)
+FAMILIES = 64
+MARKS_FROM = 16  # stamps of marks start above the small flags
+UNKNOWN_S = 1_000_000_000
+
+
+class Columns(NamedTuple):
+    """Everything a kernel may read or move; what ``WORKSPACE`` names is not state."""
+
+    scalars: IntArray
+    policy: IntArray
+    nodes: IntArray
+    shelves: IntArray
+    hist: IntArray
+    devices: IntArray
+    groups: IntArray
+    jobs: IntArray
+    rows: IntArray
+    queue: IntArray
+    fresh: IntArray
+    running: IntArray
+    hurt: IntArray
+    alarms: IntArray
+    due: IntArray
+    accounts: IntArray
+    rights: IntArray
+    types: IntArray
+    allocs: IntArray
+    claims: IntArray
+    shapes: IntArray
+    families: IntArray
+    memo: IntArray
+    marks: IntArray
+    scratch: IntArray
+    picks: IntArray
+    facts: IntArray
+
+
+WORKSPACE = frozenset({"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"})
+STATE_FIELDS = tuple(name for name in Columns._fields if name not in WORKSPACE)
+TABLES = frozenset({"rights"})  # three axes
+MATRICES = frozenset(
+    {
+        "nodes",
+        "shelves",
+        "hist",
+        "devices",
+        "groups",
+        "jobs",
+        "rows",
+        "hurt",
+        "alarms",
+        "due",
+        "accounts",
+        "types",
+        "allocs",
+        "claims",
+        "families",
+        "memo",
+        "scratch",
+        "picks",
+        "facts",
+    }
+)

@@ -1,0 +1,306 @@
+"""Facts move the state: one compiled function applies any fact, decided just now or read from a log."""
+
+import numpy as np
+from dure.core.kernel import inner, inner_of_ints
+
+from dure.core.columns import *  # noqa: F403
+from dure.core.columns import Columns
+from dure.core.shapes import recognise
+from dure.core.moves import (
+    add_running,
+    charge,
+    dequeue,
+    drop_running,
+    enqueue,
+    occupy,
+    push_alarm,
+    refresh_node,
+    sweep_queue,
+    vacate,
+)
+
+
+@inner
+def _leave_queue(c: Columns, job: int, at_s: int) -> None:
+    c.jobs[J_QUEUED_S, job] += at_s - c.jobs[J_QUEUED_SINCE, job]
+    dequeue(c, job)
+
+
+@inner
+def _close_attempt(c: Columns, job: int, at_s: int) -> None:
+    """A job's devices go free, its clock stops; a notice to it has nothing left to ask."""
+    jobs = c.jobs
+    jobs[J_RUN_S, job] += at_s - jobs[J_STARTED, job]
+    jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job], jobs[J_LEFT, job] = -1, 0, 0
+    vacate(c, job, at_s)
+    drop_running(c, job)
+
+
+@inner
+def _started(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
+    jobs = c.jobs
+    _leave_queue(c, job, at_s)
+    jobs[J_STATE, job], jobs[J_CLASS, job], jobs[J_ATTEMPT, job] = RUNNING, kind, attempt
+    jobs[J_STARTED, job], jobs[J_RUN_SINCE, job] = at_s, at_s
+    if jobs[J_FIRST_START, job] < 0:
+        jobs[J_FIRST_START, job] = at_s
+    add_running(c, job)
+
+
+@inner
+def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: int) -> None:
+    """An attempt ended before its work was done: keep what was saved, wait again."""
+    jobs = c.jobs
+    _close_attempt(c, job, at_s)
+    jobs[J_SAVED, job], jobs[J_LOST, job] = saved_s, jobs[J_LOST, job] + lost
+    if cause == BY_CANCEL:
+        jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
+        return
+    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
+    if cause == BY_RECLAIM:
+        wait_s = c.policy[P_BACKOFF_S] << min(jobs[J_RECLAIMS, job], 10)
+        jobs[J_RECLAIMS, job] += 1
+        jobs[J_ELIGIBLE, job] = at_s + min(wait_s, c.policy[P_BACKOFF_S_MAX])
+        push_alarm(c, jobs[J_ELIGIBLE, job], ALARM_RETRY, job)
+    enqueue(c, job)
+
+
+@inner
+def _ended(c: Columns, job: int, at_s: int, attempt: int, state: int) -> None:
+    """A job ended by itself; word of an attempt that is no longer running is old and ignored."""
+    jobs = c.jobs
+    running = jobs[J_STATE, job] == RUNNING or jobs[J_STATE, job] == STOPPING
+    if not running or jobs[J_ATTEMPT, job] != attempt:
+        return
+    _close_attempt(c, job, at_s)
+    jobs[J_STATE, job], jobs[J_ENDED, job] = state, at_s
+
+
+@inner
+def _drop_claim(c: Columns, job: int) -> None:
+    """Release a claim's holds; the list of claims stays in the order they were made."""
+    jobs, devices, nodes, s = c.jobs, c.devices, c.nodes, c.scalars
+    if jobs[J_CLAIM_DUE, job] < 0:
+        return
+    jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = -1, -1
+    kept, held_type = 0, 0
+    for i in range(s[S_CLAIMS]):
+        if c.claims[i, 0] != job:
+            c.claims[kept, 0], c.claims[kept, 1] = c.claims[i, 0], c.claims[i, 1]
+            kept += 1
+        else:
+            held_type = c.claims[i, 1]
+    s[S_CLAIMS] = kept
+    c.rights[E_CLAIMED, jobs[J_OWNER, job], held_type] -= jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    for node in range(nodes.shape[1]):
+        if nodes[N_HELD, node] == 0:
+            continue
+        first = nodes[N_FIRST, node]
+        for d in range(first, first + nodes[N_GPUS, node]):
+            if devices[D_HOLD, d] == job + 1:
+                devices[D_HOLD, d] = 0
+        refresh_node(c, node)
+
+
+@inner
+def _hold(c: Columns, job: int, node: int, mask: int) -> None:
+    first = c.nodes[N_FIRST, node]
+    for d in range(c.nodes[N_GPUS, node]):
+        if mask >> d & 1:
+            c.devices[D_HOLD, first + d] = job + 1
+    refresh_node(c, node)
+    last = c.scalars[S_CLAIMS] - 1
+    if c.claims[last, 1] < 0:
+        c.claims[last, 1] = c.nodes[N_TYPE, node]
+        c.rights[E_CLAIMED, c.jobs[J_OWNER, job], c.nodes[N_TYPE, node]] += (
+            c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
+        )
+
+
+@inner
+def _fault(c: Columns, node: int, count: int, change: int) -> None:
+    """Take ``count`` devices (0: all) of a node down, or up again; a software hang changes none."""
+    s, gpus = c.scalars, c.nodes[N_GPUS, node]
+    first = c.nodes[N_FIRST, node]
+    affected = gpus if count == 0 or count > gpus else count
+    for d in range(first + gpus - affected, first + gpus):
+        c.devices[D_DOWN, d] += change
+    if affected == gpus:
+        c.nodes[N_DOWN, node] += change
+    if change > 0:
+        c.hurt[s[S_HURT], 0], c.hurt[s[S_HURT], 1] = node, affected
+        s[S_HURT] += 1
+    refresh_node(c, node)
+
+
+@inner
+def _clean(c: Columns, node: int, mask: int) -> None:
+    first = c.nodes[N_FIRST, node]
+    for d in range(c.nodes[N_GPUS, node]):
+        if mask >> d & 1:
+            c.devices[D_CLEANING, first + d] = 0
+    refresh_node(c, node)
+
+
+@inner
+def _allocate(c: Columns, f: np.ndarray) -> None:
+    index = f[3]
+    allocs = c.allocs
+    allocs[L_ACCOUNT, index], allocs[L_TYPE, index], allocs[L_MILLI, index] = f[4], f[5], f[6]
+    allocs[L_FROM, index], allocs[L_TO, index], allocs[L_LENDABLE, index] = f[7], f[2], 1
+    c.scalars[S_ALLOCS] = max(c.scalars[S_ALLOCS], index + 1)
+    push_alarm(c, max(f[7], f[1]), ALARM_RIGHTS, index)
+    if f[2] < FOREVER_S:
+        push_alarm(c, max(f[2], f[1]), ALARM_RIGHTS, index)
+    count_rights(c, f[1])
+
+
+@inner
+def count_rights(c: Columns, now_s: int) -> None:
+    """Recount every account's entitlement from the allocations that are active at ``now_s``."""
+    allocs, rights = c.allocs, c.rights
+    before = rights[E_ENTITLED].copy()
+    for account in range(c.scalars[S_ACCOUNTS]):
+        if c.accounts[A_KIND, account] != ACCOUNT_POOL:
+            rights[E_ENTITLED, account] = 0
+    for i in range(c.scalars[S_ALLOCS]):
+        if allocs[L_FROM, i] <= now_s < allocs[L_TO, i]:
+            rights[E_ENTITLED, allocs[L_ACCOUNT, i], allocs[L_TYPE, i]] += allocs[L_MILLI, i]
+    for t in range(c.types.shape[1]):
+        c.types[T_ENTITLED, t] = 0
+        for account in range(1, c.scalars[S_ACCOUNTS]):
+            c.types[T_ENTITLED, t] += rights[E_ENTITLED, account, t]
+    if (rights[E_ENTITLED] != before).any():
+        c.scalars[S_FREED] = 1
+
+
+@inner
+def _reclass(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
+    """A running gang changes class: its attempt ends, the next opens on the same devices."""
+    jobs, used = c.jobs, c.jobs[J_USED, job]
+    jobs[J_RUN_S, job] += at_s - jobs[J_STARTED, job]
+    charge(c, job, -used)
+    jobs[J_CLASS, job], jobs[J_ATTEMPT, job], jobs[J_STARTED, job] = kind, attempt, at_s
+    charge(c, job, used)
+    c.scalars[S_FREED] = 1
+
+
+@inner
+def _cancel(c: Columns, job: int, at_s: int) -> None:
+    """A person cancels: a waiting job ends here; a running one is stopped by the plan."""
+    jobs = c.jobs
+    if jobs[J_STATE, job] == PENDING:
+        _leave_queue(c, job, at_s)
+        _drop_claim(c, job)
+        jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
+    elif jobs[J_STATE, job] == RUNNING:
+        jobs[J_STOP_AT, job], jobs[J_STOP_CAUSE, job] = at_s, BY_CANCEL
+        push_alarm(c, at_s, ALARM_STOP, job)
+
+
+@inner
+def _left(c: Columns, job: int, at_s: int, attempt: int, saved: int) -> None:
+    """A backend says that an attempt has left its devices; the plan books it."""
+    jobs = c.jobs
+    running = jobs[J_STATE, job] == RUNNING or jobs[J_STATE, job] == STOPPING
+    if running and jobs[J_ATTEMPT, job] == attempt:
+        jobs[J_LEFT, job] = 2 if saved else 1
+        push_alarm(c, at_s, ALARM_STOP, job)
+
+
+@inner
+def _submitted(c: Columns, job: int) -> None:
+    jobs = c.jobs
+    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, jobs[J_SUBMIT, job]
+    jobs[J_KEY, job] = jobs[J_WORK, job] if c.policy[P_POLICY] == SJF else 0
+    recognise(c, job)
+    if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED and jobs[J_PATIENCE, job] > 0:
+        push_alarm(c, jobs[J_SUBMIT, job] + jobs[J_PATIENCE, job], ALARM_RETRY, job)
+    enqueue(c, job)
+
+
+@inner
+def apply_fact(c: Columns, f: np.ndarray) -> None:
+    """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``."""
+    kind, at_s, job = f[0], f[1], f[2]
+    jobs = c.jobs
+    if kind == K_SUBMITTED:
+        _submitted(c, job)
+    elif kind == K_STARTED:
+        _started(c, job, at_s, f[3], f[4])
+    elif kind == K_PLACED:
+        occupy(c, job, f[3], f[4], f[5])
+    elif kind == K_ENDED:
+        _ended(c, job, at_s, f[3], f[4])
+    elif kind == K_STOPPED:
+        _stopped(c, job, at_s, f[4], f[5], f[6])
+    elif kind == K_CLEANED:
+        _clean(c, f[3], f[4])
+    elif kind == K_FAULT:
+        _fault(c, f[3], f[5], 1)
+    elif kind == K_REPAIRED:
+        _fault(c, f[3], f[5], -1)
+    elif kind == K_REFUSED:
+        _leave_queue(c, job, at_s)
+        jobs[J_STATE, job], jobs[J_REASON, job], jobs[J_ENDED, job] = REFUSED, f[3], at_s
+    elif kind == K_RECLASSED:
+        _reclass(c, job, at_s, f[3], f[4])
+    elif kind == K_CLAIMED:
+        jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = f[3], at_s
+        c.claims[c.scalars[S_CLAIMS], 0], c.claims[c.scalars[S_CLAIMS], 1] = job, -1
+        c.scalars[S_CLAIMS] += 1
+    elif kind == K_HELD:
+        _hold(c, job, f[3], f[4])
+    elif kind == K_NOTICED:
+        if jobs[J_STOP_AT, job] < 0:
+            jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = f[4], f[5]
+            jobs[J_STOP_CAUSE, job] = BY_RECLAIM
+            if f[4] > at_s:
+                push_alarm(c, f[4], ALARM_STOP, job)
+    elif kind == K_WITHDRAWN:
+        jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = -1, 0
+    elif kind == K_CLAIM_ENDED:
+        _drop_claim(c, job)
+    elif kind == K_ALLOCATED:
+        _allocate(c, f)
+    else:
+        _apply_rare(c, f)
+
+
+@inner
+def _apply_rare(c: Columns, f: np.ndarray) -> None:
+    kind, at_s, job = f[0], f[1], f[2]
+    if kind == K_CANCELLED:
+        _cancel(c, job, at_s)
+    elif kind == K_STOP_ORDERED:
+        c.jobs[J_STATE, job], c.jobs[J_STOP_CAUSE, job] = STOPPING, f[4]
+    elif kind == K_VACATED:
+        _left(c, job, at_s, f[3], f[4])
+    elif kind == K_CORDONED:
+        c.nodes[N_CORDONED, f[3]] = f[4]
+        refresh_node(c, f[3])
+    elif kind == K_BESIDE:
+        c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
+
+
+@inner_of_ints(7)
+def emit(
+    c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int
+) -> None:
+    """Decide a fact: write it down and apply it."""
+    i = c.scalars[S_FACTS]
+    f = c.facts[i]
+    f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7] = kind, c.scalars[S_NOW], job, x, y, z, u, v
+    c.scalars[S_FACTS] = i + 1
+    apply_fact(c, f)
+
+
+@inner
+def end_cycle(c: Columns) -> None:
+    """Forget what only this cycle needed, in a plan and in a fold alike."""
+    s = c.scalars
+    s[S_FREED], s[S_FRESH], s[S_HURT], s[S_DUE] = 0, 0, 0, 0
+    scattered = s[S_Q_DEAD] > 1024 and 2 * s[S_Q_DEAD] > s[S_Q_TAIL] - s[S_Q_HEAD]
+    # The queue has twice the room of the jobs, so that no cycle can run over its end.
+    if scattered or 2 * s[S_Q_TAIL] > c.queue.size:
+        sweep_queue(c)

@@ -1,0 +1,286 @@
+"""The smallest moves of the state, compiled: alarms, queue, nodes, devices, placement rows.
+
+Everything that keeps a counter true lives here, so no other kernel touches counters.
+"""
+
+import numpy as np
+from dure.core.kernel import inner
+
+from dure.core.columns import *  # noqa: F403
+from dure.core.columns import Columns
+
+
+# --- alarms: a binary heap of (at_s, what, who), smallest first; ties by what, then who -----------
+@inner
+def _before(alarms: np.ndarray, i: int, j: int) -> bool:
+    for k in range(3):
+        if alarms[i, k] != alarms[j, k]:
+            return bool(alarms[i, k] < alarms[j, k])
+    return False
+
+
+@inner
+def _swap(alarms: np.ndarray, i: int, j: int) -> None:
+    for k in range(3):
+        alarms[i, k], alarms[j, k] = alarms[j, k], alarms[i, k]
+
+
+@inner
+def push_alarm(c: Columns, at_s: int, what: int, who: int) -> None:
+    """Wake the cycle at ``at_s``; the array has room (the caller of a cycle sees to that)."""
+    i = c.scalars[S_ALARMS]
+    c.alarms[i, 0], c.alarms[i, 1], c.alarms[i, 2] = at_s, what, who
+    c.scalars[S_ALARMS] = i + 1
+    while i > 0 and _before(c.alarms, i, (i - 1) // 2):
+        _swap(c.alarms, i, (i - 1) // 2)
+        i = (i - 1) // 2
+
+
+@inner
+def pop_alarms(c: Columns, now_s: int) -> None:
+    """Move every alarm up to ``now_s`` from the heap to ``due``, in order."""
+    s, alarms = c.scalars, c.alarms
+    s[S_DUE] = 0
+    while s[S_ALARMS] > 0 and alarms[0, 0] <= now_s:
+        for k in range(3):
+            c.due[s[S_DUE], k] = alarms[0, k]
+        s[S_DUE] += 1
+        last = s[S_ALARMS] - 1
+        s[S_ALARMS] = last
+        for k in range(3):
+            alarms[0, k] = alarms[last, k]
+        i = 0
+        while True:
+            least = i
+            for child in (2 * i + 1, 2 * i + 2):
+                if child < last and _before(alarms, child, least):
+                    least = child
+            if least == i:
+                break
+            _swap(alarms, i, least)
+            i = least
+
+
+# --- the queue: sorted by (key, job); dead entries are skipped and swept now and then -------------
+@inner
+def _queue_before(c: Columns, i: int, j: int) -> bool:
+    a, b = c.jobs[J_KEY, i], c.jobs[J_KEY, j]
+    return bool(a < b or (a == b and i < j))
+
+
+@inner
+def enqueue(c: Columns, job: int) -> None:
+    """Put a waiting job in its place; O(1) at the tail, which is where new jobs go."""
+    s, queue = c.scalars, c.queue
+    c.fresh[s[S_FRESH]] = job
+    s[S_FRESH] += 1
+    if c.jobs[J_IN_QUEUE, job] == 1:
+        s[S_Q_DEAD] -= 1
+        return
+    c.jobs[J_IN_QUEUE, job] = 1
+    low, high = s[S_Q_HEAD], s[S_Q_TAIL]
+    if high > low and _queue_before(c, job, queue[high - 1]):
+        while low < high:
+            middle = (low + high) // 2
+            if _queue_before(c, queue[middle], job):
+                low = middle + 1
+            else:
+                high = middle
+        for i in range(s[S_Q_TAIL], low, -1):
+            queue[i] = queue[i - 1]
+    else:
+        low = high
+    queue[low] = job
+    s[S_Q_TAIL] += 1
+
+
+@inner
+def dequeue(c: Columns, job: int) -> None:
+    """Take a job out of the line; its entry is only marked, by the job's state, and swept later."""
+    s = c.scalars
+    if c.jobs[J_IN_QUEUE, job] == 0:
+        return
+    if s[S_Q_HEAD] < s[S_Q_TAIL] and c.queue[s[S_Q_HEAD]] == job:
+        c.jobs[J_IN_QUEUE, job] = 0
+        s[S_Q_HEAD] += 1
+    else:
+        s[S_Q_DEAD] += 1
+
+
+@inner
+def sweep_queue(c: Columns) -> None:
+    """Close the gaps that dequeued jobs left."""
+    s, queue = c.scalars, c.queue
+    kept = 0
+    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
+        job = queue[i]
+        if c.jobs[J_STATE, job] == PENDING:
+            queue[kept] = job
+            kept += 1
+        else:
+            c.jobs[J_IN_QUEUE, job] = 0
+    s[S_Q_HEAD], s[S_Q_TAIL], s[S_Q_DEAD] = 0, kept, 0
+
+
+# --- nodes and devices ----------------------------------------------------------------------------
+@inner
+def refresh_node(c: Columns, node: int) -> None:
+    """Recount a node's devices after any change and correct the shelf's histogram and the totals."""
+    nodes, devices, s = c.nodes, c.devices, c.scalars
+    first = nodes[N_FIRST, node]
+    idle, reserved, draining, down, whole = 0, 0, 0, 0, 0
+    held = 0
+    for d in range(first, first + nodes[N_GPUS, node]):
+        free = devices[D_FREE, d]
+        if devices[D_HOLD, d] > 0:
+            held += 1
+        if devices[D_DOWN, d] > 0:
+            down += free
+        elif devices[D_CLEANING, d] > 0 or nodes[N_CORDONED, node] > 0:
+            draining += free
+        elif devices[D_HOLD, d] > 0:
+            reserved += free
+        else:
+            idle += free
+            if free == WHOLE:
+                whole += 1
+    s[S_KIND + IDLE] += idle - nodes[N_IDLE, node]
+    s[S_KIND + RESERVED] += reserved - nodes[N_RESERVED, node]
+    s[S_KIND + DRAINING] += draining - nodes[N_DRAINING, node]
+    s[S_KIND + DOWN] += down - nodes[N_DOWN_MILLI, node]
+    if idle > nodes[N_IDLE, node] or reserved > nodes[N_RESERVED, node]:
+        s[S_FREED] = 1
+    nodes[N_IDLE, node], nodes[N_RESERVED, node] = idle, reserved
+    nodes[N_DRAINING, node], nodes[N_DOWN_MILLI, node] = draining, down
+    nodes[N_HELD, node] = held
+    if whole != nodes[N_FREE, node]:
+        shelf = nodes[N_SHELF, node]
+        c.hist[shelf, nodes[N_FREE, node]] -= 1
+        c.hist[shelf, whole] += 1
+        nodes[N_FREE, node] = whole
+
+
+@inner
+def share_of(total: int, part_milli: int, whole_milli: int) -> int:
+    """Return ``total`` in proportion ``part/whole``, rounded up: a gang's CPU or memory on one node."""
+    return (total * part_milli + whole_milli - 1) // whole_milli
+
+
+@inner
+def bits(mask: int) -> int:
+    """Count the devices in a mask."""
+    count = 0
+    while mask:
+        mask &= mask - 1
+        count += 1
+    return count
+
+
+@inner
+def charge(c: Columns, job: int, milli: int) -> None:
+    """Add ``milli`` (or take it away) to what the job's owner uses in the job's present class."""
+    jobs, s = c.jobs, c.scalars
+    kind, owner = jobs[J_CLASS, job], jobs[J_OWNER, job]
+    s[S_KIND + kind] += milli
+    if milli < 0:
+        s[S_FREED] = 1
+    if kind == OWN:
+        c.rights[E_OWN, owner, jobs[J_PLACED_TYPE, job]] += milli
+        return
+    c.accounts[A_BORROWED, owner] += milli
+    if kind == LOAN:
+        s[S_LENT] += milli
+    else:
+        c.types[T_SCAVENGED, jobs[J_PLACED_TYPE, job]] += milli
+
+
+@inner
+def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
+    """Put a job on the masked devices of a node, ``milli`` of each."""
+    s, rows, nodes, devices, jobs = c.scalars, c.rows, c.nodes, c.devices, c.jobs
+    row = s[S_ROWS_FREE]
+    if row >= 0:
+        s[S_ROWS_FREE] = rows[R_NEXT_OF_JOB, row]
+    else:
+        row = s[S_ROWS_TOP]
+        s[S_ROWS_TOP] = row + 1
+    rows[R_JOB, row], rows[R_NODE, row] = job, node
+    rows[R_MASK, row], rows[R_MILLI, row] = mask, milli
+    rows[R_NEXT_OF_NODE, row], nodes[N_ROWS, node] = nodes[N_ROWS, node], row
+    rows[R_NEXT_OF_JOB, row], jobs[J_ROWS, job] = jobs[J_ROWS, job], row
+    first = nodes[N_FIRST, node]
+    for d in range(nodes[N_GPUS, node]):
+        if mask >> d & 1:
+            devices[D_FREE, first + d] -= milli
+            devices[D_HOLD, first + d] = 0
+            devices[D_OWNER, first + d] = jobs[J_OWNER, job] + 1
+    part = milli * bits(mask)
+    jobs[J_USED, job] += part
+    jobs[J_PLACED_TYPE, job] = nodes[N_TYPE, node]
+    whole = jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    nodes[N_CPU_FREE, node] -= share_of(jobs[J_CPU, job], part, whole)
+    nodes[N_MEMORY_FREE, node] -= share_of(jobs[J_MEMORY, job], part, whole)
+    charge(c, job, part)
+    refresh_node(c, node)
+
+
+@inner
+def _leave(c: Columns, row: int, at_s: int) -> None:
+    """Free one placement row's devices; a device left by its last tenant is cleaned first."""
+    s, rows, nodes, devices, jobs = c.scalars, c.rows, c.nodes, c.devices, c.jobs
+    job, node, mask, milli = rows[R_JOB, row], rows[R_NODE, row], rows[R_MASK, row], rows[R_MILLI, row]
+    if nodes[N_ROWS, node] == row:
+        nodes[N_ROWS, node] = rows[R_NEXT_OF_NODE, row]
+    else:
+        other = nodes[N_ROWS, node]
+        while rows[R_NEXT_OF_NODE, other] != row:
+            other = rows[R_NEXT_OF_NODE, other]
+        rows[R_NEXT_OF_NODE, other] = rows[R_NEXT_OF_NODE, row]
+    first, cleaning_s, alarm_at = nodes[N_FIRST, node], c.policy[P_CLEANING_S], -1
+    for d in range(first, first + nodes[N_GPUS, node]):
+        if mask >> (d - first) & 1:
+            devices[D_FREE, d] += milli
+            if cleaning_s > 0 and devices[D_FREE, d] == WHOLE:
+                clean_at = at_s + cleaning_s
+                if devices[D_HOLD, d] > 0:
+                    clean_at += c.policy[P_START_S]
+                devices[D_CLEANING, d], devices[D_CLEAN_AT, d] = 1, clean_at
+                if clean_at != alarm_at:
+                    push_alarm(c, clean_at, ALARM_CLEAN, node)
+                    alarm_at = clean_at
+    part = milli * bits(mask)
+    whole = jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    nodes[N_CPU_FREE, node] += share_of(jobs[J_CPU, job], part, whole)
+    nodes[N_MEMORY_FREE, node] += share_of(jobs[J_MEMORY, job], part, whole)
+    charge(c, job, -part)
+    rows[R_NEXT_OF_JOB, row], s[S_ROWS_FREE] = s[S_ROWS_FREE], row
+    refresh_node(c, node)
+
+
+@inner
+def vacate(c: Columns, job: int, at_s: int) -> None:
+    """Free all devices of a job."""
+    row = c.jobs[J_ROWS, job]
+    while row >= 0:
+        following = c.rows[R_NEXT_OF_JOB, row]
+        _leave(c, row, at_s)
+        row = following
+    c.jobs[J_ROWS, job], c.jobs[J_USED, job] = -1, 0
+
+
+@inner
+def add_running(c: Columns, job: int) -> None:
+    """List a job among the running."""
+    c.jobs[J_RUN_POS, job] = c.scalars[S_RUNNING]
+    c.running[c.scalars[S_RUNNING]] = job
+    c.scalars[S_RUNNING] += 1
+
+
+@inner
+def drop_running(c: Columns, job: int) -> None:
+    """Take a job from the running; the last of the list takes its place."""
+    last = c.running[c.scalars[S_RUNNING] - 1]
+    c.running[c.jobs[J_RUN_POS, job]] = last
+    c.jobs[J_RUN_POS, last] = c.jobs[J_RUN_POS, job]
+    c.jobs[J_RUN_POS, job] = -1
+    c.scalars[S_RUNNING] -= 1

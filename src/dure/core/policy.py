@@ -1,0 +1,118 @@
+"""A policy: the name of an order and its parameters, each with its default (docs/policies.md)."""
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from dure.core.accounts import DECAY_PARTS
+from dure.core.columns import (
+    DURE,
+    P_BACKOFF_S,
+    P_BACKOFF_S_MAX,
+    P_CLEANING_S,
+    P_DAY_S,
+    P_DEARER_S,
+    P_DECAY,
+    P_DRAIN_S,
+    P_HORIZON_S,
+    P_INSTANT,
+    P_LEND,
+    P_POLICY,
+    P_RETURN_S,
+    P_START_S,
+    POLICIES,
+    POLICY_SIZE,
+    IntArray,
+)
+from dure.core.errors import PolicyError
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a pool. Times are in seconds.
+
+    Attributes:
+        name: one of ``POLICIES``.
+        return_s: G, within which an owner's gang that asks starts again on its GPUs.
+        drain_s: what a backend needs to take work off a node.
+        cleaning_s: what a device needs between owners.
+        start_s: what a start takes after a reclaim.
+        backoff_s: after a reclaim a borrower waits this long for its next loan, twice as long each time.
+        backoff_s_max: but never longer.
+        dearer_s: each earlier reclaim makes a borrower a dearer victim by this much work.
+        lend: whether idle entitlement is lent at all.
+        half_life_days: use this old counts half in the order of loans.
+        horizon_s: what runs now counts as if it ran this much longer in the order of loans.
+        instant_stop: the machines stop the moment they are told (imagined ones do).
+    """
+
+    name: str = "dure"
+    return_s: int = 600
+    drain_s: int = 0
+    cleaning_s: int = 10
+    start_s: int = 20
+    backoff_s: int = 60
+    backoff_s_max: int = 3600
+    dearer_s: int = 600
+    lend: bool = True
+    half_life_days: int = 7
+    horizon_s: int = 3600
+    instant_stop: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name not in POLICIES:
+            raise PolicyError(f"policy {self.name!r} is unknown; choose one of {', '.join(POLICIES)}.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and value < 0:
+                raise PolicyError(f"{field.name} is {value}; it must be 0 or more.")
+        if self.half_life_days < 1:
+            raise PolicyError(
+                f"half_life_days is {self.half_life_days}; it must be 1 or more. "
+                "To forget nothing, choose a half-life longer than the programme."
+            )
+        needed_s = self.drain_s + self.cleaning_s + self.start_s
+        if needed_s > self.return_s:
+            raise PolicyError(
+                f"drain_s + cleaning_s + start_s is {needed_s}, more than return_s "
+                f"({self.return_s}): no return could keep the promise. Raise return_s."
+            )
+
+    def vector(self) -> IntArray:
+        """Return the parameters as the kernels read them."""
+        p = np.zeros(POLICY_SIZE, dtype=np.int64)
+        p[P_POLICY] = POLICIES.index(self.name)
+        p[P_RETURN_S], p[P_DRAIN_S] = self.return_s, self.drain_s
+        p[P_CLEANING_S], p[P_START_S] = self.cleaning_s, self.start_s
+        p[P_BACKOFF_S], p[P_BACKOFF_S_MAX] = self.backoff_s, self.backoff_s_max
+        p[P_DEARER_S], p[P_LEND] = self.dearer_s, int(self.lend)
+        # Whole parts of 10,000, because the last bit of a float differs between machines.
+        p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
+        p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
+        return p
+
+
+def policy_named(name: str, **changes: object) -> Policy:
+    """Return a policy by name with some parameters changed.
+
+    The baselines take no time for draining, cleaning and starting (DESIGN section 4).
+
+    Raises:
+        PolicyError: an unknown name or parameter, or a value it cannot have.
+    """
+    known = {field.name: field.type for field in fields(Policy)}
+    for key, value in changes.items():
+        if key not in known or key == "name":
+            raise PolicyError(f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}.")
+        wants_bool = key in {"lend", "instant_stop"}
+        if isinstance(value, bool) != wants_bool or not isinstance(value, int):
+            raise PolicyError(
+                f"{key} is {value!r}; it must be {'true or false' if wants_bool else 'a whole number'}."
+            )
+    policy = Policy(name=name)
+    if name != POLICIES[DURE]:
+        policy = replace(policy, cleaning_s=0, start_s=0)
+    return replace(policy, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,145 @@
+"""Try to start waiting jobs: the memo of what failed in this pass, plain orders (fifo, greedy, sjf)."""
+
+from dure.core.kernel import inner, inner_of_ints
+
+from dure.core.columns import *  # noqa: F403
+from dure.core.columns import Columns
+from dure.core.facts import emit
+from dure.core.placement import could_ever_fit, find_place
+
+(NO_REASON, NOTHING_ASKED, SHAPE_IS_WRONG, NEVER_FITS, UNKNOWN_TYPE, DEPENDENCY_FAILED) = range(6)
+
+
+@inner_of_ints(4)
+def start(c: Columns, job: int, kind: int, count: int, held: int) -> None:
+    """Start a job on the ``count`` rows of ``picks``."""
+    emit(c, K_STARTED, job, c.jobs[J_ATTEMPT, job] + 1, kind, held, 0, 0)
+    for i in range(count):
+        emit(c, K_PLACED, job, c.picks[i, 0], c.picks[i, 1], c.picks[i, 2], 0, 0)
+
+
+@inner
+def begin_pass(c: Columns) -> None:
+    """Forget what failed, if anything became free since it did."""
+    if c.scalars[S_FREED] > 0:
+        c.memo[M_STAMP, 0] += 1
+        c.memo[M_LEAST, :] = 1 << 60
+
+
+@inner
+def failed_already(c: Columns, job: int) -> bool:
+    """Tell whether this shape, or a smaller one of its family, failed since anything became free."""
+    shape, family = c.jobs[J_SHAPE, job], c.jobs[J_FAMILY, job]
+    if shape > 0 and c.memo[M_FAILED, shape] == c.memo[M_STAMP, 0]:
+        return True
+    return bool(family >= 0 and c.jobs[J_GPUS, job] >= c.memo[M_LEAST, family])
+
+
+@inner
+def remember_failure(c: Columns, job: int) -> None:
+    """Keep in mind that the job's shape fits nowhere until something becomes free."""
+    shape, family = c.jobs[J_SHAPE, job], c.jobs[J_FAMILY, job]
+    c.memo[M_FAILED, shape] = c.memo[M_STAMP, 0]
+    if family >= 0:
+        c.memo[M_LEAST, family] = min(c.memo[M_LEAST, family], c.jobs[J_GPUS, job])
+
+
+@inner
+def is_ready(c: Columns, job: int) -> bool:
+    """Tell whether the job that this one comes after has ended well; refuse it if that ended badly."""
+    after = c.jobs[J_AFTER, job]
+    if after < 0 or c.jobs[J_STATE, after] == COMPLETED:
+        return True
+    if c.jobs[J_STATE, after] > COMPLETED:
+        emit(c, K_REFUSED, job, DEPENDENCY_FAILED, 0, 0, 0, 0)
+    return False
+
+
+@inner
+def try_start(c: Columns, job: int, kind: int) -> bool:
+    """Start a job anywhere it fits now; remember it if it does not."""
+    if not is_ready(c, job) or c.scalars[S_KIND + IDLE] == 0 or failed_already(c, job):
+        return False
+    count = find_place(c, job, c.jobs[J_TYPES, job])
+    if count == 0:
+        remember_failure(c, job)
+        return False
+    start(c, job, kind, count, 0)
+    return True
+
+
+@inner
+def _verdict(c: Columns, job: int) -> int:
+    """Return why a job can never run here, or ``NO_REASON``."""
+    jobs = c.jobs
+    gpus, nodes, each = jobs[J_GPUS, job], jobs[J_NODES, job], jobs[J_GPN, job]
+    if gpus <= 0 or jobs[J_MILLI, job] <= 0 or jobs[J_MILLI, job] > WHOLE:
+        return NOTHING_ASKED
+    if jobs[J_TYPES, job] == 0:
+        return UNKNOWN_TYPE
+    if (nodes > 0 or each > 0) and max(nodes, 1) * max(each, 1) != gpus and (
+        nodes <= 0 or each > 0 or gpus % nodes != 0
+    ):
+        return SHAPE_IS_WRONG
+    shape = jobs[J_SHAPE, job]
+    if shape == 0:
+        return NO_REASON if could_ever_fit(c, job) else NEVER_FITS
+    if c.memo[M_EVER, shape] == 0:
+        c.memo[M_EVER, shape] = 1 if could_ever_fit(c, job) else 2
+    return NO_REASON if c.memo[M_EVER, shape] == 1 else NEVER_FITS
+
+
+@inner
+def refuse_impossible(c: Columns) -> None:
+    """Refuse at once what can never fit."""
+    s, jobs = c.scalars, c.jobs
+    for i in range(s[S_FRESH]):
+        job = c.fresh[i]
+        if jobs[J_STATE, job] != PENDING:
+            continue
+        reason = _verdict(c, job) if jobs[J_ATTEMPT, job] == 0 else NO_REASON
+        if reason != NO_REASON:
+            emit(c, K_REFUSED, job, reason, 0, 0, 0, 0)
+
+
+@inner
+def skip_dead(c: Columns) -> None:
+    """Move the queue's head over entries of jobs that no longer wait."""
+    s = c.scalars
+    while s[S_Q_HEAD] < s[S_Q_TAIL] and c.jobs[J_STATE, c.queue[s[S_Q_HEAD]]] != PENDING:
+        c.jobs[J_IN_QUEUE, c.queue[s[S_Q_HEAD]]] = 0
+        s[S_Q_HEAD] += 1
+        s[S_Q_DEAD] -= 1
+
+
+@inner
+def start_in_order(c: Columns) -> int:
+    """Start from the head of the line until one does not fit; return it, or -1 (policy fifo)."""
+    s = c.scalars
+    begin_pass(c)
+    while True:
+        skip_dead(c)
+        if s[S_Q_HEAD] >= s[S_Q_TAIL]:
+            return -1
+        job = c.queue[s[S_Q_HEAD]]
+        if not try_start(c, job, OWN):
+            return int(job)
+
+
+@inner
+def start_what_fits(c: Columns) -> None:
+    """Go through the whole line, start what fits (policies greedy, sjf, siloed)."""
+    s = c.scalars
+    begin_pass(c)
+    if s[S_FREED] == 0 and c.policy[P_POLICY] != SJF:
+        for i in range(s[S_FRESH]):
+            if c.jobs[J_STATE, c.fresh[i]] == PENDING:
+                try_start(c, c.fresh[i], OWN)
+        return
+    skip_dead(c)
+    i = s[S_Q_HEAD]
+    while i < s[S_Q_TAIL]:
+        job = c.queue[i]
+        if c.jobs[J_STATE, job] == PENDING:
+            try_start(c, job, OWN)
+        i += 1

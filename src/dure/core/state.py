@@ -1,0 +1,289 @@
+"""The pool's state: columns, and the names that people gave to what stands in them.
+
+State is nothing but the records folded in order: ``State.fold`` applies one. ``plan_cycle``
+(``core.plan``) moves the same columns by the decisions it makes.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dure.core import columns as col
+from dure.core.accounts import advance
+from dure.core.columns import Columns, IntArray
+from dure.core.planning import fold, observe
+from dure.core.policy import Policy
+from dure.core.pool import Pool, pool_columns
+from dure.core.shapes import spread_shapes
+
+ASKED = col.J_WORK + 1  # the columns of a job that its submission brings
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whoever may own GPUs: a project, a provider, or the pool itself (account 0)."""
+
+    name: str
+    kind: int
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """New jobs as their submission brings them: names and columns ``J_PROJECT .. J_WORK``."""
+
+    names: list[str]
+    columns: IntArray
+
+
+def no_jobs() -> Jobs:
+    """Return an empty submission."""
+    return Jobs([], np.zeros((ASKED, 0), dtype=np.int64))
+
+
+@dataclass
+class CycleRecord:
+    """What a cycle wrote down; ``planned`` is False for observations between cycles."""
+
+    at_s: int
+    planned: bool
+    accounts: list[Account] = field(default_factory=list)
+    jobs: Jobs = field(default_factory=no_jobs)
+    observed: IntArray = field(default_factory=lambda: no_facts())
+    decided: IntArray = field(default_factory=lambda: no_facts())
+
+
+def no_facts() -> IntArray:
+    """Return an empty table of facts."""
+    return np.zeros((0, col.FACT_WIDTH), dtype=np.int64)
+
+
+def _empty_columns(pool: Pool, policy: Policy) -> Columns:
+    parts = pool_columns(pool)
+    nodes, shelves = parts.nodes.shape[1], parts.shelves.shape[1]
+    devices, types = parts.devices.shape[1], len(pool.types)
+    scalars = np.zeros(col.SCALARS, dtype=np.int64)
+    scalars[col.S_NOW], scalars[col.S_ROWS_FREE] = -1, -1
+    scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
+    scalars[col.S_FREED] = 1
+    memo = np.zeros((col.M_COUNT, 1024), dtype=np.int64)
+    memo[col.M_STAMP, :2] = 1, col.MARKS_FROM
+    memo[col.M_LEAST] = 1 << 60
+    capacity = np.zeros((col.T_COUNT, types), dtype=np.int64)
+    np.add.at(
+        capacity[col.T_CAPACITY],
+        parts.nodes[col.N_TYPE],
+        parts.nodes[col.N_GPUS] * col.WHOLE,
+    )
+
+    def zeros(*shape: int) -> IntArray:
+        return np.zeros(shape, dtype=np.int64)
+
+    return Columns(
+        scalars=scalars,
+        policy=policy.vector(),
+        nodes=parts.nodes,
+        shelves=parts.shelves,
+        hist=parts.hist,
+        devices=parts.devices,
+        groups=parts.groups,
+        jobs=zeros(col.J_COUNT, 256),
+        rows=zeros(col.R_COUNT, devices + 256),
+        queue=zeros(512),
+        fresh=zeros(1024),
+        running=zeros(256),
+        hurt=zeros(64, 2),
+        alarms=zeros(1024, 3),
+        due=zeros(1024, 3),
+        accounts=zeros(col.A_COUNT, 16),
+        rights=zeros(col.E_COUNT, 16, types),
+        types=capacity,
+        allocs=zeros(col.L_COUNT, 16),
+        claims=zeros(256, 2),
+        shapes=np.full(512, -1, dtype=np.int64),
+        families=zeros(3, col.FAMILIES),
+        memo=memo,
+        marks=zeros(256),
+        scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
+        picks=zeros(nodes + 64, 3),
+        facts=zeros(4096, col.FACT_WIDTH),
+    )
+
+
+def _wider(array: IntArray, size: int) -> IntArray:
+    """Return the array with its last axis (its first, for tables of rows) at least ``size`` long."""
+    axis = array.ndim - 1
+    shape = list(array.shape)
+    shape[axis] = size
+    larger = np.zeros(shape, dtype=np.int64)
+    larger[..., : array.shape[axis]] = array
+    return larger
+
+
+def _longer(array: IntArray, size: int) -> IntArray:
+    larger = np.zeros((size, *array.shape[1:]), dtype=np.int64)
+    larger[: array.shape[0]] = array
+    return larger
+
+
+class State:
+    """Columns of one pool and the names in them; equal records give equal states.
+
+    Args:
+        pool: the supply, which does not change.
+        policy: the rules.
+    """
+
+    def __init__(self, pool: Pool, policy: Policy) -> None:
+        self.pool, self.policy = pool, policy
+        self.c = _empty_columns(pool, policy)
+        self.job_names: list[str] = []
+        self.job_index: dict[str, int] = {}
+        self.accounts: list[Account] = []
+        self.account_index: dict[tuple[int, str], int] = {}
+        self.node_names = pool.names
+        self.node_index = {name: i for i, name in enumerate(self.node_names)}
+        self.add_account(Account("", col.ACCOUNT_POOL))
+
+    @property
+    def now_s(self) -> int:
+        return int(self.c.scalars[col.S_NOW])
+
+    @property
+    def next_alarm_s(self) -> int | None:
+        """When the next cycle is due by itself; None if nothing is."""
+        return int(self.c.alarms[0, 0]) if self.c.scalars[col.S_ALARMS] > 0 else None
+
+    def add_account(self, account: Account) -> int:
+        """List an owner; return its index. Listing one twice changes nothing."""
+        key = (account.kind, account.name)
+        if key in self.account_index:
+            return self.account_index[key]
+        index = len(self.accounts)
+        if index == self.c.accounts.shape[1]:
+            c = self.c
+            rights = np.zeros((col.E_COUNT, 2 * index, c.rights.shape[2]), dtype=np.int64)
+            rights[:, :index] = c.rights
+            self.c = c._replace(accounts=_wider(c.accounts, 2 * index), rights=rights)
+        self.accounts.append(account)
+        self.account_index[key] = index
+        self.c.accounts[col.A_KIND, index] = account.kind
+        self.c.accounts[col.A_WEIGHT, index] = account.weight
+        if account.kind == col.ACCOUNT_POOL:
+            self.c.rights[col.E_ENTITLED, index] = col.UNLIMITED
+        self.c.scalars[col.S_ACCOUNTS] = index + 1
+        return index
+
+    def add_jobs(self, jobs: Jobs) -> int:
+        """List new jobs; return the first one's index. Their submission is a fact of its own."""
+        first, count = len(self.job_names), len(jobs.names)
+        if count == 0:
+            return first
+        if first + count > self.c.jobs.shape[1]:
+            self._grow_jobs(first + count)
+        c = self.c
+        part = slice(first, first + count)
+        c.jobs[:ASKED, part] = jobs.columns
+        for column in (
+            col.J_FIRST_START,
+            col.J_ENDED,
+            col.J_STOP_AT,
+            col.J_CLAIM_DUE,
+            col.J_CLAIM_ASKED,
+            col.J_ROWS,
+            col.J_RUN_POS,
+        ):
+            c.jobs[column, part] = -1
+        self.job_names.extend(jobs.names)
+        for i, name in enumerate(jobs.names):
+            self.job_index[name] = first + i
+        c.scalars[col.S_JOBS] = first + count
+        return first
+
+    def _grow_jobs(self, needed: int) -> None:
+        c = self.c
+        size = max(2 * c.jobs.shape[1], needed)
+        shapes = np.full(2 * size, -1, dtype=np.int64)
+        spread_shapes(c, shapes)
+        memo = _wider(c.memo, size + 2)
+        memo[col.M_LEAST, c.memo.shape[1] :] = 1 << 60
+        self.c = c._replace(
+            jobs=_wider(c.jobs, size),
+            queue=_wider(c.queue, 2 * size),
+            fresh=_wider(c.fresh, 4 * size),
+            running=_wider(c.running, size),
+            claims=_longer(c.claims, size),
+            marks=_wider(c.marks, size),
+            rows=_wider(c.rows, c.devices.shape[1] + size),
+            scratch=_wider(c.scratch, max(c.scratch.shape[1], size)),
+            shapes=shapes,
+            memo=memo,
+        )
+
+    def make_room(self, observed: int) -> None:
+        """Make every table long enough for one cycle that applies ``observed`` facts."""
+        c, s = self.c, self.c.scalars
+        active = int(s[col.S_RUNNING] + s[col.S_Q_TAIL] - s[col.S_Q_HEAD]) + observed
+        in_use = int(s[col.S_ROWS_TOP])
+        alarms = int(s[col.S_ALARMS]) + 3 * active + in_use + 256
+        facts = 2 * c.rows.shape[1] + 12 * active + c.nodes.shape[1] + 256
+        if alarms > c.alarms.shape[0]:
+            self.c = c = c._replace(
+                alarms=_longer(c.alarms, 2 * alarms), due=_longer(c.due, 2 * alarms)
+            )
+        if facts > c.facts.shape[0]:
+            self.c = c = c._replace(facts=_longer(c.facts, 2 * facts))
+        if int(s[col.S_HURT]) + observed > c.hurt.shape[0]:
+            self.c = c = c._replace(hurt=_longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
+        allocs = int(s[col.S_ALLOCS]) + observed
+        if allocs > c.allocs.shape[1]:
+            self.c = c._replace(allocs=_wider(c.allocs, 2 * allocs))
+
+    def fold(self, record: CycleRecord) -> None:
+        """Apply one record: what was observed and, for a cycle, what was decided."""
+        for account in record.accounts:
+            self.add_account(account)
+        self.add_jobs(record.jobs)
+        self.make_room(len(record.observed))
+        if record.planned:
+            fold(self.c, record.at_s, record.observed, record.decided)
+        else:
+            observe(self.c, record.at_s, record.observed)
+
+    def stand_still_until(self, now_s: int) -> None:
+        """Let time pass without a cycle, to book the last seconds of a run."""
+        advance(self.c, now_s)
+
+    def digest(self) -> str:
+        """Return a hash of everything that is state; equal for a plan and for its fold."""
+        c, s = self.c, self.c.scalars
+        digest = hashlib.sha256()
+        jobs, rows = int(s[col.S_JOBS]), int(s[col.S_ROWS_TOP])
+        waiting = [
+            job
+            for job in c.queue[s[col.S_Q_HEAD] : s[col.S_Q_TAIL]].tolist()
+            if c.jobs[col.J_STATE, job] == col.PENDING
+        ]
+        scalars = s.copy()
+        scalars[[col.S_FACTS, col.S_Q_HEAD, col.S_Q_TAIL, col.S_Q_DEAD]] = 0
+        count = len(self.accounts)
+        parts = (
+            scalars,
+            c.nodes,
+            c.hist,
+            c.devices,
+            c.jobs[:, :jobs],
+            c.rows[:, :rows],
+            c.running[: s[col.S_RUNNING]],
+            c.accounts[:, :count],
+            c.rights[:, :count],
+            c.types,
+            c.allocs[:, : s[col.S_ALLOCS]],
+            c.claims[: s[col.S_CLAIMS]],
+            np.sort(c.alarms[: s[col.S_ALARMS]], axis=0),
+            np.array(waiting, dtype=np.int64),
+        )
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""What the use cases need from outside: the ledger, clocks and hands, as protocols."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
+from dure.core.orders import Receipt, StartOrder
+
+__all__ = [
+    "KIND_CYCLE",
+    "KIND_EVENTS",
+    "Clock",
+    "Driver",
+    "Entry",
+    "Ledger",
+    "Receipt",
+    "Record",
+    "StartOrder",
+]
+
+
+class Ledger(Protocol):
+    """An append-only chain of records, and blobs that can be rebuilt from them."""
+
+    def head(self) -> tuple[int, bytes]:
+        """Return (last seq or 0, its hash or 32 zero bytes)."""
+        ...
+
+    def append(self, entries: Sequence[Entry], *, expect: int) -> int:
+        """Write all or none; return the new head. Raises ConflictError unless head == expect."""
+        ...
+
+    def read(self, after: int = 0, upto: int | None = None) -> Iterator[Record]:
+        """Yield records with ``after < seq <= upto`` in order."""
+        ...
+
+    def put_projection(self, name: str, version: int, seq: int, blob: bytes) -> None:
+        """Keep something that folding the records up to ``seq`` would give again."""
+        ...
+
+    def get_projection(self, name: str, version: int) -> tuple[int, bytes] | None:
+        """Return (seq, blob), or None if there is none of this version."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The pool's clock."""
+
+    def now_s(self) -> int: ...
+
+
+class Driver(Protocol):
+    """Hands of one backend. Every call is idempotent by (job, attempt)."""
+
+    def start(self, order: StartOrder) -> None: ...
+
+    def notify(self, job: str, attempt: int, *, stop_by_s: int) -> None:
+        """Tell a borrower that it must leave by ``stop_by_s``; it may save and leave sooner."""
+        ...
+
+    def stop(self, job: str, attempt: int) -> None: ...
+
+    def observe(self) -> Sequence[Receipt]:
+        """Return what happened and is not acknowledged yet; nothing is lost."""
+        ...
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> None:
+        """Forget receipts that the ledger now holds: they are not reported again."""
+        ...
