@@ -303,8 +303,9 @@ def test_attempts_of_a_job_never_overlap(driver: LocalDriver) -> None:
 
 
 def test_one_spoilt_file_stops_no_other_job(driver: LocalDriver) -> None:
-    spoil = "for f in lock run exit; do echo '[nonsense' > ../attempt-1.$f; done; sleep 600"
-    driver.start(order("spoiler", spoil))
+    spoil = "for f in exit run lock; do echo '[nonsense' > $OURS.$f; done; sleep 600"
+    ours = str(driver.root / "control" / "spoiler" / "attempt-1")
+    driver.start(order("spoiler", spoil, env={"OURS": ours}))
     driver.start(order("honest", "exit 5"))
 
     honest, spoiler = end_of(driver, "honest"), end_of(driver, "spoiler")
@@ -320,3 +321,62 @@ def test_a_batch_script_sees_the_variables_it_reads_most(driver: LocalDriver) ->
     end_of(driver, "b-1")
 
     assert said(driver, "b-1") == "b-1 train it 0\n"
+
+
+def test_a_folder_that_cannot_be_written_is_a_refused_start_and_can_be_tried_again(
+    driver: LocalDriver,
+) -> None:
+    in_the_way = driver.root / "jobs" / "later"
+    in_the_way.write_text("a file where a folder should be")
+    with pytest.raises(DriverError, match="cannot be written"):
+        driver.start(order("later", "true"))
+    in_the_way.unlink()
+
+    driver.start(order("later", "true"))
+
+    assert end_of(driver, "later").kind == "ended"
+
+
+def test_a_stop_is_carried_out_though_it_cannot_be_written_down(driver: LocalDriver) -> None:
+    driver.start(order("full", "echo up; sleep 600"))
+    until_it_says(driver, "full", "up")
+    # Nobody can write into a folder that is gone from its place, as on a full disk.
+    (driver.root / "control" / "full").rename(driver.root / "elsewhere")
+    driver.stop("full", 1)
+
+    assert end_of(driver, "full").kind == "stopped"
+
+
+def test_a_spoilt_list_of_the_told_harms_nobody(driver: LocalDriver) -> None:
+    spoil = 'echo \'{"told": [[1, "x"], 3]}\' > ../../../control/told/attempt-1.noticed; '
+    listen = "trap 'exit 85' USR1; echo up; while true; do sleep 0.01; done"
+    driver.start(order("told", spoil + listen))
+    until_it_says(driver, "told", "up")
+
+    driver.notify("told", 1, stop_by_s=1_900_000_000)
+
+    assert end_of(driver, "told").saved
+
+
+def test_a_job_that_clears_its_folder_ends_as_it_should_and_starts_once(
+    driver: LocalDriver,
+) -> None:
+    driver.start(order("clears", "rm -rf ../* ; echo >> ../starts; exit 6"))
+
+    ended = end_of(driver, "clears")
+    again = driver_at(driver.root)
+
+    assert (ended.kind, ended.exit_code) == ("ended", 6)
+    assert list(again.observe()) == [ended]
+    assert (driver.root / "jobs" / "clears" / "starts").read_text() == "\n"
+
+
+def test_a_job_that_removes_its_own_lock_is_not_started_anew(driver: LocalDriver) -> None:
+    script = "echo up; sleep 0.2; rm -rf ../../../control/rebel; echo once; exit 6"
+    driver.start(order("rebel", script))
+    until_it_says(driver, "rebel", "up")
+
+    ended = end_of(driver, "rebel")
+
+    assert (ended.kind, ended.exit_code) == ("ended", 6)
+    assert said(driver, "rebel") == "up\nonce\n"

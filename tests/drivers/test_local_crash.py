@@ -67,11 +67,11 @@ def test_what_ran_when_the_programme_was_killed_runs_on_and_is_taken_up(tmp_path
 def test_an_end_that_nobody_saw_is_reported_later(tmp_path: Path) -> None:
     script = "echo up; while [ ! -e go ]; do sleep 0.01; done; exit 9"
     with programme(tmp_path, count=1, script=script) as running:
-        until(lambda: (tmp_path / "jobs" / "job-0" / "attempt-1.run").exists())
+        until(lambda: (tmp_path / "control" / "job-0" / "attempt-1.run").exists())
         running.kill()
         running.wait()
     (tmp_path / "jobs" / "job-0" / "work" / "go").touch()
-    until(lambda: (tmp_path / "jobs" / "job-0" / "attempt-1.exit").exists())
+    until(lambda: (tmp_path / "control" / "job-0" / "attempt-1.exit").exists())
     seen_after_s = time.time()
 
     driver = driver_at(tmp_path)
@@ -202,7 +202,7 @@ LOADED = (
 
 def test_signals_to_the_programme_do_not_reach_its_jobs(tmp_path: Path) -> None:
     with programme(tmp_path, count=1, script="echo up; sleep 600") as running:
-        until(lambda: (tmp_path / "jobs" / "job-0" / "attempt-1.run").exists())
+        until(lambda: (tmp_path / "control" / "job-0" / "attempt-1.run").exists())
         running.send_signal(signal.SIGINT)
         running.wait()
 

@@ -40,13 +40,17 @@ class Attempt:
 
     def __init__(self, places: Places, *, grace_s: float, now_s: Callable[[], int]) -> None:
         self.places = places
+        self.key = (places.job, places.attempt)
         self.receipt: Receipt | None = None
         self._grace_s, self._now_s = grace_s, now_s
         self._spawned: list[int] = []
         self._spawns_left = SPAWNS_MAX
         self._kill_from_s: float | None = None
         self._asked: set[tuple[int, int]] = set()
-        self._told: set[tuple[int, int]] = set()
+        self._told: set[tuple[int, ...]] = set()
+        self._lock: Written | None = None
+        self._must_stop = False
+        self._stop_by_s: int | None = None
         self._order = self._read(places.intent)
 
     @staticmethod
@@ -54,8 +58,9 @@ class Attempt:
         """Make folders and scripts, then the intent: durable before anything can run."""
         for folder in (places.work_dir, places.checkpoint_dir, places.scratch_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.sync_folder(str(places.job_dir))
-        files.sync_folder(str(places.job_dir.parent))
+        places.control_dir.mkdir(mode=0o700, exist_ok=True)
+        for folder in (places.job_dir, places.job_dir.parent, places.control_dir.parent):
+            files.sync_folder(str(folder))
         for path, text in launch.scripts:
             files.write_durably(str(path), text, mode=0o700)
         lying = {what: str(places.of_attempt(what)) for what in _FILES}
@@ -76,7 +81,7 @@ class Attempt:
         if self.receipt is not None:
             return self.receipt
         self._reap()
-        lock = self._read(self.places.of_attempt("lock"))
+        lock = self._taken()
         if lock is None:
             self._see_to_the_start()
         elif "kind" in lock:
@@ -89,22 +94,21 @@ class Attempt:
         return self.receipt
 
     def ask_to_stop(self) -> None:
-        """Remember durably that it must stop, and begin; ``step`` goes on with it."""
+        """Remember durably that it must stop; ``step`` does it."""
         if self.receipt is None and self._ended() is None:
+            self._must_stop = True
             path = str(self.places.of_attempt("stop"))
-            files.create_exclusively(path, json.dumps({"at_s": self._now_s()}))
-            self.step()
+            # On a full disk it is stopped all the same; only a restart would have to ask again.
+            with contextlib.suppress(OSError):
+                files.create_exclusively(path, json.dumps({"at_s": self._now_s()}))
 
     def tell_to_leave(self, stop_by_s: int) -> None:
-        """Put the moment where the job looks for it, and signal whoever listens for signals."""
-        path = str(self.places.of_attempt("notice"))
-        if files.text_at(path) != f"{stop_by_s}\n":
-            files.write_durably(path, f"{stop_by_s}\n")
-        self.step()
+        """Remember the moment by which it must leave; ``step`` tells it."""
+        self._stop_by_s = stop_by_s
 
-    def living(self, *, with_session: bool = False) -> list[processes.Process]:
+    def living(self, *, with_session: bool = False) -> list[processes.SeenProcess]:
         """Find the processes of this attempt, its launcher left out."""
-        lock = self._read(self.places.of_attempt("lock")) or {}
+        lock = self._taken() or {}
         launcher = str(lock.get("launcher", "0:0:"))
         run = self._read(self.places.of_attempt("run")) or {}
         command = str(run.get("command", "0:0:"))
@@ -134,6 +138,7 @@ class Attempt:
     def _settle_unstarted(self, kind: str, reason: str) -> None:
         """Take the lock ourselves, so that no launcher on its way can start it any more."""
         end = {"kind": kind, "exit_code": 0, "at_s": self._now_s(), "reason": reason}
+        self.places.control_dir.mkdir(mode=0o700, exist_ok=True)
         if files.create_exclusively(str(self.places.of_attempt("lock")), json.dumps(end)):
             self.receipt = self._receipt(end)
 
@@ -144,7 +149,7 @@ class Attempt:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", "-c", BOOT, PACKAGE_PARENT, intent],
-            {},
+            {name: os.environ[name] for name in _FOR_PYTHON if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, append, 0o600),
@@ -182,13 +187,17 @@ class Attempt:
 
         Without a handler it would die of the signal: a shell that waits for a trainer, say.
         """
+        notice = self.places.of_attempt("notice")
+        if self._stop_by_s is not None and files.text_at(str(notice)) != f"{self._stop_by_s}\n":
+            files.write_durably(str(notice), f"{self._stop_by_s}\n")
         number = _whole(self._order or {}, "notice_signal")
-        if not number or not self.places.of_attempt("notice").exists():
+        if not number or not notice.exists():
             return
         path = self.places.of_attempt("noticed")
         if not self._told:
             told = (self._read(path) or {}).get("told")
-            self._told = {(one[0], one[1]) for one in told or () if len(one) == 2}
+            pairs = told if isinstance(told, list) else []
+            self._told = {tuple(one) for one in pairs if isinstance(one, list)}
         run = self._read(self.places.of_attempt("run")) or {}
         first = _whole(run, "session")
         first_only = bool((self._order or {}).get("notice_first_only"))
@@ -197,7 +206,7 @@ class Attempt:
                 continue
             if processes.catches(process.pid, number) and processes.send(process, number):
                 self._told.add(process[:2])
-                files.write_durably(str(path), json.dumps({"told": sorted(self._told)}))
+                files.write_durably(str(path), json.dumps({"told": sorted(self._told, key=repr)}))
 
     def _see_to_the_end(self) -> None:
         """The launcher is gone or done: end what escaped it, then take its word or our own."""
@@ -219,11 +228,18 @@ class Attempt:
             files.create_exclusively(str(self.places.of_attempt("exit")), json.dumps(end))
         self.receipt = self._receipt(self._ended() or {})
 
+    def _taken(self) -> Written | None:
+        """Return who took the lock; once seen, a lock that is removed does not free the attempt."""
+        lock = self._read(self.places.of_attempt("lock"))
+        if lock is not None and (lock or self._lock is None):
+            self._lock = lock
+        return self._lock
+
     def _ended(self) -> Written | None:
         return self._read(self.places.of_attempt("exit"))
 
     def _is_asked_to_stop(self) -> bool:
-        return self.places.of_attempt("stop").exists()
+        return self._must_stop or self.places.of_attempt("stop").exists()
 
     def _receipt(self, end: Written) -> Receipt:
         code = _whole(end, "exit_code", EXIT_KILLED)
@@ -257,6 +273,8 @@ class Attempt:
         return written if isinstance(written, dict) else {}
 
 
+# Without these an interpreter may not find its own libraries.
+_FOR_PYTHON = ("PATH", "LD_LIBRARY_PATH")
 _FILES = ("out", "err", "lock", "run", "exit", "stop")
 
 

@@ -15,6 +15,8 @@ from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder, checked_job_
 from dure.drivers.machine import MachineNode
 
 SHELL = "/bin/bash"
+# How an attempt was launched and ended; everything else of it is the job's own.
+CONTROL = ("lock", "run", "exit", "stop", "noticed")
 ATTEMPT_MAX = 1_000_000
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
@@ -42,6 +44,11 @@ class Places:
         return self.root / "jobs" / self.job
 
     @property
+    def control_dir(self) -> Path:
+        """Return where ``CONTROL`` lies: a job that clears its own folder must not start anew."""
+        return self.root / "control" / self.job
+
+    @property
     def work_dir(self) -> Path:
         """Return the job's current directory; it stays over attempts."""
         return self.job_dir / "work"
@@ -61,8 +68,9 @@ class Places:
         return self.root / "open" / f"{self.job}~{self.attempt}"
 
     def of_attempt(self, what: str) -> Path:
-        """Return ``attempt-N.WHAT``: out, err, script, setup, lock, run, exit, stop, notice."""
-        return self.job_dir / f"attempt-{self.attempt}.{what}"
+        """Return ``attempt-N.WHAT``: one of ``CONTROL``; or out, err, script, setup, notice."""
+        folder = self.control_dir if what in CONTROL else self.job_dir
+        return folder / f"attempt-{self.attempt}.{what}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ It inherits every orphan of the attempt, so that the end it writes means: nothin
 It must start within milliseconds; it imports nothing that it can do without.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> None:
         except OSError as wrong:
             print(f"{intent['exit']}: {wrong}", file=sys.stderr, flush=True)
             time.sleep(1)
+            with contextlib.suppress(OSError):
+                os.makedirs(os.path.dirname(intent["exit"]), exist_ok=True)
 
 
 def _inherit_orphans() -> None:
@@ -120,7 +123,7 @@ def _end_what_is_left(grace_s: float) -> None:
     """Ask what the command left behind to end, then end it. An orphan of ours cannot escape."""
     kill_from_s = time.monotonic() + grace_s
     number = signal.SIGTERM
-    asked: set[processes.Process] = set()
+    asked: set[processes.SeenProcess] = set()
     while _reap_what_ended():
         if time.monotonic() >= kill_from_s:
             number, asked = signal.SIGKILL, set()

@@ -5,7 +5,6 @@ attempt's lock before the command starts, and both outlive a kill of this proces
 Nothing here waits: ``observe`` moves everything on.
 """
 
-import contextlib
 import os
 import shutil
 import stat
@@ -48,9 +47,9 @@ class LocalDriver:
         self._machine, self._grace_s, self._now_s = machine, grace_s, now_s
         self._lock = RLock()
         self._open: dict[tuple[str, int], Attempt] = {}
-        # What hindered the last ``observe`` from moving an attempt on; it tries again.
+        # What hinders an attempt from being moved on; each ``observe`` tries again.
         self.troubles: dict[tuple[str, int], str] = {}
-        for name in ("jobs", "open", "scratch"):
+        for name in ("jobs", "control", "open", "scratch"):
             (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         for job, attempt in self._intents():
             self._open[job, attempt] = self._attempt(self._places(job, attempt))
@@ -70,7 +69,7 @@ class LocalDriver:
             launch = plan_launch(order, places, self._machine)
             job = order.job
             for attempt in [attempt for other, attempt in self._open if other == job]:
-                if self._open[job, attempt].step() is None:
+                if self._move((job, attempt)) is None:
                     raise DriverError(
                         f"job {job}: attempt {attempt} has not ended, so attempt {order.attempt} "
                         "is not started. Stop it, wait for its receipt, then order again."
@@ -85,36 +84,27 @@ class LocalDriver:
                     "or look at its permissions."
                 ) from wrong
             self._open[key] = self._attempt(places)
-            with contextlib.suppress(OSError):
-                self._open[key].step()
+            self._move(key)
 
     def notify(self, job: str, attempt: int, *, stop_by_s: int) -> None:
         """Tell an attempt that it must leave by ``stop_by_s``; no effect on one that has ended."""
         with self._lock:
             if found := self._open.get((job, attempt)):
                 found.tell_to_leave(stop_by_s)
+                self._move((job, attempt))
 
     def stop(self, job: str, attempt: int) -> None:
         """Begin to stop an attempt; ``observe`` ends it by force once its grace is over."""
         with self._lock:
             if found := self._open.get((job, attempt)):
                 found.ask_to_stop()
+                self._move((job, attempt))
 
     def observe(self) -> Sequence[Receipt]:
         """Move every attempt on; return the ends not acknowledged yet, sorted by job, attempt."""
         with self._lock:
-            self.troubles = {}
-            receipts = []
-            for key in sorted(self._open):
-                try:
-                    receipt = self._open[key].step()
-                except (OSError, TypeError, ValueError) as wrong:
-                    # A full disk or a spoilt file of one job must not stop the others.
-                    self.troubles[key] = f"{type(wrong).__name__}: {wrong}"
-                    continue
-                if receipt is not None:
-                    receipts.append(receipt)
-            return receipts
+            receipts = [self._move(key) for key in sorted(self._open)]
+            return [receipt for receipt in receipts if receipt is not None]
 
     def acknowledge(self, receipts: Sequence[Receipt]) -> None:
         """Forget ends that the ledger holds. Their files stay; their intents go."""
@@ -123,9 +113,9 @@ class LocalDriver:
         with self._lock:
             for receipt in receipts:
                 found = self._open.get((receipt.job, receipt.attempt))
-                if found is not None and found.step() is not None:
+                if found is not None and self._move(found.key) is not None:
                     files.remove(str(found.places.intent))
-                    del self._open[receipt.job, receipt.attempt]
+                    del self._open[found.key]
             files.sync_folder(str(self.root / "open"))
 
     def running(self) -> Sequence[tuple[str, int]]:
@@ -147,7 +137,7 @@ class LocalDriver:
         places = self._places(job, attempt)
         with self._lock:
             found = self._open.get((job, attempt))
-            if found is not None and found.step() is None:
+            if found is not None and self._move(found.key) is None:
                 raise DriverError(f"job {job}: attempt {attempt} runs; stop it before cleaning.")
             owner = found or self._attempt(places)
             return {"job": job, "attempt": attempt, "at_s": self._now_s(), **_cleaned(owner)}
@@ -181,6 +171,15 @@ class LocalDriver:
             printed.seek(begin)
             content = printed.read(OUTPUT_BYTES_MAX)
             return content, begin + len(content)
+
+    def _move(self, key: tuple[str, int]) -> Receipt | None:
+        """Move one attempt on; what hinders it must not hinder the others."""
+        self.troubles.pop(key, None)
+        try:
+            return self._open[key].step()
+        except (OSError, LookupError, TypeError, ValueError) as wrong:
+            self.troubles[key] = f"{type(wrong).__name__}: {wrong}"
+            return None
 
     def _attempt(self, places: Places) -> Attempt:
         return Attempt(places, grace_s=self._grace_s, now_s=self._now_s)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 GONE = ("Z", "X", "x")
 
 
-class Process(NamedTuple):
+class SeenProcess(NamedTuple):
     """A process as ``/proc/PID/stat`` shows it; ``started`` is in ticks since the boot."""
 
     pid: int
@@ -27,7 +27,7 @@ def boot_id() -> str:
         return file.read().strip()
 
 
-def seen(pid: int) -> Process | None:
+def seen(pid: int) -> SeenProcess | None:
     """Return the process that has this pid now, a zombie included; None if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -36,7 +36,7 @@ def seen(pid: int) -> Process | None:
         return None
     # The name in parentheses may hold anything, so count from the last one.
     fields = line[line.rindex(b")") + 2 :].split()
-    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0].decode())
+    return SeenProcess(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0].decode())
 
 
 def identity(pid: int) -> str:
@@ -57,7 +57,7 @@ def is_running(identity_text: str) -> bool:
     )
 
 
-def every_process() -> Iterator[Process]:
+def every_process() -> Iterator[SeenProcess]:
     """Yield the machine's living processes, in no order."""
     for name in os.listdir("/proc"):
         if name.isdecimal():
@@ -66,7 +66,7 @@ def every_process() -> Iterator[Process]:
                 yield process
 
 
-def belonging(marks: tuple[str, ...], *, launcher: int = 0, session: int = 0) -> list[Process]:
+def belonging(marks: tuple[str, ...], *, launcher: int = 0, session: int = 0) -> list[SeenProcess]:
     """Find the living processes of an attempt, sorted by pid.
 
     A process belongs to it if its environment at its start held all ``marks`` (``NAME=value``),
@@ -76,8 +76,8 @@ def belonging(marks: tuple[str, ...], *, launcher: int = 0, session: int = 0) ->
         launcher: pid of the running launcher, who is not counted itself; 0 if it is gone.
         session: the session to match; 0 for none.
     """
-    found: dict[int, Process] = {}
-    children: dict[int, list[Process]] = {}
+    found: dict[int, SeenProcess] = {}
+    children: dict[int, list[SeenProcess]] = {}
     ours = {os.getpid(), launcher}
     for process in every_process():
         children.setdefault(process.parent, []).append(process)
@@ -93,7 +93,7 @@ def belonging(marks: tuple[str, ...], *, launcher: int = 0, session: int = 0) ->
     return sorted(found.values())
 
 
-def send(process: Process, number: int) -> bool:
+def send(process: SeenProcess, number: int) -> bool:
     """Send a signal to exactly this process; False if it is gone or not ours to signal."""
     try:
         handle = os.pidfd_open(process.pid)
