@@ -1,9 +1,11 @@
 """What every page asks of a request: which pool, which part of a list, what a form says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
+
+import anyio.to_thread
 
 from dure.portal.doors import CSRF_FIELD, AnyRequest, MissingPage
 from dure.portal.visitor import services_of
@@ -11,6 +13,7 @@ from dure.services.desks import PoolDesk
 
 ROWS_A_PAGE = 50
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 
 def chosen_pool(request: AnyRequest) -> tuple[str, PoolDesk]:
@@ -61,3 +64,8 @@ async def answers(request: AnyRequest) -> Mapping[str, str]:
         for key in form
         if key != CSRF_FIELD and isinstance(value := form[key], str)
     }
+
+
+async def in_thread(ask: Callable[[], Answer]) -> Answer:
+    """Run what may wait (a ledger's write, a password's hash) beside the event loop."""
+    return await anyio.to_thread.run_sync(ask)

@@ -7,6 +7,7 @@ is closed to everybody.
 
 import hmac
 import logging
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -41,11 +42,15 @@ async def guard_door(connection: Connection, handler: BaseRouteHandler) -> None:
     """Let a request through if its route's action is open to the visitor and its form is theirs."""
     action = str(handler.opt.get("action", ""))
     visitor = visitor_of(connection)
+    is_form = connection.scope.get("method") not in SAFE_METHODS
+    form: Mapping[str, Any] = {}
+    if is_form:
+        assert isinstance(connection, Request)
+        # Kept for the page that asks to sign in: what was written must not be lost.
+        form = connection.scope["state"]["form"] = await connection.form()
     if not is_open_to(visitor.actor, action):
         raise Forbidden(visitor.actor, action, None)
-    if connection.scope.get("method") not in SAFE_METHODS:
-        assert isinstance(connection, Request)
-        form = await connection.form()
+    if is_form:
         expected = csrf_of(visitor.session or visitor.visit)
         sent = str(form.get(CSRF_FIELD, ""))
         if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
@@ -67,16 +72,18 @@ def safe_path(path: str) -> str:
     return path if fine and path.isprintable() else "/"
 
 
-async def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[Any]:
+def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[Any]:
     visitor = visitor_of(request)
     if visitor.actor.is_signed_in:
-        return page(request, "error.html", status_code=403, code_name="forbidden", detail=str(error))
+        return page(
+            request, "error.html", status_code=403, code_name="forbidden", detail=str(error)
+        )
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method in SAFE_METHODS:
         return Redirect(f"/login?next={quote(path, safe='')}", status_code=303)
     carried: dict[str, str] = {}
     if is_from_here(request):
-        form = await request.form()
+        form = request.scope["state"].get("form", {})
         carried = {key: str(form[key]) for key in form if key != CSRF_FIELD}
     return page(request, "login.html", status_code=401, next=path, carried=carried, problem="ended")
 

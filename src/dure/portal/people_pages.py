@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import anyio.to_thread
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
 from dure.core.errors import InputError
-from dure.portal.asking import answers
+from dure.portal.asking import answers, in_thread
 from dure.portal.doors import AnyRequest, is_from_here, safe_path
 from dure.portal.render import is_secure, page
 from dure.portal.visitor import (
@@ -41,7 +40,7 @@ async def login(request: AnyRequest) -> Response[Any]:
     }
     people = services_of(request).people
     address = request.client.host if request.client else ""
-    answer = await anyio.to_thread.run_sync(
+    answer = await in_thread(
         lambda: people.sign_in(given.get("user", ""), given.get("password", ""), address=address)
     )
     if isinstance(answer, SignInRefusal):
@@ -84,7 +83,7 @@ def _login_page(
     )
 
 
-@post("/logout", opt={"action": "session.close"}, status_code=303)
+@post("/logout", opt={"action": "session.close"}, status_code=303, sync_to_thread=True)
 def logout(request: AnyRequest) -> Response[Any]:
     """End the session."""
     services_of(request).people.sign_out(visitor_of(request).session)
@@ -117,7 +116,7 @@ async def change_password(request: AnyRequest) -> Response[Any]:
             return "password_length"
         return ""
 
-    problem = await anyio.to_thread.run_sync(change)
+    problem = await in_thread(change)
     if problem:
         return _my_page(request, problem=problem)
     return Redirect("/login?next=/me", status_code=303)
@@ -130,11 +129,13 @@ async def issue_token(request: AnyRequest) -> Response[Any]:
     user = visitor_of(request).actor.user
     days = given.get("days", "")
     try:
-        text, _ = services_of(request).people.issue_token(
-            user,
-            label=given.get("label", "").strip() or "API",
-            days=int(days) if days.isdecimal() else 0,
-            by=user,
+        text, _ = await in_thread(
+            lambda: services_of(request).people.issue_token(
+                user,
+                label=given.get("label", "").strip() or "API",
+                days=int(days) if days.isdecimal() and len(days) < 4 else 0,
+                by=user,
+            )
         )
     except InputError:
         return _my_page(request, problem="token")
@@ -147,7 +148,7 @@ async def revoke_token(request: AnyRequest) -> Response[Any]:
     given = await answers(request)
     people, user = services_of(request).people, visitor_of(request).actor.user
     if given.get("token", "") in {one.token for one in people.tokens_of(user)}:
-        people.revoke_token(given["token"], by=user)
+        await in_thread(lambda: people.revoke_token(given["token"], by=user))
     return Redirect("/me", status_code=303)
 
 

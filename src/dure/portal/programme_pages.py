@@ -6,7 +6,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from dure.portal.asking import answers, part_of
+from dure.portal.asking import answers, in_thread, part_of
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
@@ -67,7 +67,8 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     given = {field.name: sent.get(field.name, "").strip() for field in found.form}
     problems = tuple(programme.check_answers(call, given))
     if not problems:
-        answer = programme.apply(call, given, by=visitor_of(request).actor, key=key)
+        actor = visitor_of(request).actor
+        answer = await in_thread(lambda: programme.apply(call, given, by=actor, key=key))
         if isinstance(answer, Applied):
             return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
         problems = answer.problems

@@ -67,7 +67,7 @@ def pool_map(request: AnyRequest) -> Response[Any]:
         view=view,
         clusters=[row for row in view.supply if row.cluster],
         cluster=cluster,
-        nodes=part_of(request, node_rows(view, cluster)) if cluster else None,
+        part=part_of(request, node_rows(view, cluster)) if cluster else None,
     )
 
 
@@ -174,18 +174,15 @@ def promise_chart(view: PoolView, lang: Lang) -> str:
     lending = view.lending
     if lending.returned == 0:
         return ""
-    figures = (lending.return_s_p50, lending.return_s_p99, lending.return_s_max, lending.promise_s)
-    names = ("p50", "p99", "longest", "promise")
+    figures = (lending.return_s_p50, lending.return_s_p99, lending.promise_s)
     marks = [
         f"{text(lang, f'lending.{name}')} {duration(lang, value)}"
-        for name, value in zip(names, figures, strict=True)
+        for name, value in zip(("p50", "p99", "promise"), figures, strict=True)
     ]
     return return_times(
         p50_s=figures[0],
         p99_s=figures[1],
-        max_s=figures[2],
-        promise_s=figures[3],
-        marks=marks,
+        promise_s=figures[2],
         label=", ".join(marks),
     )
 

@@ -87,7 +87,7 @@ def page(
             may_open=lambda action: is_open_to(visitor.actor, action),
             pools=services.pools,
             version=services.version,
-        has_imagined=any(desk.view().imagined for desk in services.pools.values()),
+            has_imagined=any(desk.view().imagined for desk in services.pools.values()),
         )
     )
     return Response(

@@ -7,7 +7,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from dure.core.errors import InputError
-from dure.portal.asking import answers, chosen_pool, part_of
+from dure.portal.asking import answers, chosen_pool, in_thread, part_of
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
@@ -66,7 +66,7 @@ def _found(request: AnyRequest, job: str) -> tuple[PoolDesk, PoolView, JobStory]
     return found
 
 
-@get("/jobs/{job:str}", opt={"action": "job.read"})
+@get("/jobs/{job:str}", opt={"action": "job.read"}, sync_to_thread=True)
 def job_page(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
     """Show one job: why it waits or how it runs, its attempts, its output."""
     actor = visitor_of(request).actor
@@ -90,7 +90,7 @@ def job_page(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
     )
 
 
-@post("/jobs/{job:str}/cancel", opt={"action": "job.cancel"}, status_code=303)
+@post("/jobs/{job:str}/cancel", opt={"action": "job.cancel"}, status_code=303, sync_to_thread=True)
 def cancel(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
     """Take a job back; one that runs is stopped."""
     actor = visitor_of(request).actor
@@ -124,7 +124,7 @@ async def submit(request: AnyRequest) -> Response[Any]:
         WorkForm(given["form"]), given.get("text", ""), project, given.get("key", "")
     )
     try:
-        answer = pool.submit(submission, by=actor)
+        answer = await in_thread(lambda: pool.submit(submission, by=actor))
     except InputError as error:
         return _submit_page(request, given, (("", {"text": str(error)}),))
     if isinstance(answer, Submitted):

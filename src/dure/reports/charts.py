@@ -18,7 +18,9 @@ Int64Array = NDArray[np.int64]
 
 WIDTH, HEIGHT, QUEUE_HEIGHT = 960, 300, 84
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 26
-POINTS_MAX = 320
+POINTS_MAX = 240
+# These two are told by lightness alone, so they carry no pattern.
+PLAIN = frozenset({"own", "idle"})
 BAR_WIDTH, BAR_HEIGHT = 1000, 24
 MILLI = 1000
 
@@ -85,7 +87,7 @@ def use_over_time(
         outline = _outline(x, _height(floor, capacity), _height(top, capacity))
         shapes.append(
             f'<path class="k k-{band.kind}" d="{outline}"/>'
-            f'<path d="{outline}" fill="url(#pat-{band.kind})"/>'
+            + ("" if band.kind in PLAIN else f'<path d="{outline}" fill="url(#pat-{band.kind})"/>')
         )
         floor = top
     shapes.append(_days(at_s, HEIGHT - BOTTOM))
@@ -96,30 +98,21 @@ def use_over_time(
     )
 
 
-def return_times(
-    *, p50_s: int, p99_s: int, max_s: int, promise_s: int, marks: Sequence[str], label: str
-) -> str:
+def return_times(*, p50_s: int, p99_s: int, promise_s: int, label: str) -> str:
     """Draw how long returns took on a scale that ends a little after the promise.
 
     Args:
-        marks: words for p50, p99, the longest and the promise, in this order.
+        label: the same in words; the figures stand in text beside the picture.
     """
-    end_s = max(promise_s * 115 // 100, max_s, 1)
-    places = [round(1000 * value / end_s) for value in (p50_s, p99_s, max_s, promise_s)]
-    shapes = [
-        '<rect class="scale" x="0" y="26" width="1000" height="10" rx="5"/>',
-        f'<rect class="kept" x="0" y="26" width="{places[1]}" height="10" rx="5"/>',
-        f'<line class="promise" x1="{places[3]}" x2="{places[3]}" y1="14" y2="48"/>',
-    ]
-    shapes += [f'<circle class="mark" cx="{place}" cy="31" r="6"/>' for place in places[:3]]
-    # Marks that would lie on one another take turns above and below the line.
-    for turn, (place, words) in enumerate(zip(places, marks, strict=True)):
-        anchor = "start" if place < 120 else "end" if place > 880 else "middle"
-        y = 12 if turn % 2 else 66
-        shapes.append(f'<text x="{place}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>')
+    end_s = max(promise_s * 108 // 100, p99_s, 1)
+    p50, p99, promise = (round(1000 * value / end_s) for value in (p50_s, p99_s, promise_s))
     return (
-        f'<svg class="chart-promise" viewBox="0 0 1000 72" role="img" '
-        f'aria-label="{escape(label)}">' + "".join(shapes) + "</svg>"
+        f'<svg class="chart-promise" viewBox="0 0 1000 36" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(label)}">'
+        '<rect class="scale" x="0" y="12" width="1000" height="12" rx="6"/>'
+        f'<rect class="kept most" x="0" y="12" width="{p99}" height="12" rx="6"/>'
+        f'<rect class="kept half" x="0" y="12" width="{p50}" height="12" rx="6"/>'
+        f'<line class="promise" x1="{promise}" x2="{promise}" y1="2" y2="34"/></svg>'
     )
 
 
@@ -153,7 +146,9 @@ def _round_steps(most: int, count: int) -> list[int]:
     raw = max(most / count, 1)
     unit = 10 ** (len(str(int(raw))) - 1)
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
-    return list(range(0, most + 1, step))
+    steps = list(range(0, most + 1, step))
+    # The top itself is a figure people look for, if its number does not lie on another.
+    return [*steps, most] if (most - steps[-1]) * 12 > most else steps
 
 
 def _grid(most: int, top: int, bottom: int, lang: Lang) -> str:

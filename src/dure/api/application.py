@@ -1,0 +1,60 @@
+"""The API as one web application."""
+
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from dure.api import pool_routes, programme_routes, service_routes, stream, work_routes
+from dure.api.caller import guard_door
+from dure.api.problems import HANDLERS
+from dure.api.repeats import Repeats
+from dure.api.stream import Listeners
+from dure.services.desks import Services
+
+BODY_BYTES_MAX = 1024 * 1024
+HEADERS: dict[str, Any] = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def make_app(services: Services) -> Litestar:
+    """Make the API over a set of services."""
+    public = {"action": "service.read"}
+    versioned = Router(
+        "/api/v1",
+        route_handlers=[
+            *pool_routes.ROUTES,
+            *work_routes.ROUTES,
+            *programme_routes.ROUTES,
+            *service_routes.ROUTES,
+            *stream.ROUTES,
+        ],
+    )
+    return Litestar(
+        route_handlers=[versioned, *service_routes.PLAIN_ROUTES],
+        guards=[guard_door],
+        exception_handlers=HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        response_headers=HEADERS,
+        openapi_config=OpenAPIConfig(
+            title="Dure",
+            version=services.version,
+            description="Runs a nation's GPU pool: pools, jobs, loans, calls, projects.",
+            path="/api",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            openapi_router=Router("/api", route_handlers=[], opt=public),
+            components=Components(
+                security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
+            ),
+            security=[{"token": []}, {}],
+            use_handler_docstrings=True,
+        ),
+        state=State({"services": services, "repeats": Repeats(), "listeners": Listeners()}),
+    )

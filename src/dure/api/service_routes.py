@@ -1,0 +1,119 @@
+"""The service itself: signing in, health, metrics."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.params import JSONBody
+from prometheus_client.core import (
+    CollectorRegistry,
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from dure.api.caller import services_of
+from dure.api.problems import ProblemError, documented
+from dure.api.schemas import Health, LoginIn, LoginOut
+from dure.services.desks import Services
+from dure.services.people import SignInRefusal
+from dure.services.views import DEVICE_STATES
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@post(
+    "/login",
+    opt={"action": "session.open"},
+    status_code=200,
+    responses=documented(400, 401, 422, 429),
+    sync_to_thread=True,
+)
+def login(request: AnyRequest, data: JSONBody[LoginIn]) -> LoginOut:
+    """Exchange a password for an API token, which is shown this once."""
+    people = services_of(request).people
+    address = request.client.host if request.client else ""
+    answer = people.check(data.user, data.password, address=address)
+    if isinstance(answer, SignInRefusal):
+        if answer is SignInRefusal.HELD:
+            raise ProblemError(429, "held", "Too many wrong passwords; wait a little.")
+        raise ProblemError(401, "wrong-password", "The name or the password is wrong.")
+    text, token = people.issue_token(answer.user, label=data.label, days=data.days, by=answer.user)
+    roles = sorted(role.value for role in answer.roles)
+    return LoginOut(text, token.token, answer.user, roles, token.expires_at_s)
+
+
+@get("/healthz", opt={"action": "service.read"}, sync_to_thread=False)
+def healthz(request: AnyRequest) -> Health:
+    """Say that the service answers, and how far each pool has come."""
+    services = services_of(request)
+    seen = {name: desk.view().seq for name, desk in services.pools.items()}
+    return Health("ok", services.version, seen)
+
+
+@get(
+    "/metrics",
+    opt={"action": "service.read"},
+    media_type=CONTENT_TYPE_LATEST,
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def metrics(request: AnyRequest) -> Response[bytes]:
+    """Give the public figures in Prometheus' text format; no user, project or job is named."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PoolFigures(services_of(request)))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class PoolFigures(Collector):
+    """Reads the pools' newest views when asked; keeps nothing."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of series."""
+        gpus = GaugeMetricFamily(
+            "dure_gpus", "GPUs by what they do now", labels=["pool", "provider", "cluster", "kind"]
+        )
+        spent = CounterMetricFamily(
+            "dure_gpu_seconds", "GPU-seconds by kind of use", labels=["pool", "kind"]
+        )
+        waiting = GaugeMetricFamily("dure_pending_jobs", "Jobs that wait", labels=["pool"])
+        waited = GaugeMetricFamily("dure_pending_gpus", "GPUs waited for", labels=["pool"])
+        running = GaugeMetricFamily("dure_running_jobs", "Jobs that run", labels=["pool"])
+        done = CounterMetricFamily("dure_jobs_done", "Jobs that ended", labels=["pool"])
+        now = GaugeMetricFamily("dure_pool_clock_seconds", "The pool's clock", labels=["pool"])
+        seq = CounterMetricFamily("dure_views", "Views published", labels=["pool"])
+        reclaims = CounterMetricFamily(
+            "dure_reclaims", "GPUs called back, by outcome", labels=["pool", "outcome"]
+        )
+        times = GaugeMetricFamily(
+            "dure_return_seconds", "From asking to start", labels=["pool", "quantile"]
+        )
+        for name, desk in self.services.pools.items():
+            view = desk.view()
+            for row in view.supply:
+                if row.cluster:
+                    for kind, milli in zip(DEVICE_STATES, row.kinds_milli, strict=True):
+                        gpus.add_metric([name, row.provider, row.cluster, kind], milli / 1000)
+            for kind, gpu_s in zip(DEVICE_STATES, view.kinds_gpu_s, strict=True):
+                spent.add_metric([name, kind], gpu_s)
+            waiting.add_metric([name], view.waiting_jobs)
+            waited.add_metric([name], view.waiting_gpus)
+            running.add_metric([name], view.running_jobs)
+            done.add_metric([name], view.done_jobs)
+            now.add_metric([name], view.now_s)
+            seq.add_metric([name], view.seq)
+            lending = view.lending
+            for outcome in ("returned", "withdrawn", "late"):
+                reclaims.add_metric([name, outcome], getattr(lending, outcome))
+            times.add_metric([name, "0.5"], lending.return_s_p50)
+            times.add_metric([name, "0.99"], lending.return_s_p99)
+        yield from (gpus, spent, waiting, waited, running, done, now, seq, reclaims, times)
+
+
+ROUTES = (login,)
+PLAIN_ROUTES = (healthz, metrics)
