@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 KIND_CYCLE = 1
 KIND_EVENTS = 2
+KIND_POOL = 3
 
 
 @dataclass(frozen=True, slots=True)

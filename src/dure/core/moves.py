@@ -284,3 +284,8 @@ def drop_running(c: Columns, job: int) -> None:
     c.jobs[J_RUN_POS, last] = c.jobs[J_RUN_POS, job]
     c.jobs[J_RUN_POS, job] = -1
     c.scalars[S_RUNNING] -= 1
+
+
+def bits_of(masks: IntArray) -> IntArray:
+    """Count the devices in each mask, shape as given."""
+    return np.bitwise_count(masks).astype(np.int64)

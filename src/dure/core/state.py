@@ -115,14 +115,14 @@ def _wider(array: IntArray, size: int) -> IntArray:
     """Return the array with its last axis (its first, for tables of rows) at least ``size`` long."""
     axis = array.ndim - 1
     shape = list(array.shape)
-    shape[axis] = size
+    shape[axis] = max(size, shape[axis])
     larger = np.zeros(shape, dtype=np.int64)
     larger[..., : array.shape[axis]] = array
     return larger
 
 
 def _longer(array: IntArray, size: int) -> IntArray:
-    larger = np.zeros((size, *array.shape[1:]), dtype=np.int64)
+    larger = np.zeros((max(size, array.shape[0]), *array.shape[1:]), dtype=np.int64)
     larger[: array.shape[0]] = array
     return larger
 
