@@ -273,7 +273,7 @@ class CountedBytes:
 
     def __call__(self, length: int) -> bytes:
         self.count += 1
-        return self.count.to_bytes(4, "big") * (length // 4 + 1)
+        return (self.count.to_bytes(4, "big") * (length // 4 + 1))[:length]
 
 
 def filled_people(clock: FixedClock) -> People:

@@ -38,7 +38,8 @@ def first_accounts(
     """Make sure that there is an invented person for each role, and return how to sign in.
 
     Passwords are made on the spot and kept nowhere in clear, so those who exist already get a new
-    one: what is printed always works. Their API tokens stay valid.
+    one: what is printed always works. Their API tokens stay valid. A real person who has one of
+    these names is left alone.
 
     Args:
         projects: what the applicant and the member belong to.
@@ -49,8 +50,11 @@ def first_accounts(
     """
     shown = []
     for one in INVENTED:
+        known = people.account(one.user)
+        if known is not None and not known.is_demo:
+            continue
         password = _password(people)
-        if people.account(one.user) is None:
+        if known is None:
             people.add(
                 one.user,
                 password,
