@@ -171,6 +171,8 @@ def test_a_user_has_a_limited_number_of_tokens(setting: Setting) -> None:
 
     with pytest.raises(InputError, match="Revoke one first"):
         setting.people.issue_token("kang.min", label="ci", days=1, by="kang.min")
+    setting.people.issue_token("kang.min", label="ci", days=1, by="kang.min", makes_room=True)
+    assert len(setting.people.tokens_of("kang.min")) == TOKENS_MAX
 
 
 @pytest.mark.parametrize("name", ["", "a", "Kang", "kang min", "1kang", "k" * 41, "강민호"])

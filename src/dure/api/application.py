@@ -49,7 +49,7 @@ def make_app(services: Services) -> Litestar:
             description="Runs a nation's GPU pool: pools, jobs, loans, calls, projects.",
             path="/api",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            openapi_router=Router("/api", route_handlers=[], opt=public),
+            openapi_router=Router("/api", route_handlers=[], opt=public, include_in_schema=False),
             components=Components(
                 security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
             ),

@@ -47,7 +47,9 @@ def pools(request: AnyRequest) -> list[PoolSummary]:
     return [summary(desk, desk.view()) for desk in services_of(request).pools.values()]
 
 
-@get("/pools/{pool:str}/overview", opt=SEE_POOL, responses=documented(404), sync_to_thread=False)
+@get(
+    "/pools/{pool:str}/overview", opt=SEE_POOL, responses=documented(400, 404), sync_to_thread=False
+)
 def overview(request: AnyRequest, pool: FromPath[str]) -> Overview:
     """Show what a pool owns, uses and waits for."""
     desk = pool_of(request, pool)
@@ -84,7 +86,7 @@ def nodes(request: AnyRequest, pool: FromPath[str]) -> Response[list[NodeOut]]:
 @get(
     "/pools/{pool:str}/nodes/{node:str}",
     opt=SEE_POOL,
-    responses=documented(404),
+    responses=documented(400, 404),
     sync_to_thread=False,
 )
 def node_detail(request: AnyRequest, pool: FromPath[str], node: FromPath[str]) -> NodeOut:
@@ -114,7 +116,7 @@ def node_out(actor: Actor, view: PoolView, index: int, first: int) -> NodeOut:
     )
 
 
-@get("/pools/{pool:str}/map", opt=SEE_POOL, responses=documented(404), sync_to_thread=False)
+@get("/pools/{pool:str}/map", opt=SEE_POOL, responses=documented(400, 404), sync_to_thread=False)
 def pool_map(request: AnyRequest, pool: FromPath[str]) -> Response[bytes]:
     """Give the whole map: nodes as columns, and one byte a GPU (base64) for its state.
 

@@ -59,7 +59,7 @@ def calls(request: AnyRequest) -> Response[list[CallOut]]:
 @get(
     "/calls/{call:str}",
     opt={"action": "call.read"},
-    responses=documented(404),
+    responses=documented(400, 404),
     sync_to_thread=False,
 )
 def call_detail(request: AnyRequest, call: FromPath[str]) -> CallOut:
@@ -122,7 +122,7 @@ def projects(request: AnyRequest) -> Response[list[ProjectOut]]:
 @get(
     "/projects/{project:str}",
     opt={"action": "project.read"},
-    responses=documented(401, 404),
+    responses=documented(400, 401, 404),
     sync_to_thread=True,
 )
 def project_detail(request: AnyRequest, project: FromPath[str]) -> ProjectDetail:

@@ -40,7 +40,9 @@ def login(request: AnyRequest, data: JSONBody[LoginIn]) -> LoginOut:
         if answer is SignInRefusal.HELD:
             raise ProblemError(429, "held", "Too many wrong passwords; wait a little.")
         raise ProblemError(401, "wrong-password", "The name or the password is wrong.")
-    text, token = people.issue_token(answer.user, label=data.label, days=data.days, by=answer.user)
+    text, token = people.issue_token(
+        answer.user, label=data.label, days=data.days, by=answer.user, makes_room=True
+    )
     roles = sorted(role.value for role in answer.roles)
     return LoginOut(text, token.token, answer.user, roles, token.expires_at_s)
 

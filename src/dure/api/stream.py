@@ -41,7 +41,7 @@ class Listeners:
 @get(
     "/events",
     opt={"action": "pool.read"},
-    responses=documented(404, 429),
+    responses=documented(400, 404, 429),
     sync_to_thread=False,
 )
 def events(request: AnyRequest) -> ServerSentEvent:

@@ -94,7 +94,7 @@ def repeats_of(request: AnyRequest) -> Repeats:
     return repeats
 
 
-@get("/jobs/{job:str}", opt=SEE_JOB, responses=documented(401, 404), sync_to_thread=True)
+@get("/jobs/{job:str}", opt=SEE_JOB, responses=documented(400, 401, 404), sync_to_thread=True)
 def job_detail(request: AnyRequest, job: FromPath[str]) -> JobDetail:
     """Show a job with its attempts, also after its end; ``?pool=`` if the name is in two."""
     _, view, story = job_of(request, job)
@@ -107,7 +107,7 @@ def job_detail(request: AnyRequest, job: FromPath[str]) -> JobDetail:
     )
 
 
-@get("/jobs/{job:str}/why", opt=SEE_JOB, responses=documented(401, 404), sync_to_thread=True)
+@get("/jobs/{job:str}/why", opt=SEE_JOB, responses=documented(400, 401, 404), sync_to_thread=True)
 def why(request: AnyRequest, job: FromPath[str]) -> WhyOut:
     """Say why a job waits, what would change that, and the earliest start with an interval."""
     _, view, story = job_of(request, job)
@@ -159,7 +159,7 @@ def output(request: AnyRequest, job: FromPath[str]) -> OutputOut:
     "/jobs/{job:str}/cancel",
     opt={"action": "job.cancel"},
     status_code=200,
-    responses=documented(401, 403, 404),
+    responses=documented(400, 401, 403, 404),
     sync_to_thread=True,
 )
 def cancel(request: AnyRequest, job: FromPath[str]) -> CancelOut:

@@ -235,11 +235,21 @@ class People:
 
     # --- API tokens ------------------------------------------------------------------------
 
-    def issue_token(self, user: str, *, label: str, days: int, by: str) -> tuple[str, ApiToken]:
-        """Give a program of ``user`` a token; its text is returned this once and kept nowhere."""
+    def issue_token(
+        self, user: str, *, label: str, days: int, by: str, makes_room: bool = False
+    ) -> tuple[str, ApiToken]:
+        """Give a program of ``user`` a token; its text is returned this once and kept nowhere.
+
+        Args:
+            makes_room: end the oldest token of the same label if the user has no more left to get.
+        """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise InputError("days", found=str(days), expected=f"1 to {TOKEN_DAYS_MAX}")
-        if len(self.tokens_of(user)) >= TOKENS_MAX:
+        alive = self.tokens_of(user)
+        of_label = [one.token for one in alive if one.label == label[:80]]
+        if makes_room and len(alive) >= TOKENS_MAX and of_label:
+            self.revoke_token(of_label[-1], by=by)
+        elif len(alive) >= TOKENS_MAX:
             raise InputError(
                 "tokens",
                 found=f"{TOKENS_MAX} in use",
