@@ -1,3 +1,24 @@
 """Dure (두레): runs a nation's GPU pool, and plans it with a twin that is the same engine."""
 
+import hashlib
+import os
+import pathlib
+
 __version__ = "0.1.0"
+
+
+def _keep_kernels_fresh() -> None:
+    """Keep compiled kernels in a folder named after the sources they were compiled from.
+
+    Numba looks only at the file of the kernel itself, but a kernel holds the code of all kernels
+    that it calls: after an edit elsewhere it would run the old rules.
+    """
+    core = pathlib.Path(__file__).parent / "core"
+    digest = hashlib.sha256()
+    for source in sorted(core.glob("*.py")):
+        digest.update(source.read_bytes())
+    folder = core / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+
+
+_keep_kernels_fresh()

@@ -63,9 +63,14 @@ def measure_beside(c: Columns) -> None:
     free = s[S_KIND + IDLE]
     if s[S_Q_HEAD] < s[S_Q_TAIL] and (free > 0 or s[S_KIND + RESERVED] > 0):
         hist = c.hist.copy()
+        is_fruitful = 1 if c.policy[P_POLICY] == EASY else 0
         least = np.full(FAMILIES + 1, 1 << 60)
         for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
             job = c.queue[i]
+            if c.jobs[J_STATE, job] != PENDING:
+                continue
+            if waits and is_fruitful == 0 and failed_already(c.jobs, c.memo, job):
+                continue
             if not _may_run(c, job):
                 continue
             waits = True
@@ -74,7 +79,7 @@ def measure_beside(c: Columns) -> None:
                 continue
             if family >= 0 and c.jobs[J_GPUS, job] >= least[family]:
                 continue
-            if c.policy[P_POLICY] != EASY and failed_already(c, job):
+            if c.policy[P_POLICY] != EASY and failed_already(c.jobs, c.memo, job):
                 continue
             got = _take(c, job, hist)
             idle, free = idle + got, free - got

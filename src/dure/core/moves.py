@@ -136,7 +136,7 @@ def refresh_node(c: Columns, node: int) -> None:
             held += 1
         if devices[D_DOWN, d] > 0:
             down += free
-        elif devices[D_CLEANING, d] > 0 or nodes[N_CORDONED, node] > 0:
+        elif devices[D_CLEANING, d] == 1 or nodes[N_CORDONED, node] > 0:
             draining += free
         elif devices[D_HOLD, d] > 0:
             reserved += free
@@ -213,6 +213,7 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
         if mask >> d & 1:
             devices[D_FREE, first + d] -= milli
             devices[D_HOLD, first + d] = 0
+            devices[D_CLEANING, first + d] = 0
             devices[D_OWNER, first + d] = jobs[J_OWNER, job] + 1
     part = milli * bits(mask)
     jobs[J_USED, job] += part

@@ -23,7 +23,7 @@ def slots(c: Columns, job: int, node: int) -> int:
             return 0
         first = nodes[N_FIRST, node]
         for d in range(first, first + nodes[N_GPUS, node]):
-            usable = devices[D_DOWN, d] == 0 and devices[D_CLEANING, d] == 0
+            usable = devices[D_DOWN, d] == 0 and devices[D_CLEANING, d] != 1
             if usable and devices[D_HOLD, d] == 0 and devices[D_FREE, d] >= milli:
                 count += 1
     whole = jobs[J_GPUS, job] * milli
@@ -139,7 +139,7 @@ def _mask_on(c: Columns, job: int, node: int, count: int) -> int:
         best = -1
         for d in range(gpus):
             i = first + d
-            if mask >> d & 1 or devices[D_DOWN, i] > 0 or devices[D_CLEANING, i] > 0:
+            if mask >> d & 1 or devices[D_DOWN, i] > 0 or devices[D_CLEANING, i] == 1:
                 continue
             if devices[D_HOLD, i] > 0 or devices[D_FREE, i] < milli:
                 continue

@@ -7,6 +7,7 @@ from dure.core.columns import *  # noqa: F403
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.lending import claim, serve_claims, stop_noticed_now
+from dure.core.moves import refresh_node
 from dure.core.placement import find_place
 from dure.core.starting import (
     begin_pass,
@@ -39,6 +40,17 @@ def entitled_types(c: Columns, job: int) -> int:
         if jobs[J_TYPES, job] >> kind & 1 and has_room(c, jobs[J_OWNER, job], kind, milli):
             mask |= 1 << kind
     return mask
+
+
+@inner
+def could_be_own(jobs: IntArray, rights: IntArray, job: int) -> bool:
+    """Tell cheaply whether any type's entitlement has room for the job; most waiting jobs fail this."""
+    owner, milli = jobs[J_OWNER, job], jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    for kind in range(rights.shape[2]):
+        taken = rights[E_OWN, owner, kind] + rights[E_CLAIMED, owner, kind]
+        if owner == 0 or taken + milli <= rights[E_ENTITLED, owner, kind]:
+            return True
+    return False
 
 
 @inner
@@ -93,10 +105,12 @@ def _start_entitled(c: Columns) -> None:
         i += 1
         if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
             continue
+        if not could_be_own(jobs, c.rights, job):
+            continue
         types = entitled_types(c, job)
         if types == 0 or not is_ready(c, job):
             continue
-        if s[S_KIND + IDLE] > 0 and not failed_already(c, job):
+        if s[S_KIND + IDLE] > 0 and not failed_already(jobs, c.memo, job):
             count = find_place(c, job, types)
             if count > 0:
                 start(c, job, OWN, count, 0)
@@ -119,13 +133,12 @@ def _claim_once(c: Columns, job: int, types: int) -> None:
 
 
 @inner
-def _lendable(c: Columns, job: int) -> bool:
-    jobs = c.jobs
+def _lendable(jobs: IntArray, job: int, now_s: int) -> bool:
     if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
         return False
     if jobs[J_PREEMPTIBLE, job] == 0 or jobs[J_CLASS_ASKED, job] == 1 + OWN:
         return False
-    return bool(jobs[J_ELIGIBLE, job] <= c.scalars[S_NOW])
+    return bool(jobs[J_ELIGIBLE, job] <= now_s)
 
 
 @inner
@@ -134,11 +147,12 @@ def _line_up(c: Columns) -> None:
     s = c.scalars
     head, tail, following = c.scratch[X_HEAD], c.scratch[X_TAIL], c.scratch[X_NEXT]
     head[: s[S_ACCOUNTS]] = -1
+    jobs, queue, now_s = c.jobs, c.queue, s[S_NOW]
     for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-        job = c.queue[i]
-        if not _lendable(c, job):
+        job = queue[i]
+        if not _lendable(jobs, job, now_s):
             continue
-        owner = c.jobs[J_OWNER, job]
+        owner = jobs[J_OWNER, job]
         following[job] = -1
         if head[owner] < 0:
             head[owner] = job
@@ -191,7 +205,7 @@ def _lend(c: Columns) -> None:
         job, placed = c.scratch[X_HEAD, owner], False
         while job >= 0 and not placed:
             following = c.scratch[X_NEXT, job]
-            if is_ready(c, job) and not failed_already(c, job):
+            if not failed_already(c.jobs, c.memo, job) and is_ready(c, job):
                 count = find_place(c, job, c.jobs[J_TYPES, job])
                 if count > 0:
                     kind = _loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]])
@@ -204,6 +218,75 @@ def _lend(c: Columns) -> None:
 
 
 @inner
+def _show_cleaning(c: Columns, owner: int, shown: int) -> None:
+    """Let an owner see the devices that are being cleaned after its own gangs, or hide them again."""
+    devices, nodes = c.devices, c.nodes
+    for node in range(nodes.shape[1]):
+        if nodes[N_DRAINING, node] == 0 and shown == 1:
+            continue
+        touched, first = False, nodes[N_FIRST, node]
+        for d in range(first, first + nodes[N_GPUS, node]):
+            mine = devices[D_OWNER, d] == owner + 1 and devices[D_HOLD, d] == 0
+            before, after = (1, 2) if shown == 1 else (2, 1)
+            if mine and devices[D_CLEANING, d] == before:
+                devices[D_CLEANING, d], touched = after, True
+        if touched:
+            refresh_node(c, node)
+
+
+@inner
+def _succeed(c: Columns, kind: int) -> None:
+    """Start an owner's next gangs on devices its last ones just left: the same owner needs no cleaning.
+
+    Args:
+        kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.
+    """
+    s, jobs = c.scalars, c.jobs
+    if s[S_KIND + DRAINING] == 0 or s[S_Q_HEAD] == s[S_Q_TAIL]:
+        return
+    owners = np.zeros(s[S_ACCOUNTS], dtype=np.int64)
+    for node in range(c.nodes.shape[1]):
+        if c.nodes[N_DRAINING, node] > 0:
+            first = c.nodes[N_FIRST, node]
+            for d in range(first, first + c.nodes[N_GPUS, node]):
+                if c.devices[D_CLEANING, d] == 1 and c.devices[D_OWNER, d] > 0:
+                    owners[c.devices[D_OWNER, d] - 1] = 1
+    for owner in range(owners.size):
+        if owners[owner] == 0:
+            continue
+        _show_cleaning(c, owner, 1)
+        s[S_FREED] = 1
+        begin_pass(c)
+        for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
+            job = c.queue[i]
+            if jobs[J_OWNER, job] != owner or jobs[J_STATE, job] != PENDING:
+                continue
+            if jobs[J_CLAIM_DUE, job] < 0 and not failed_already(jobs, c.memo, job):
+                _start_as(c, job, kind)
+        _show_cleaning(c, owner, 2)
+        begin_pass(c)
+
+
+@inner
+def _start_as(c: Columns, job: int, kind: int) -> None:
+    """Start a gang as own if it is entitled, or as a loan if it may borrow, where it fits."""
+    types = c.jobs[J_TYPES, job]
+    if kind == OWN:
+        types = entitled_types(c, job)
+    elif c.policy[P_LEND] == 0 or not _lendable(c.jobs, job, c.scalars[S_NOW]):
+        return
+    if types == 0 or not is_ready(c, job):
+        return
+    count = find_place(c, job, types)
+    if count > 0:
+        if kind == LOAN:
+            kind = _loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]])
+        start(c, job, kind, count, 0)
+    elif types == c.jobs[J_TYPES, job]:
+        remember_failure(c, job)
+
+
+@inner
 def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
@@ -213,10 +296,12 @@ def share(c: Columns) -> None:
         _demote(c)
         _promote(c)
     if s[S_FREED] > 0 or s[S_FRESH] > 0:
+        _succeed(c, OWN)
         _start_entitled(c)
         s[S_FREED] = 0
         stop_noticed_now(c)
         serve_claims(c)
         _promote(c)
         begin_pass(c)
+        _succeed(c, LOAN)
         _lend(c)

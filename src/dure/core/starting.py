@@ -23,16 +23,19 @@ def begin_pass(c: Columns) -> None:
     """Forget what failed, if anything became free since it did."""
     if c.scalars[S_FREED] > 0:
         c.memo[M_STAMP, 0] += 1
-        c.memo[M_LEAST, :] = 1 << 60
+        c.memo[M_LEAST, :FAMILIES] = 1 << 60
 
 
 @inner
-def failed_already(c: Columns, job: int) -> bool:
-    """Tell whether this shape, or a smaller one of its family, failed since anything became free."""
-    shape, family = c.jobs[J_SHAPE, job], c.jobs[J_FAMILY, job]
-    if shape > 0 and c.memo[M_FAILED, shape] == c.memo[M_STAMP, 0]:
+def failed_already(jobs: IntArray, memo: IntArray, job: int) -> bool:
+    """Tell whether this shape, or a smaller one of its family, failed since anything became free.
+
+    It takes two matrices, not all columns: it is asked of every waiting job in every pass.
+    """
+    shape, family = jobs[J_SHAPE, job], jobs[J_FAMILY, job]
+    if shape > 0 and memo[M_FAILED, shape] == memo[M_STAMP, 0]:
         return True
-    return bool(family >= 0 and c.jobs[J_GPUS, job] >= c.memo[M_LEAST, family])
+    return bool(family >= 0 and jobs[J_GPUS, job] >= memo[M_LEAST, family])
 
 
 @inner
@@ -58,7 +61,7 @@ def is_ready(c: Columns, job: int) -> bool:
 @inner
 def try_start(c: Columns, job: int, kind: int) -> bool:
     """Start a job anywhere it fits now; remember it if it does not."""
-    if not is_ready(c, job) or c.scalars[S_KIND + IDLE] == 0 or failed_already(c, job):
+    if not is_ready(c, job) or c.scalars[S_KIND + IDLE] == 0 or failed_already(c.jobs, c.memo, job):
         return False
     count = find_place(c, job, c.jobs[J_TYPES, job])
     if count == 0:
@@ -137,9 +140,8 @@ def start_what_fits(c: Columns) -> None:
                 try_start(c, c.fresh[i], OWN)
         return
     skip_dead(c)
-    i = s[S_Q_HEAD]
-    while i < s[S_Q_TAIL]:
-        job = c.queue[i]
-        if c.jobs[J_STATE, job] == PENDING:
+    jobs, memo, queue = c.jobs, c.memo, c.queue
+    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
+        job = queue[i]
+        if jobs[J_STATE, job] == PENDING and not failed_already(jobs, memo, job):
             try_start(c, job, OWN)
-        i += 1

@@ -11,12 +11,14 @@ class JobRequested(Event, frozen=True, kw_only=True):
         project: the project whose allocation it draws on; "" for none.
         request: the whole request as JSON, a ``services.requests.JobRequest``.
         key: of the submission: a second one with the same key by the same user is the same job.
+        provider: on whose capacity it draws if it has no project; "" for none.
     """
 
     job: str
     project: str = ""
     request: str = ""
     key: str = ""
+    provider: str = ""
 
 
 class JobCancelRequested(Event, frozen=True, kw_only=True):
