@@ -19,7 +19,8 @@ from dure.services.access import Role
 from dure.services.desks import Services
 from dure.services.views import DEVICE_STATES
 from tests.api.calling import Caller, calling
-from tests.portal.filled import FilledPool, founding_view
+from tests.portal.filled import founding_view
+from tests.portal.filled_here import FilledPool
 from tests.portal.filled_programme import filled_services
 
 

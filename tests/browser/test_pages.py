@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from dure.services.access import Role
 from dure.services.views import DEVICE_STATES
 from tests.browser.conftest import Complaints, Served, sign_in
-from tests.portal.filled import FilledPool
+from tests.portal.filled_here import FilledPool
 from tests.portal.visiting import USER_OF
 
 pytestmark = pytest.mark.browser

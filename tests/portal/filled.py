@@ -10,15 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from dure.core.calendar import DAY_S, moment_s
-from dure.services.access import Actor
-from dure.services.desks import (
-    CancelAnswer,
-    Output,
-    Refused,
-    Submission,
-    Submitted,
-)
-from dure.services.programme_views import FieldProblem
 from dure.services.views import (
     DEVICE_STATES,
     IDLE,
@@ -277,6 +268,53 @@ def history_of(kinds: tuple[int, ...], rng: np.random.Generator) -> History:
     return History(hours, parts, waiting // 20, waiting)
 
 
+class Answers:
+    """What a view tells about single jobs."""
+
+    def __init__(self, rows: Sequence[JobRow], on: dict[str, tuple[str, ...]]) -> None:
+        self.rows, self.on = {row.job: row for row in rows}, on
+
+    def why(self, job: str) -> Why | None:
+        row = self.rows.get(job)
+        if row is None or row.state != "PENDING":
+            return None
+        help_codes = (("allow_preemption", {}), ("give_estimate", {}))
+        earliest = row.earliest_s
+        return Why(row.reason, {}, earliest, earliest + 1800, earliest + 7200, help_codes)
+
+    def story(self, job: str) -> JobStory | None:
+        row = self.rows.get(job)
+        if row is None:
+            return None
+        attempts: tuple[Attempt, ...] = ()
+        if row.kind:
+            before_s, start_s, on = row.start_at_s - 9000, row.start_at_s, self.on[job]
+            attempts = (
+                Attempt(1, "loan", on[:1], 8, before_s, start_s - 1200, "reclaimed", 0),
+                Attempt(2, row.kind, on, row.gpus, start_s, NEVER_S, "", 0),
+            )
+        return JobStory(row, attempts, {"locality": "preferred:leaf:600", "preemptible": "true"})
+
+
+def loans_of(running: Sequence[JobRow]) -> list[LoanRow]:
+    loans = [
+        LoanRow(row.job, row.project, row.accelerator, row.gpus, row.start_at_s)
+        for row in running
+        if row.kind == "loan"
+    ]
+    return [replace(loans[0], lender="p-2026-1-0003", due_at_s=NOW_S + 400), *loans[1:]]
+
+
+def reclaims_of(loans: Sequence[LoanRow]) -> list[ReclaimRow]:
+    asked_s = NOW_S - 9000
+    return [
+        ReclaimRow("p-2026-1-0003", "j100020", loans[0].job, 64, NOW_S - 200, NOW_S + 400,
+                   NEVER_S, NEVER_S, NEVER_S, "open"),
+        ReclaimRow("naver-cloud", "j100044", "j099100", 128, asked_s, asked_s + 600,
+                   asked_s + 240, asked_s + 250, asked_s + 270, "returned"),
+    ]  # fmt: skip
+
+
 def founding_view(seed: int = 4711) -> PoolView:
     """Return the founding pool at the end of its first three months."""
     rng = np.random.default_rng(seed)
@@ -284,41 +322,7 @@ def founding_view(seed: int = 4711) -> PoolView:
     state, device_job, running, on = jobs_on(nodes, rng)
     waiting, ended = waiting_rows(64, rng), ended_rows(40, rng)
     rows = [*running, *waiting, *ended]
-    known = {row.job: row for row in rows}
-    kinds = kinds_of(state)
-    loans = [
-        LoanRow(row.job, row.project, row.accelerator, row.gpus, row.start_at_s)
-        for row in running
-        if row.kind == "loan"
-    ]
-    loans[0] = replace(loans[0], lender="p-2026-1-0003", due_at_s=NOW_S + 400)
-
-    def why(job: str) -> Why | None:
-        row = known.get(job)
-        if row is None or row.state != "PENDING":
-            return None
-        return Why(
-            row.reason,
-            {},
-            row.earliest_s,
-            row.earliest_s + 1800,
-            row.earliest_s + 7200,
-            (("allow_preemption", {}), ("give_estimate", {})),
-        )
-
-    def story(job: str) -> JobStory | None:
-        row = known.get(job)
-        if row is None:
-            return None
-        attempts = ()
-        if row.kind:
-            attempts = (
-                Attempt(1, "loan", on[job][:1], 8, row.start_at_s - 9000, row.start_at_s - 1200,
-                        "reclaimed", 0),
-                Attempt(2, row.kind, on[job], row.gpus, row.start_at_s, NEVER_S, "", 0),
-            )  # fmt: skip
-        return JobStory(row, attempts, {"locality": "preferred:leaf:600", "preemptible": "true"})
-
+    kinds, answers, loans = kinds_of(state), Answers(rows, on), loans_of(running)
     return PoolView(
         name="founding",
         title=Name("창립 풀", "Founding pool"),
@@ -342,112 +346,9 @@ def founding_view(seed: int = 4711) -> PoolView:
         device_job=device_job,
         jobs=columns_of(rows),
         loans=loans,
-        reclaims=[
-            ReclaimRow("p-2026-1-0003", "j100020", loans[0].job, 64, NOW_S - 200, NOW_S + 400,
-                       NEVER_S, NEVER_S, NEVER_S, "open"),
-            ReclaimRow("naver-cloud", "j100044", "j099100", 128, NOW_S - 9000, NOW_S - 8400,
-                       NOW_S - 8760, NOW_S - 8750, NOW_S - 8730, "returned"),
-        ],
+        reclaims=reclaims_of(loans),
         lending=Lending(600, 3_411_000 * 3600, 402_000 * 3600, 1_284, 1_203, 74, 0, 41, 512, 598),
         history=history_of(kinds, rng),
-        why=why,
-        story=story,
-    )  # fmt: skip
-
-
-def here_view() -> PoolView:
-    """Return a small real pool: eight counted slots, one job running, one waiting."""
-    nodes = NodeColumns(
-        ids=["here-1"],
-        providers=["here"],
-        clusters=["here"],
-        leaves=["here"],
-        accelerators=["GPU"],
-        provider=np.zeros(1, dtype=np.int32),
-        cluster=np.zeros(1, dtype=np.int32),
-        leaf=np.zeros(1, dtype=np.int32),
-        accelerator=np.zeros(1, dtype=np.int32),
-        gpus=np.full(1, 8, dtype=np.int32),
-        is_public=np.ones(1, dtype=np.uint8),
+        why=answers.why,
+        story=answers.story,
     )
-    state = np.array([OWN, OWN, IDLE, IDLE, IDLE, IDLE, IDLE, IDLE], dtype=np.uint8)
-    job = np.array([0, 0, *[NO_JOB] * 6], dtype=np.int32)
-    row = JobRow("h1", "hello", "", "", "kang.min", "RUNNING", "own", "GPU", 2, 1000,
-                 NOW_S - 100, NOW_S - 95, NEVER_S, "", NEVER_S)  # fmt: skip
-    kinds = kinds_of(state)
-    stories = {
-        "h1": JobStory(row, (Attempt(1, "own", ("here-1",), 2, NOW_S - 95, NEVER_S, "", 0),), {})
-    }
-    return PoolView(
-        name="here",
-        title=Name("이 기계", "This machine"),
-        imagined=False,
-        seq=1,
-        now_s=NOW_S,
-        from_s=NOW_S - 3600,
-        speed=1,
-        policy="dure",
-        gpus=8,
-        public_gpus=8,
-        kinds_milli=kinds,
-        kinds_gpu_s=tuple(milli // 1000 * 3600 for milli in kinds),
-        waiting_jobs=0,
-        waiting_gpus=0,
-        running_jobs=1,
-        done_jobs=0,
-        supply=[
-            SupplyRow("here", "", Name("이 기계", "This machine"), "GPU", "public", 1, 8, 8, kinds),
-            SupplyRow(
-                "here", "here", Name("이 기계", "This machine"), "GPU", "public", 1, 8, 8, kinds
-            ),
-        ],
-        nodes=nodes,
-        device_state=state,
-        device_job=job,
-        jobs=columns_of([row]),
-        loans=(),
-        reclaims=(),
-        lending=Lending(600, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-        history=History(
-            np.zeros(0, dtype=np.int64),
-            np.zeros((7, 0), dtype=np.int64),
-            np.zeros(0, dtype=np.int64),
-            np.zeros(0, dtype=np.int64),
-        ),
-        why=lambda job: None,
-        story=stories.get,
-    )
-
-
-class FilledPool:
-    """A pool desk over a view that tests may replace."""
-
-    def __init__(self, view: PoolView, *, takes_jobs: bool) -> None:
-        self.shown, self._takes_jobs = view, takes_jobs
-        self.submitted: dict[str, str] = {}
-        self.cancelled: list[str] = []
-
-    def view(self) -> PoolView:
-        return self.shown
-
-    def takes_jobs(self) -> bool:
-        return self._takes_jobs
-
-    def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
-        if "accelerators: GPU:99" in submission.text:
-            return Refused((FieldProblem("gpus", "TooManyGpus", {"gpus": 99}),))
-        if submission.key in self.submitted:
-            return Submitted(self.submitted[submission.key], is_repeat=True)
-        self.submitted[submission.key] = "h1"
-        return Submitted("h1")
-
-    def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
-        self.cancelled.append(job)
-        return CancelAnswer.STOPPING
-
-    def output(self, job: str, *, offset: int) -> Output | None:
-        if not self._takes_jobs:
-            return None
-        text = "hello from here-1\n"
-        start = max(0, len(text) + offset) if offset < 0 else min(offset, len(text))
-        return Output(text[start:], start, len(text), is_end=False)

@@ -31,11 +31,10 @@ from tests.portal.filled import (
     FROM_S,
     NOW_S,
     PROVIDERS,
-    FilledPool,
     FixedClock,
     founding_view,
-    here_view,
 )
+from tests.portal.filled_here import FilledPool, here_view
 
 TITLES = (
     ("한국어 의료 상담 언어모델", "Korean medical dialogue model"),
