@@ -244,7 +244,7 @@ class FilledProgramme:
             RecallRow("r-1", "p-2026-1-0003", "a-p-2026-1-0003", "H200", 16, "low_use",
                       moment_s("2026-06-01"), moment_s("2026-06-15"), "noticed"),
             RecallRow("r-2", "p-2026-1-0018", "a-p-2026-1-0018", "B200", 24, "low_use",
-                      moment_s("2026-05-02"), moment_s("2026-05-16"), "recalled", "p-2026-1-0101"),
+                      moment_s("2026-05-02"), moment_s("2026-05-16"), "recalled", "2026-1-0101"),
         ]  # fmt: skip
 
     def use(self, month: str) -> Sequence[MonthUse]:

@@ -198,7 +198,7 @@ function drawLabels(scale, top, leftEdge, style) {
     if (!label.sub) continue;
     context.fillStyle = style.getPropertyValue("--krds-light-color-text-subtle");
     context.font = `400 ${12 * scale}px ${font}`;
-    context.fillText(label.own ? `${label.sub} · ${words.own_use}` : label.sub, x, y + 16 * scale);
+    context.fillText(label.own ? `${label.sub} · ${words.own_short}` : label.sub, x, y + 16 * scale);
   }
 }
 
