@@ -280,7 +280,9 @@ class Answers:
             return None
         help_codes = (("allow_preemption", {}), ("give_estimate", {}))
         earliest = row.earliest_s
-        return Why(row.reason, {}, earliest, earliest + 1800, earliest + 7200, help_codes)
+        numbers = {"gpus": row.gpus, "idle_gpus": 40, "entitled_gpus": 64, "ahead": 3}
+        numbers["due_at_s"] = earliest + 7200
+        return Why(row.reason, numbers, earliest, earliest + 1800, earliest + 7200, help_codes)
 
     def story(self, job: str) -> JobStory | None:
         row = self.rows.get(job)

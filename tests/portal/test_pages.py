@@ -123,7 +123,7 @@ def test_why_a_job_waits_is_a_sentence_a_date_and_what_would_help(services: Serv
         html = visit.get("/jobs/j200007").text
 
     assert "WaitingForPreemptedWorkloads" in html
-    assert "저장하고 비우기를 기다립니다" in html
+    assert "빌린 작업이 저장하고 비우면" in html and "되도록 한 리프 안에서" in html
     assert "가장 이른 시작" in html and "2026년 6월 8일" in html and "preemptible" in html
 
 

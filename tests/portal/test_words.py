@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from dure.core.columns import END_CAUSES, JOB_STATES
+from dure.core.columns import END_CAUSES, JOB_STATES, LEVELS
 from dure.reports.messages import catalogue, has
 from dure.services.access import Role
 from dure.services.desks import CancelAnswer
@@ -35,9 +35,13 @@ FAMILIES = {
     "whyshort": [refusal for refusal in REFUSALS if refusal],
     "use": ["public", "own", "mixed"],
     "theme": ["auto", "light", "dark"],
+    "level": LEVELS[:-1],
+    "asked_value": ["yes", "no", "locality_required", "locality_preferred"],
 }
 # Codes of others, shown by `code(...)`: their own rooms test that they are whole.
-OF_OTHERS = ("why", "help", "asked", "member_role", "reclaim_outcome", "call_status")
+OF_OTHERS = (
+    "why", "help", "asked", "asked_value", "level", "member_role", "reclaim_outcome", "call_status",
+)  # fmt: skip
 
 
 def asked_for() -> set[str]:

@@ -130,9 +130,10 @@ def why(request: AnyRequest, job: FromPath[str]) -> WhyOut:
 
 def sentence(key: str, numbers: Numbers) -> Words:
     """Return a code's sentence in both languages, the code itself while it has none."""
-    if not messages.has(key):
+    try:
+        return Words(messages.text("ko", key, **numbers), messages.text("en", key, **numbers))
+    except messages.MessageError:
         return Words(key, key)
-    return Words(messages.text("ko", key, **numbers), messages.text("en", key, **numbers))
 
 
 @get(

@@ -30,7 +30,7 @@ from dure.portal.visitor import (
 from dure.reports import formats, messages
 from dure.reports.formats import LANGS, Lang
 from dure.services.access import is_open_to
-from dure.services.views import DEVICE_STATES, NEVER_S, Name
+from dure.services.views import DEVICE_STATES, NEVER_S, Name, Why
 
 YEAR_S = 365 * 86_400
 SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
@@ -166,6 +166,26 @@ def _words(lang: Lang) -> dict[str, Callable[..., Any]]:
         key = f"{family}.{value}"
         return messages.text(lang, key, **values) if messages.has(key) else value
 
+    def why_text(why: Why) -> str:
+        """Return why a job waits, in few words if the sentence's numbers are not there."""
+        try:
+            return code("why", why.code, **why.numbers)
+        except messages.MessageError:
+            return code("whyshort", why.code)
+
+    def asked(key: str, value: str) -> str:
+        """Return what a job asked for as people say it."""
+        if key == "preemptible":
+            return messages.text(lang, "asked_value.yes" if value == "true" else "asked_value.no")
+        if key == "class":
+            return code("kind", value)
+        if key == "locality":
+            return _locality(lang, value)
+        if key.endswith("_s") and value.isdecimal():
+            show = formats.moment if key.endswith("_at_s") else formats.duration
+            return show(lang, int(value))
+        return value
+
     def when(at_s: int) -> str:
         return "–" if at_s == NEVER_S else formats.moment(lang, at_s)
 
@@ -186,6 +206,8 @@ def _words(lang: Lang) -> dict[str, Callable[..., Any]]:
     shown: dict[str, Callable[..., Any]] = {
         "t": t,
         "code": code,
+        "why_text": why_text,
+        "asked": asked,
         "when": when,
         "name": name,
         "gpu_hours": gpu_hours,
@@ -196,6 +218,20 @@ def _words(lang: Lang) -> dict[str, Callable[..., Any]]:
     for spec, show in formats.SPECS.items():
         shown[spec] = lambda value, show=show: show(lang, value)
     return shown
+
+
+def _locality(lang: Lang, value: str) -> str:
+    """Say ``preferred:leaf:600`` in words; what is written otherwise stays as it is."""
+    kind, _, rest = value.partition(":")
+    level, _, patience = rest.partition(":")
+    if kind not in ("required", "preferred") or not messages.has(f"level.{level}"):
+        return value
+    return messages.text(
+        lang,
+        f"asked_value.locality_{kind}",
+        level=messages.text(lang, f"level.{level}"),
+        patience_s=int(patience) if patience.isdecimal() else 0,
+    )
 
 
 @cache
