@@ -21,8 +21,13 @@ GAPS = {
     "{job:str}": "j200007",
     "{call:str}": "2026-2",
     "{project:str}": "p-2026-1-0003",
+    "{application:str}": "2026-1-0003",
+    "{token:str}": "of-nobody",
+    "{kind:str}": "monthly",
 }
-QUERY = {"/api/v1/usage": "?month=2026-04"}
+QUERY = dict.fromkeys(
+    ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"
+)
 # A stream never ends; that it opens is tested in test_stream.
 ENDLESS = {"/api/v1/events"}
 
@@ -112,8 +117,8 @@ def test_a_wrong_token_is_nobody(services: Services, header: str) -> None:
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_password_buys_a_token_that_works(services: Services) -> None:
-    with calling(services) as caller:
+def test_a_password_buys_a_token_that_works() -> None:
+    with calling(filled_services()) as caller:
         answer = caller.post("/login", {"user": "kang.min", "password": PASSWORD}, key="")
         token = answer.json()["token"]
         mine = caller.get("/projects", authorization=f"Bearer {token}")

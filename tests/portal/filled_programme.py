@@ -23,6 +23,7 @@ from dure.services.programme_views import (
     ProjectPage,
     ProjectRow,
     RecallRow,
+    ReviewRow,
     RoundRow,
     WaitRow,
 )
@@ -133,6 +134,7 @@ class FilledProgramme:
                            "waitlisted", rank=173, score_milli=71_100),
         ]  # fmt: skip
         self.keys: dict[str, str] = {}
+        self.marks: dict[str, int] = {}
 
     def now_s(self) -> int:
         return self.clock.now_s()
@@ -190,6 +192,26 @@ class FilledProgramme:
 
     def applications(self) -> Sequence[ApplicationRow]:
         return self.handed_in
+
+    def reviews(self) -> Sequence[ReviewRow]:
+        asked = self.handed_in[1]
+        place = (asked.application, asked.call, asked.title, asked.accelerator, asked.gpus_asked)
+        return [
+            ReviewRow(*place, "im.jiwon", "written", tuple(self.marks.items()),
+                      self.now_s() if self.marks else NEVER_S),
+            ReviewRow(*place, "someone.else", "written", (("impact", 70),), NOW_S),
+        ]  # fmt: skip
+
+    def review(
+        self, application: str, marks: Mapping[str, int], *, by: Actor
+    ) -> ReviewRow | Refused:
+        row = next((row for row in self.reviews() if row.reviewer == by.user), None)
+        if row is None or row.application != application:
+            return Refused((FieldProblem("", "ReviewerIsNotAssigned", {}),))
+        if self.marks:
+            return Refused((FieldProblem("", "ReviewIsGiven", {}),))
+        self.marks = dict(marks)
+        return self.reviews()[0]
 
     def projects(self) -> Sequence[ProjectRow]:
         return [project_row(index) for index in range(1, 25)]

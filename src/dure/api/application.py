@@ -8,7 +8,16 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from dure.api import pool_routes, programme_routes, service_routes, stream, work_routes
+from dure.api import (
+    account_routes,
+    judging_routes,
+    pool_routes,
+    programme_routes,
+    report_routes,
+    service_routes,
+    stream,
+    work_routes,
+)
 from dure.api.caller import guard_door
 from dure.api.problems import HANDLERS
 from dure.api.repeats import Repeats
@@ -33,6 +42,9 @@ def make_app(services: Services) -> Litestar:
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
             *programme_routes.ROUTES,
+            *judging_routes.ROUTES,
+            *report_routes.ROUTES,
+            *account_routes.ROUTES,
             *service_routes.ROUTES,
             *stream.ROUTES,
         ],

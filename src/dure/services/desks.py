@@ -21,6 +21,7 @@ from dure.services.programme_views import (
     ProjectPage,
     ProjectRow,
     RecallRow,
+    ReviewRow,
     WaitRow,
 )
 from dure.services.views import Name, PoolView
@@ -138,6 +139,14 @@ class ProgrammeDesk(Protocol):
     ) -> Applied | Refused: ...
 
     def applications(self) -> Sequence[ApplicationRow]: ...
+
+    def reviews(self) -> Sequence[ReviewRow]:
+        """Return every review asked for, a row a reviewer and application."""
+        ...
+
+    def review(
+        self, application: str, marks: Mapping[str, int], *, by: Actor
+    ) -> ReviewRow | Refused: ...
 
     def projects(self) -> Sequence[ProjectRow]: ...
 

@@ -26,9 +26,11 @@ from dure.services.programme_views import (
     ProjectPage,
     ProjectRow,
     RecallRow,
+    ReviewRow,
     RoundRow,
     WaitRow,
 )
+from dure.services.review_rows import review_rows
 from dure.services.views import Name
 
 _REQUIRED = ("title_ko", "organisation", "group", "accelerator", "gpus", "months")
@@ -119,6 +121,18 @@ class ProgrammeScreen:
 
     def applications(self) -> Sequence[ApplicationRow]:
         return [_application_row(state) for state in list(self._tables.applications.values())]
+
+    def reviews(self) -> Sequence[ReviewRow]:
+        return review_rows(self._tables)
+
+    def review(
+        self, application: str, marks: Mapping[str, int], *, by: Actor
+    ) -> ReviewRow | Refused:
+        answer = self._programme.review(by, application, marks)
+        if isinstance(answer, Refusal):
+            return Refused((FieldProblem("", answer.value, {}),))
+        return next(row for row in review_rows(self._tables, application=application)
+                    if row.reviewer == by.user)  # fmt: skip
 
     def projects(self) -> Sequence[ProjectRow]:
         used = self._used()
@@ -320,7 +334,7 @@ def _application_row(state: ApplicationState) -> ApplicationRow:
         submitted.lead,
         submitted.accelerator,
         submitted.gpus,
-        decided.gpus if decided and decided.decision == "selected" else 0,
+        decided.gpus if decided and (decided.decision == "selected" or state.allocation) else 0,
         submitted.at_s,
         state.status,
         decided.reason if decided else "",

@@ -205,7 +205,10 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class RecallRow:
-    """A recall: notice, appeal, decision, and to whom the GPUs went."""
+    """A recall: notice, appeal, decision, and to whom the GPUs went.
+
+    ``handed_to`` are applications of the waitlist, joined by commas.
+    """
 
     recall: str
     project: str
@@ -217,3 +220,24 @@ class RecallRow:
     effective_at_s: int
     status: str
     handed_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """What a reviewer was asked to review, and what came of it.
+
+    Attributes:
+        stage: ``written`` or ``panel``.
+        marks: points by criterion, empty until given.
+        given_at_s: ``NEVER_S`` until given.
+    """
+
+    application: str
+    call: str
+    title: str
+    accelerator: str
+    gpus_asked: int
+    reviewer: str
+    stage: str
+    marks: tuple[tuple[str, int], ...] = ()
+    given_at_s: int = NEVER_S

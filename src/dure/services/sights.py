@@ -14,11 +14,13 @@ from dure.services.programme_views import (
     MonthUse,
     ProjectPage,
     ProjectRow,
+    ReviewRow,
     WaitRow,
 )
 from dure.services.views import NO_JOB, JobRow, JobStory, LoanRow, PoolView, ReclaimRow
 
 HIDDEN = ""
+AWARDED = ("selected", "signed", "allocated")
 
 
 def job_owners(row: JobRow) -> tuple[str, str, str]:
@@ -102,6 +104,26 @@ def visible_applications(actor: Actor, programme: ProgrammeDesk) -> list[Applica
     return [
         row for row in programme.applications() if may(actor, "application.read", owner=row.owner)
     ]
+
+
+def visible_application(
+    actor: Actor, programme: ProgrammeDesk, application: str
+) -> ApplicationRow | None:
+    """Return an application if there is one of this number and ``actor`` may see it."""
+    rows = visible_applications(actor, programme)
+    return next((row for row in rows if row.application == application), None)
+
+
+def visible_awards(programme: ProgrammeDesk, *, call: str = "") -> list[ApplicationRow]:
+    """Return the applications that were selected and not given up; they are announced to all."""
+    return [
+        row for row in programme.applications() if row.status in AWARDED and call in ("", row.call)
+    ]
+
+
+def visible_reviews(actor: Actor, programme: ProgrammeDesk) -> list[ReviewRow]:
+    """Return the reviews that ``actor`` was asked for, or all for the office and the audit."""
+    return [row for row in programme.reviews() if may(actor, "review.read", owner=row.reviewer)]
 
 
 def visible_waitlist(actor: Actor, programme: ProgrammeDesk) -> list[WaitRow]:

@@ -1,0 +1,118 @@
+"""From an application to its award: one application, reviews, who was selected."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from dure.api.caller import actor_of, services_of
+from dure.api.paging import listing
+from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.schemas import ApplicationOut, Words, out
+from dure.api.work_routes import sentence
+from dure.services.desks import Refused
+from dure.services.programme_views import ReviewRow
+from dure.services.sights import visible_application, visible_awards, visible_reviews
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class ApplicationDetail(msgspec.Struct, frozen=True):
+    """An application and, once it is decided, why so: a sentence and its numbers."""
+
+    row: ApplicationOut
+    score_milli: int | None
+    reason: Words
+    numbers: dict[str, int | str]
+
+
+class ReviewOut(msgspec.Struct, frozen=True):
+    """A review that was asked for; ``marks`` are points by criterion, empty until given."""
+
+    application: str
+    call: str
+    title: str
+    accelerator: str
+    gpus_asked: int
+    reviewer: str
+    stage: str
+    marks: dict[str, int]
+    given_at_s: int | None
+
+
+class ReviewIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Points for every criterion of the call, 0 to 100 each."""
+
+    marks: dict[str, int]
+
+
+class AwardOut(msgspec.Struct, frozen=True):
+    """A selected application, as it is announced to everybody."""
+
+    application: str
+    call: str
+    round: str
+    title: str
+    team: str
+    group: str
+    accelerator: str
+    gpus_awarded: int
+    status: str
+
+
+def review_out(row: ReviewRow) -> ReviewOut:
+    return out(ReviewOut, row, marks=dict(row.marks))
+
+
+@get(
+    "/applications/{application:str}",
+    opt={"action": "application.read"},
+    responses=documented(400, 401, 404),
+    sync_to_thread=True,
+)
+def application_detail(request: AnyRequest, application: FromPath[str]) -> ApplicationDetail:
+    """Show where an application stands and why."""
+    row = visible_application(actor_of(request), services_of(request).programme, application)
+    if row is None:
+        raise missing("application")
+    numbers = dict(row.numbers)
+    why = sentence(f"award_reason.{row.reason}", numbers) if row.reason else Words("", "")
+    score_milli = row.score_milli if row.score_milli >= 0 else None
+    return ApplicationDetail(out(ApplicationOut, row), score_milli, why, numbers)
+
+
+@get("/awards", opt={"action": "award.read"}, responses=documented(400), sync_to_thread=True)
+def awards(request: AnyRequest) -> Response[list[AwardOut]]:
+    """List what was awarded, to whom, in every call; ``?call=``."""
+    call = request.query_params.get("call", "")
+    rows = visible_awards(services_of(request).programme, call=call)
+    return listing(request, rows, lambda row: row.application, lambda row: out(AwardOut, row))
+
+
+@get("/reviews", opt={"action": "review.read"}, responses=documented(400, 401), sync_to_thread=True)
+def reviews(request: AnyRequest) -> Response[list[ReviewOut]]:
+    """List the caller's reviews, given or not; all of them for the office and the audit."""
+    rows = visible_reviews(actor_of(request), services_of(request).programme)
+    return listing(request, rows, lambda row: f"{row.application}/{row.reviewer}", review_out)
+
+
+@post(
+    "/applications/{application:str}/reviews",
+    opt={"action": "review.give"},
+    status_code=200,
+    responses=documented(400, 401, 403, 422),
+    sync_to_thread=True,
+)
+def give_review(
+    request: AnyRequest, application: FromPath[str], data: JSONBody[ReviewIn]
+) -> ReviewOut:
+    """Mark an application that one was asked to review; a review is given once."""
+    programme, actor = services_of(request).programme, actor_of(request)
+    answer = programme.review(application, data.marks, by=actor)
+    if isinstance(answer, Refused):
+        raise refused_as_problem(answer)
+    return review_out(answer)
+
+
+ROUTES = (application_detail, awards, reviews, give_review)

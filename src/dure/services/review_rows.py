@@ -1,0 +1,34 @@
+"""Reviews as screens see them: what each reviewer was asked, and the marks that came back."""
+
+from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_views import ReviewRow
+from dure.services.views import NEVER_S
+
+
+def review_rows(tables: ProgrammeTables, *, application: str = "") -> list[ReviewRow]:
+    """Return a row for each reviewer of each application, or of one, in order of arrival."""
+    if application:
+        states = [tables.applications[application]] if application in tables.applications else []
+    else:
+        states = list(tables.applications.values())
+    return [
+        _row(state, reviewer, stage)
+        for state in states
+        for reviewer, stage in sorted(state.reviewers.items())
+    ]
+
+
+def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
+    asked = state.submitted
+    given = next((one for one in state.reviews if one.reviewer == reviewer), None)
+    return ReviewRow(
+        asked.application,
+        asked.call,
+        asked.title_ko,
+        asked.accelerator,
+        asked.gpus,
+        reviewer,
+        stage,
+        tuple(given.marks.items()) if given else (),
+        given.at_s if given else NEVER_S,
+    )
