@@ -33,9 +33,10 @@ CHANGES_SHARE_MAX = 8
 
 @dataclass(slots=True)
 class Listeners:
-    """How many lines are open; more are refused."""
+    """How many lines are open; more are refused. ``is_closing`` ends them all at the next poll."""
 
     count: int = 0
+    is_closing: bool = False
 
 
 @get(
@@ -76,6 +77,8 @@ async def changes(
     try:
         shown: PoolView | None = None
         for poll in range(POLLS_MAX):
+            if listeners.is_closing:
+                return
             view = desk.view()
             if shown is None or view.seq != shown.seq:
                 yield _message("figures", figures(view), view.seq)

@@ -1,14 +1,17 @@
 """The web server: pages and API behind one port, run by the thread that calls it."""
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from dure.api.application import make_app
+from dure.api.stream import listeners_of
 from dure.core.errors import InputError
 from dure.portal.site import make_site
 from dure.services.desks import Services
@@ -27,6 +30,19 @@ class Tls:
     key: Path
 
 
+class Server(uvicorn.Server):
+    """Ends the open lines of live figures before it waits for requests to finish."""
+
+    def __init__(self, config: uvicorn.Config, api: Litestar) -> None:
+        super().__init__(config)
+        self._listeners = listeners_of(api.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, let what is open finish, stop."""
+        self._listeners.is_closing = True
+        await super().shutdown(sockets)
+
+
 def make_server(
     services: Services,
     *,
@@ -34,7 +50,7 @@ def make_server(
     port: int = PORT,
     tls: Tls | None = None,
     is_behind_proxy: bool = False,
-) -> uvicorn.Server:
+) -> Server:
     """Make a server; ``run()`` serves in the calling thread until ``should_exit`` is set.
 
     Args:
@@ -52,8 +68,10 @@ def make_server(
             expected="an address of this machine only (127.0.0.1)",
             next_step="Give a certificate, or put a proxy with TLS in front.",
         )
+    api = make_app(services)
+    site = make_site(services, is_secure=tls is not None or is_behind_proxy)
     config = uvicorn.Config(
-        front_door(services, is_secure=tls is not None or is_behind_proxy),
+        front_door(api, site),
         host=host,
         port=port,
         log_level="warning",
@@ -65,7 +83,7 @@ def make_server(
         ssl_certfile=str(tls.certificate) if tls else None,
         ssl_keyfile=str(tls.key) if tls else None,
     )
-    return uvicorn.Server(config)
+    return Server(config, api)
 
 
 def serve(services: Services, *, host: str = "127.0.0.1", port: int = PORT) -> None:
@@ -83,16 +101,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def front_door(services: Services, *, is_secure: bool = False) -> ASGIApp:
+def front_door(api: Litestar, site: Litestar) -> ASGIApp:
     """Join the two applications: the API's paths to one, everything else to the other."""
-    api, site = make_app(services), make_site(services, is_secure=is_secure)
 
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
         # No websockets, and nothing to do at start and end.
         if scope["type"] != ScopeType.HTTP:
             return
-        path = scope["path"]
-        app = api if path.startswith(API_PATHS) else site
+        app = api if scope["path"].startswith(API_PATHS) else site
         await app(scope, receive, send)
 
     return door

@@ -1,5 +1,6 @@
 """Pages for everybody: what the nation owns, uses and waits for; the map; lending; the waitlist."""
 
+from functools import lru_cache
 from typing import Any
 
 from litestar import Response, get
@@ -19,6 +20,8 @@ from dure.services.views import DEVICE_STATES, IN_USE, PoolView
 # From the floor of the chart up: what is used, what is on its way, what is free, what is broken.
 BAND_ORDER = ("own", "loan", "scavenge", "reserved", "draining", "idle", "down")
 HISTORY_ROWS = 14
+# Everybody who looks at the same view gets the same drawing: pools x languages, and the one before.
+VIEWS_KEPT = 8
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -139,6 +142,7 @@ def bar(kinds_milli: tuple[int, ...], lang: Lang) -> str:
     return stacked_bar([(kind, amount) for kind, amount, _ in rows], label=label)
 
 
+@lru_cache(maxsize=VIEWS_KEPT)
 def use_chart(view: PoolView, lang: Lang) -> str:
     """Draw the pool's history, "" while there are not two samples yet."""
     history = view.history
