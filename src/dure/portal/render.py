@@ -5,7 +5,7 @@ anywhere else, nothing inline, no framing.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -27,10 +27,10 @@ from dure.portal.visitor import (
     services_of,
     visitor_of,
 )
-from dure.reports import formats, messages
-from dure.reports.formats import LANGS, Lang
+from dure.portal.words import words_in
+from dure.reports.formats import LANGS
 from dure.services.access import is_open_to
-from dure.services.views import DEVICE_STATES, NEVER_S, Name, Why
+from dure.services.views import DEVICE_STATES, NEVER_S
 
 YEAR_S = 365 * 86_400
 SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
@@ -74,7 +74,7 @@ def page(
         _environment()
         .get_template(template)
         .render(
-            **_words(visitor.lang),
+            **words_in(visitor.lang),
             **values,
             visitor=visitor,
             lang=visitor.lang,
@@ -152,86 +152,6 @@ def _environment() -> Environment:
         static=static_href, KINDS=DEVICE_STATES, NEVER_S=NEVER_S, enumerate=enumerate, zip=zip
     )
     return environment
-
-
-@cache
-def _words(lang: Lang) -> dict[str, Callable[..., Any]]:
-    """Return what templates call to write a sentence, a number, a moment or a name."""
-
-    def t(key: str, **values: object) -> str:
-        return messages.text(lang, key, **values)
-
-    def code(family: str, value: str, **values: object) -> str:
-        """Return the words of a stable code, or the code itself where none are written yet."""
-        key = f"{family}.{value}"
-        return messages.text(lang, key, **values) if messages.has(key) else value
-
-    def why_text(why: Why) -> str:
-        """Return why a job waits, in few words if the sentence's numbers are not there."""
-        try:
-            return code("why", why.code, **why.numbers)
-        except messages.MessageError:
-            return code("whyshort", why.code)
-
-    def asked(key: str, value: str) -> str:
-        """Return what a job asked for as people say it."""
-        if key == "preemptible":
-            return messages.text(lang, "asked_value.yes" if value == "true" else "asked_value.no")
-        if key == "class":
-            return code("kind", value)
-        if key == "locality":
-            return _locality(lang, value)
-        if key.endswith("_s") and value.isdecimal():
-            show = formats.moment if key.endswith("_at_s") else formats.duration
-            return show(lang, int(value))
-        return value
-
-    def when(at_s: int) -> str:
-        return "–" if at_s == NEVER_S else formats.moment(lang, at_s)
-
-    def name(value: Name) -> str:
-        return value.ko if lang == "ko" else value.en
-
-    def kind_words() -> dict[str, str]:
-        return {kind: messages.text(lang, f"kind.{kind}") for kind in DEVICE_STATES}
-
-    def why_codes() -> list[str]:
-        """Return the codes of waiting that have words, for the help page."""
-        found = messages.catalogue(lang)
-        return sorted(key.removeprefix("whyshort.") for key in found if key.startswith("whyshort."))
-
-    def gpu_hours(gpu_s: int) -> str:
-        return formats.compact(lang, gpu_s // 3600)
-
-    shown: dict[str, Callable[..., Any]] = {
-        "t": t,
-        "code": code,
-        "why_text": why_text,
-        "asked": asked,
-        "when": when,
-        "name": name,
-        "gpu_hours": gpu_hours,
-        "kind_words": kind_words,
-        "why_codes": why_codes,
-        "has_text": messages.has,
-    }
-    for spec, show in formats.SPECS.items():
-        shown[spec] = lambda value, show=show: show(lang, value)
-    return shown
-
-
-def _locality(lang: Lang, value: str) -> str:
-    """Say ``preferred:leaf:600`` in words; what is written otherwise stays as it is."""
-    kind, _, rest = value.partition(":")
-    level, _, patience = rest.partition(":")
-    if kind not in ("required", "preferred") or not messages.has(f"level.{level}"):
-        return value
-    return messages.text(
-        lang,
-        f"asked_value.locality_{kind}",
-        level=messages.text(lang, f"level.{level}"),
-        patience_s=int(patience) if patience.isdecimal() else 0,
-    )
 
 
 @cache

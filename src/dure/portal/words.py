@@ -1,0 +1,89 @@
+"""What templates call to write a sentence, a number, a moment, a name or a code."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from dure.reports import formats, messages
+from dure.reports.formats import Lang
+from dure.services.views import DEVICE_STATES, NEVER_S, Name, Why
+
+
+@cache
+def words_in(lang: Lang) -> dict[str, Callable[..., Any]]:
+    """Return every word-writing function of a language, by the name that templates use."""
+    own = (text, code, why_text, asked, when, name, gpu_hours, kind_words, why_codes)
+    written: dict[str, Callable[..., Any]] = {one.__name__: partial(one, lang) for one in own}
+    written |= {spec: partial(show, lang) for spec, show in formats.SPECS.items()}
+    return {**written, "t": written["text"], "has_text": messages.has}
+
+
+def text(lang: Lang, key: str, /, **values: object) -> str:
+    """Return a sentence of the catalogue."""
+    return messages.text(lang, key, **values)
+
+
+def code(lang: Lang, family: str, value: str, /, **values: object) -> str:
+    """Return the words of a stable code, or the code itself where none are written yet."""
+    key = f"{family}.{value}"
+    return messages.text(lang, key, **values) if messages.has(key) else value
+
+
+def why_text(lang: Lang, why: Why) -> str:
+    """Return why a job waits, in few words if the sentence's numbers are not there."""
+    try:
+        return code(lang, "why", why.code, **why.numbers)
+    except messages.MessageError:
+        return code(lang, "whyshort", why.code)
+
+
+def asked(lang: Lang, key: str, value: str) -> str:
+    """Return what a job asked for as people say it."""
+    if key == "preemptible":
+        return text(lang, "asked_value.yes" if value == "true" else "asked_value.no")
+    if key == "class":
+        return code(lang, "kind", value)
+    if key == "locality":
+        return _locality(lang, value)
+    if key.endswith("_s") and value.isdecimal():
+        show = formats.moment if key.endswith("_at_s") else formats.duration
+        return show(lang, int(value))
+    return value
+
+
+def _locality(lang: Lang, value: str) -> str:
+    """Say ``preferred:leaf:600`` in words; what is written otherwise stays as it is."""
+    kind, _, rest = value.partition(":")
+    level, _, patience = rest.partition(":")
+    if kind not in ("required", "preferred") or not messages.has(f"level.{level}"):
+        return value
+    return text(
+        lang,
+        f"asked_value.locality_{kind}",
+        level=text(lang, f"level.{level}"),
+        patience_s=int(patience) if patience.isdecimal() else 0,
+    )
+
+
+def when(lang: Lang, at_s: int) -> str:
+    """Return a moment, a dash for one that has not come."""
+    return "–" if at_s == NEVER_S else formats.moment(lang, at_s)
+
+
+def name(lang: Lang, value: Name) -> str:
+    return value.ko if lang == "ko" else value.en
+
+
+def gpu_hours(lang: Lang, gpu_s: int) -> str:
+    return formats.compact(lang, gpu_s // 3600)
+
+
+def kind_words(lang: Lang) -> dict[str, str]:
+    """Return the name of each kind of use, for the map's script."""
+    return {kind: text(lang, f"kind.{kind}") for kind in DEVICE_STATES}
+
+
+def why_codes(lang: Lang) -> list[str]:
+    """Return the codes of waiting that have words, for the help page."""
+    found = messages.catalogue(lang)
+    return sorted(key.removeprefix("whyshort.") for key in found if key.startswith("whyshort."))
