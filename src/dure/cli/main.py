@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 import dure
-from dure.cli import ledger, trace
+from dure.cli import ledger, trace, up
 
 # A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
 # help page. It imports heavy rooms inside the command, so that `dure --help` answers at once.
 REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
+    up.register,
     trace.register,
     ledger.register,
 )

@@ -71,6 +71,23 @@ def first_accounts(
     return shown
 
 
+def renew_password(people: People, who: str) -> tuple[str, str] | None:
+    """Give an account a new password, made on the spot.
+
+    Args:
+        who: a user's name, or a role: then its invented person.
+
+    Returns:
+        (user, password), or None if there is no such account.
+    """
+    user = next((one.user for one in INVENTED if who in [role.value for role in one.roles]), who)
+    if people.account(user) is None:
+        return None
+    password = _password(people)
+    people.change_password(user, password, by="rule:passwd")
+    return user, password
+
+
 def _password(people: People) -> str:
     letters = base64.b32encode(people.random_bytes(PASSWORD_BYTES)).decode().lower()
     letters = letters[:PASSWORD_LETTERS]

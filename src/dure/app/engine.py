@@ -1,0 +1,211 @@
+"""A pool's engine: one thread that looks, plans, carries out and publishes until it is stopped."""
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, RLock, Thread
+from typing import Protocol
+
+from dure.core.state import State
+from dure.services.cycle import run_once
+from dure.services.local_hands import LocalHands
+from dure.services.pools import PoolRuntime
+from dure.services.ports import Clock
+from dure.services.publishing import Publisher
+from dure.services.reading import EventReader
+
+log = logging.getLogger("dure.engine")
+
+# A view takes at most this part of the engine's time.
+PUBLISH_SHARE = 20
+PUBLISH_S_MIN, PUBLISH_S_MAX = 0.1, 5.0
+# After so many failures in a row the jobs that came last are refused.
+FAILURES_MAX = 3
+REST_S_MAX = 10.0
+# A stepped pool gives the book away so often, for people who write to it.
+SLICE_S = 0.05
+STOP_S_MAX = 30.0
+
+
+class Turns(Protocol):
+    """What an engine does, one turn at a time."""
+
+    def turn(self) -> float:
+        """Do what is to be done now; return in how many seconds to come again."""
+        ...
+
+    def failed(self, wrong: Exception, count: int) -> None:
+        """A turn raised for the ``count``-th time in a row; make the next one possible."""
+        ...
+
+
+class Engine:
+    """Gives a pool its turns in a thread of its own; survives whatever a turn raises."""
+
+    def __init__(self, name: str, turns: Turns) -> None:
+        self.name, self._turns = name, turns
+        self._wake, self._stop = Event(), Event()
+        self._thread = Thread(target=self._run, name=f"dure-{name}", daemon=True)
+        self.failures = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have the next turn come at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let the turn at hand finish, then end."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S_MAX)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                rest_s = self._turns.turn()
+                self.failures = 0
+            except Exception as wrong:
+                self.failures += 1
+                log.exception("pool %s: a turn of its engine failed", self.name)
+                rest_s = min(REST_S_MAX, 0.2 * 2 ** min(self.failures, 8))
+                self._recover(wrong)
+            self._wake.wait(rest_s)
+
+    def _recover(self, wrong: Exception) -> None:
+        try:
+            self._turns.failed(wrong, self.failures)
+        except Exception:
+            log.exception("pool %s: its state cannot be read anew yet", self.name)
+
+
+class Pace:
+    """When the next view is due: at once after a change, but never so often that it costs much."""
+
+    def __init__(self, monotone_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotone_s = monotone_s
+        self._next_s, self._last_s = 0.0, 0.0
+
+    def is_due(self, *, changed: bool) -> bool:
+        now_s = self._monotone_s()
+        return now_s >= (self._next_s if changed else self._last_s + PUBLISH_S_MAX)
+
+    def publish(self, publisher: Publisher, state: State, now_s: int) -> None:
+        begin_s = self._monotone_s()
+        publisher.publish(state, now_s)
+        self._last_s = self._monotone_s()
+        took_s = self._last_s - begin_s
+        self._next_s = self._last_s + max(PUBLISH_S_MIN, PUBLISH_SHARE * took_s)
+
+
+class RealTime:
+    """The turns of a pool of real machines: a cycle when there is something to decide.
+
+    Args:
+        lock: of the pool's book, so that people's writes and ours take turns.
+    """
+
+    def __init__(
+        self,
+        runtime: PoolRuntime,
+        hands: LocalHands,
+        reader: EventReader,
+        publisher: Publisher,
+        clock: Clock,
+        lock: RLock,
+        *,
+        cycle_s: float,
+        poll_s: float,
+    ) -> None:
+        self._runtime, self._hands, self._reader = runtime, hands, reader
+        self._publisher, self._clock, self._lock = publisher, clock, lock
+        self._cycle_s, self._poll_s = cycle_s, poll_s
+        self._pace = Pace()
+        self._repeat_at_s = 0.0
+        self._changed = True
+
+    def turn(self) -> float:
+        has_news = self._hands.look()
+        if self._is_due(has_news):
+            with self._lock:
+                run_once(self._runtime, self._clock.now_s())
+            self._changed = True
+        elif time.monotonic() >= self._repeat_at_s:
+            self._hands.repeat(self._runtime.state)
+            self._repeat_at_s = time.monotonic() + self._cycle_s
+        self._hands.settle()
+        if self._pace.is_due(changed=self._changed):
+            self._pace.publish(self._publisher, self._runtime.state, self._clock.now_s())
+            self._changed = False
+        return self._poll_s
+
+    def failed(self, wrong: Exception, count: int) -> None:
+        if count >= FAILURES_MAX and (jobs := self._reader.set_aside()):
+            log.error("jobs set aside and refused, since no plan with them is sound: %s", jobs)
+        with self._lock:
+            # A plan that failed half way leaves a state that is nobody's.
+            self._runtime.refold()
+
+    def _is_due(self, has_news: bool) -> bool:
+        runtime, state = self._runtime, self._runtime.state
+        alarm_s = state.next_alarm_s
+        return (
+            has_news
+            or runtime.ledger.head()[0] != runtime.seen
+            or (alarm_s is not None and alarm_s <= self._clock.now_s())
+            or self._hands.has_unheard(state)
+        )
+
+
+class Stepped(Protocol):
+    """An imagined pool that can be brought forward in time; ``runtime`` is its only state."""
+
+    runtime: PoolRuntime
+
+    def run_to(self, until_s: int) -> None:
+        """Run every cycle up to ``until_s``, a moment of its own clock."""
+        ...
+
+
+class SteppedTime:
+    """The turns of an imagined pool: brought to where its clock stands, a slice at a time.
+
+    Args:
+        clock: the imagined pool's own.
+        lock: of the pool's book, so that people's writes and its cycles take turns.
+        step_s: how much of its time is run in one piece.
+    """
+
+    def __init__(
+        self,
+        pool: Stepped,
+        publisher: Publisher,
+        clock: Clock,
+        lock: RLock,
+        *,
+        step_s: int,
+        poll_s: float,
+    ) -> None:
+        self._pool, self._publisher, self._clock, self._lock = pool, publisher, clock, lock
+        self._step_s, self._poll_s = max(1, step_s), poll_s
+        self._pace = Pace()
+
+    def turn(self) -> float:
+        with self._lock:
+            begin_s = time.monotonic()
+            state = self._pool.runtime.state
+            target_s = self._clock.now_s()
+            while state.now_s < target_s and time.monotonic() - begin_s < SLICE_S:
+                self._pool.run_to(min(state.now_s + self._step_s, target_s))
+                state = self._pool.runtime.state
+            if self._pace.is_due(changed=True):
+                self._pace.publish(self._publisher, state, min(target_s, state.now_s))
+        is_behind = state.now_s < target_s
+        return 0.005 if is_behind else self._poll_s
+
+    def failed(self, wrong: Exception, count: int) -> None:
+        with self._lock:
+            self._pool.runtime.refold()

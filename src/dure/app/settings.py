@@ -1,0 +1,44 @@
+"""What a person may set about a platform that runs, with its defaults (docs/operate.md)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dure.core.errors import InputError
+
+HERE = "here"
+FOUNDING = "founding"
+SCENARIOS = (FOUNDING, "empty")
+SPEED_MAX = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One platform.
+
+    Attributes:
+        data: its folder; everything it keeps lies there.
+        scenario: ``founding`` (an imagined nation beside this machine) or ``empty``.
+        speed: seconds of the imagined pool in one of ours.
+        slots: count this many on this machine; None for its GPUs, or its CPUs.
+        allocations: GPUs (or slots) of this machine by project; others keep what they have.
+        cycle_s: how often orders that stand are said again, whatever happened in between.
+        poll_s: how often the engine looks whether anything happened.
+        cleaning_s: what this machine's devices need between owners.
+    """
+
+    data: Path
+    scenario: str = FOUNDING
+    speed: int = 3600
+    slots: int | None = None
+    allocations: dict[str, int] = field(default_factory=dict)
+    cycle_s: float = 5.0
+    poll_s: float = 0.2
+    cleaning_s: int = 1
+
+    def __post_init__(self) -> None:
+        if self.scenario not in SCENARIOS:
+            raise InputError(
+                "--scenario", found=repr(self.scenario), expected=f"one of {', '.join(SCENARIOS)}"
+            )
+        if not 0 <= self.speed <= SPEED_MAX:
+            raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")

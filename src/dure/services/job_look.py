@@ -1,0 +1,239 @@
+"""Jobs as screens see them: rows, stories and reasons of one moment."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import overload
+
+import numpy as np
+
+from dure.core import columns as col
+from dure.core.columns import IntArray
+from dure.services.asked import Asked, Demand
+from dure.services.reasons import why_just_taken, why_waits
+from dure.services.returns import Returns
+from dure.services.snapshot import Coded, Snapshot
+from dure.services.stories import Stories
+from dure.services.views import NEVER_S, NO_JOB, JobColumns, JobRow, JobStory, LoanRow, Why
+from dure.services.words import REFUSALS
+
+
+class Look:
+    """Jobs as screens see them, of one snapshot; what is not in it is asked of the demand."""
+
+    def __init__(self, snap: Snapshot, demand: Demand, stories: Stories, returns: Returns) -> None:
+        self._snap, self._demand, self._stories, self._returns = snap, demand, stories, returns
+        self._accounts = [one.name for one in snap.state.accounts]
+        self._providers = (*snap.state.pool.providers, "")
+
+    def places(self) -> IntArray:
+        """Return the row of each job that runs, by job."""
+        running = self._snap.index[: self._snap.running]
+        places = np.full(int(running.max(initial=-1)) + 1, NO_JOB, dtype=np.int64)
+        places[running] = np.arange(running.size)
+        return places
+
+    def columns(self) -> JobColumns:
+        snap = self._snap
+        return JobColumns(
+            ids=Coded(snap.state.job_names, snap.index),
+            row=self.row,
+            project=Coded(self._accounts, snap.jobs[col.J_PROJECT]),
+            provider=Coded(self._providers, snap.jobs[col.J_PROVIDER]),
+            user=_Users(self._demand, Coded(snap.state.job_names, snap.index)),
+            state=Coded(col.JOB_STATES, snap.jobs[col.J_STATE]),
+        )
+
+    def row(self, place: int) -> JobRow:
+        """Return one row of the snapshot."""
+        snap = self._snap
+        return self._row(snap.state.job_names[int(snap.index[place])], snap.jobs[:, place], place)
+
+    def why(self, name: str) -> Why | None:
+        snap, job = self._snap, self._number(name)
+        if job is None:
+            return why_just_taken() if name in self._demand.jobs else None
+        place = snap.place(job)
+        if not snap.running <= place < snap.running + snap.waiting:
+            return None
+        return self._why(place)
+
+    def story(self, name: str) -> JobStory | None:
+        """Return everything about a job, also one that was taken after this view was made."""
+        state, asked = self._snap.state, self._demand.jobs.get(name)
+        job = self._number(name)
+        if job is None:
+            return None if asked is None else JobStory(_fresh_row(asked), (), _wishes(asked))
+        place = self._snap.place(job)
+        column = self._snap.jobs[:, place] if place >= 0 else state.c.jobs[:, job]
+        row = self._row(name, column, place)
+        stop_by_s = int(column[col.J_STOP_AT]) if row.state in ("RUNNING", "STOPPING") else NEVER_S
+        wishes = dict(_wishes(asked)) if asked is not None else _asked_columns(column)
+        exit_code = self._stories.exit_code(job)
+        if exit_code is not None:
+            wishes["exit_code"] = str(exit_code)
+        return JobStory(row, self._stories.attempts(state, job), wishes, stop_by_s)
+
+    def loans(self) -> Sequence[LoanRow]:
+        """Return the running gangs that stand on somebody's entitlement."""
+        snap, found = self._snap, []
+        names = snap.state.job_names
+        for place in (snap.jobs[col.J_CLASS, : snap.running] == col.LOAN).nonzero()[0].tolist():
+            job, column = int(snap.index[place]), snap.jobs[:, place]
+            back = self._returns.open_of_borrower(job)
+            found.append(
+                LoanRow(
+                    names[job],
+                    self._accounts[int(column[col.J_PROJECT])]
+                    or self._providers[int(column[col.J_PROVIDER])]
+                    or self._user(names[job]),
+                    snap.state.pool.types[int(column[col.J_PLACED_TYPE])],
+                    int(column[col.J_GPUS]),
+                    int(column[col.J_STARTED]),
+                    names[back.claimant] if back else "",
+                    back.lender if back else "",
+                    back.due_at_s if back else NEVER_S,
+                )
+            )
+        return found
+
+    def _number(self, name: str) -> int | None:
+        """Return a job's number, None for one that was taken after this moment."""
+        job = self._snap.state.job_index.get(name)
+        return job if job is not None and job < self._snap.known else None
+
+    def _why(self, place: int) -> Why:
+        snap = self._snap
+        return_s = self._returns.expected_start_s(snap.state, int(snap.index[place]))
+        return why_waits(snap, place, return_s=return_s)
+
+    def _user(self, name: str) -> str:
+        asked = self._demand.jobs.get(name)
+        return asked.user if asked else ""
+
+    def _row(self, name: str, column: IntArray, place: int) -> JobRow:
+        status, asked = int(column[col.J_STATE]), self._demand.jobs.get(name)
+        stands = status in (col.RUNNING, col.STOPPING)
+        # Of a job that waits again, what matters is when it starts again.
+        has_run = status != col.PENDING
+        reason, earliest_s = "", NEVER_S
+        if status == col.PENDING and place >= 0:
+            why = self._why(place)
+            reason, earliest_s = why.code, why.earliest_s
+        elif status == col.REFUSED:
+            reason = REFUSALS[int(column[col.J_REASON])]
+        types = self._snap.state.pool.types
+        wished = asked.request.accelerator if asked and asked.request else ""
+        return JobRow(
+            name,
+            asked.request.name if asked and asked.request else "",
+            self._accounts[int(column[col.J_PROJECT])],
+            self._providers[int(column[col.J_PROVIDER])],
+            asked.user if asked else "",
+            col.JOB_STATES[status],
+            col.KINDS[int(column[col.J_CLASS])] if stands else "",
+            types[int(column[col.J_PLACED_TYPE])] if stands else wished,
+            int(column[col.J_GPUS]),
+            int(column[col.J_MILLI]),
+            int(column[col.J_SUBMIT]),
+            int(column[col.J_STARTED if stands else col.J_FIRST_START]) if has_run else NEVER_S,
+            int(column[col.J_ENDED]),
+            reason,
+            earliest_s,
+        )
+
+
+class _Users(Sequence[str]):
+    """Who submitted each job; "" for jobs that nobody submitted by hand."""
+
+    def __init__(self, demand: Demand, names: Sequence[str]) -> None:
+        self._demand, self._names = demand, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return _Users(self._demand, self._names[index])
+        return self._of(self._names[index])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._of, self._names)
+
+    def _of(self, name: str) -> str:
+        asked = self._demand.jobs.get(name)
+        return asked.user if asked else ""
+
+
+def _fresh_row(asked: Asked) -> JobRow:
+    """Return the row of a job that the engine has not looked at yet."""
+    request = asked.request
+    return JobRow(
+        asked.job,
+        request.name if request else "",
+        asked.project,
+        asked.provider,
+        asked.user,
+        col.JOB_STATES[col.PENDING],
+        "",
+        request.accelerator if request else "",
+        request.gpus if request else 0,
+        request.gpu_milli if request else col.WHOLE,
+        asked.at_s,
+        NEVER_S,
+        NEVER_S,
+        why_just_taken().code,
+        NEVER_S,
+    )
+
+
+_WISHES = (
+    ("nodes", 0),
+    ("gpus_per_node", 0),
+    ("min_gpus", 0),
+    ("estimate_s", -1),
+    ("checkpoint_every_s", 0),
+    ("checkpoint_takes_s", -1),
+    ("deadline_at_s", -1),
+)
+# The engine's columns of the same, in the same order.
+_WISHED = (
+    col.J_NODES,
+    col.J_GPN,
+    col.J_MIN_GPUS,
+    col.J_ESTIMATE,
+    col.J_CKPT_EVERY,
+    col.J_CKPT_TAKES,
+    col.J_DEADLINE,
+)
+
+
+def _wishes(asked: Asked) -> Mapping[str, str]:
+    """Return what a job was asked for beyond its size, as ``asked.KEY`` names it."""
+    request = asked.request
+    if request is None:
+        return {}
+    found = {"preemptible": "true" if request.preemptible else "false", "grade": request.grade}
+    if request.locality != "any":
+        found["locality"] = request.locality
+    if request.gang_class:
+        found["class"] = request.gang_class
+    for name, absent in _WISHES:
+        if (value := getattr(request, name)) != absent:
+            found[name] = str(value)
+    if request.after:
+        found["after"] = ", ".join(request.after)
+    if request.command:
+        found["command"] = " ".join(request.command)
+    return found
+
+
+def _asked_columns(column: IntArray) -> dict[str, str]:
+    """Return the same of a job that nobody submitted by hand, from the engine's columns."""
+    found = {"preemptible": "true" if column[col.J_PREEMPTIBLE] else "false"}
+    for row, (name, absent) in zip(_WISHED, _WISHES, strict=True):
+        if column[row] not in (absent, 0, -1):
+            found[name] = str(int(column[row]))
+    return found

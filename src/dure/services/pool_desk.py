@@ -1,0 +1,232 @@
+"""Desks of pools: look at the newest view; where people work, submit, cancel and read along."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dure.core.errors import InputError
+from dure.core.events.work import JobCancelRequested, JobRequested
+from dure.services.access import Actor, require
+from dure.services.asked import Asked, Demand, request_text
+from dure.services.book import Book
+from dure.services.desks import (
+    CancelAnswer,
+    Output,
+    Refused,
+    Submission,
+    Submitted,
+    WorkForm,
+)
+from dure.services.ports import Clock
+from dure.services.programme_views import FieldProblem
+from dure.services.publishing import Publisher
+from dure.services.requests import JobRequest, checked, parse_job_yaml, parse_sbatch
+from dure.services.views import Numbers, PoolView
+
+OUTPUT_BYTES_MAX = 65_536
+# What may wait in one pool at a time, so that a script gone wild fills no ledger.
+WAITING_MAX = 100_000
+TEXT_LENGTH_MAX = 524_288
+STREAMS = ("out", "err")
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "REFUSED")
+# Beyond the end of anything that a job prints.
+_BEHIND = 1 << 60
+
+
+class Printed(Protocol):
+    """Where a backend keeps what attempts print."""
+
+    def output(
+        self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
+    ) -> tuple[bytes, int]:
+        """Return some bytes from a place on, and the place after them."""
+        ...
+
+
+class WatchedPool:
+    """A pool that people look at; its jobs are its own people's (an imagined one)."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def view(self) -> PoolView:
+        return self._publisher.view()
+
+    def takes_jobs(self) -> bool:
+        return False
+
+    def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
+        return _refused("PoolTakesNoJobs")
+
+    def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
+        return CancelAnswer.NOT_FOUND
+
+    def output(self, job: str, *, offset: int) -> Output | None:
+        return None
+
+
+class WorkingPool:
+    """A pool that runs people's jobs.
+
+    Args:
+        book: its ledger as people write to it; ``demand`` is one of its views.
+        printed: where output is kept.
+        wake: tells the engine that there is something to read.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        book: Book,
+        demand: Demand,
+        clock: Clock,
+        printed: Printed,
+        wake: Callable[[], None],
+    ) -> None:
+        self._publisher, self._book, self._demand = publisher, book, demand
+        self._clock, self._printed, self._wake = clock, printed, wake
+
+    def view(self) -> PoolView:
+        return self._publisher.view()
+
+    def takes_jobs(self) -> bool:
+        return True
+
+    def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
+        """Take a job; it is durable when this returns."""
+        request = _parsed(submission)
+        project = submission.project or request.project
+        require(by, "job.submit", owner=project or by.user)
+        if submission.project and request.project not in ("", submission.project):
+            names = {"project": submission.project, "other": request.project}
+            return _refused("ProjectsDiffer", field="project", numbers=names)
+        with self._book.lock:
+            self._book.catch_up()
+            known = self._demand.job_of_key.get((by.user, submission.key))
+            if submission.key and known is not None:
+                return self._again(self._demand.jobs[known], request, project)
+            refusal = self._refusal(request)
+            if refusal is not None:
+                return refusal
+            job = f"{self._publisher.title.name}-{len(self._demand.jobs) + 1}"
+            event = JobRequested(
+                at_s=self._clock.now_s(),
+                by=by.user,
+                job=job,
+                project=project,
+                request=request_text(request),
+                key=submission.key,
+                provider="" if project else by.provider,
+            )
+            self._book.append([event])
+        self._wake()
+        return Submitted(job)
+
+    def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
+        """Ask that a job end; asking twice changes nothing."""
+        with self._book.lock:
+            self._book.catch_up()
+            story = self.view().story(job)
+            if story is None or job not in self._demand.jobs:
+                return CancelAnswer.NOT_FOUND
+            if story.row.state in ENDED:
+                return CancelAnswer.ALREADY_ENDED
+            if job not in self._demand.cancelled:
+                self._book.append(
+                    [JobCancelRequested(at_s=self._clock.now_s(), by=by.user, job=job)]
+                )
+        self._wake()
+        waits = story.row.state == "PENDING"
+        return CancelAnswer.CANCELLED if waits else CancelAnswer.STOPPING
+
+    def output(self, job: str, *, offset: int) -> Output | None:
+        """Return a part of what all attempts printed, one after the other.
+
+        Of each attempt comes its standard output, and once it is over its standard error.
+
+        Args:
+            offset: first byte; negative counts from the end.
+        """
+        story = self.view().story(job)
+        if story is None or job not in self._demand.jobs:
+            return None
+        last = max((one.attempt for one in story.attempts), default=0)
+        is_over = story.row.state in ENDED
+        return Printout(self._printed, job, last, is_over=is_over).part(offset)
+
+    def _again(self, asked: Asked, request: JobRequest, project: str) -> Submitted | Refused:
+        if asked.request != request or asked.project != project:
+            return _refused("KeyIsUsed", numbers={"job": asked.job})
+        return Submitted(asked.job, is_repeat=True)
+
+    def _refusal(self, request: JobRequest) -> Refused | None:
+        if len(request.after) > 1:
+            return _refused("AfterIsTooMany", field="after", numbers={"jobs": len(request.after)})
+        for job in request.after:
+            if job not in self._demand.jobs:
+                return _refused("AfterIsUnknown", field="after", numbers={"job": job})
+        if self.view().waiting_jobs >= WAITING_MAX:
+            return _refused("QueueIsFull", numbers={"jobs": WAITING_MAX})
+        return None
+
+
+class Printout:
+    """Everything that a job printed, as one growing text: what was read once never changes."""
+
+    def __init__(self, printed: Printed, job: str, attempts: int, *, is_over: bool) -> None:
+        self._printed, self._job, self._is_over = printed, job, is_over
+        # Standard error of an attempt is put after its output, so it must not come before the end.
+        self._parts = [
+            (attempt, stream)
+            for attempt in range(1, attempts + 1)
+            for stream in STREAMS
+            if stream == "out" or attempt < attempts or is_over
+        ]
+
+    def part(self, offset: int) -> Output:
+        """Return up to ``OUTPUT_BYTES_MAX`` bytes from ``offset`` on, never half a letter."""
+        sizes = [self._read(*part, _BEHIND)[1] for part in self._parts]
+        total = sum(sizes)
+        begin = min(offset, total) if offset >= 0 else max(0, total + offset)
+        content, passed = b"", 0
+        for part, size in zip(self._parts, sizes, strict=True):
+            skip = begin + len(content) - passed
+            if 0 <= skip < size and len(content) < OUTPUT_BYTES_MAX:
+                content += self._read(*part, skip)[0][: size - skip]
+            passed += size
+        content = content[:OUTPUT_BYTES_MAX]
+        is_end = begin + len(content) >= total
+        if not is_end or not self._is_over:
+            content = _whole_letters(content)
+        end = begin + len(content)
+        return Output(content.decode(errors="replace"), begin, end, is_end and self._is_over)
+
+    def _read(self, attempt: int, stream: str, from_byte: int) -> tuple[bytes, int]:
+        return self._printed.output(self._job, attempt, stream=stream, from_byte=from_byte)
+
+
+def _whole_letters(content: bytes) -> bytes:
+    """Leave out the beginning of a letter whose rest has not come yet (UTF-8, at most 3 bytes)."""
+    for back in range(1, min(4, len(content)) + 1):
+        byte = content[-back]
+        if byte & 0xC0 != 0x80:
+            wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+            return content[:-back] if wanted > back and len(content) > back else content
+    return content
+
+
+def _parsed(submission: Submission) -> JobRequest:
+    """Read the text. Raises InputError by line and field."""
+    if len(submission.text) > TEXT_LENGTH_MAX:
+        raise InputError(
+            "job",
+            found=f"{len(submission.text)} characters",
+            expected=f"at most {TEXT_LENGTH_MAX}",
+            next_step="Keep data in files and name them in the script.",
+        )
+    read = parse_job_yaml if submission.form is WorkForm.YAML else parse_sbatch
+    request = read(submission.text, "job")
+    return checked(request, lambda name: f"job {name}")
+
+
+def _refused(code: str, *, field: str = "", numbers: Numbers | None = None) -> Refused:
+    return Refused((FieldProblem(field, code, numbers or {}),))

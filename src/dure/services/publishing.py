@@ -1,0 +1,120 @@
+"""The view of a pool, made by its engine after a cycle and looked at by everybody else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dure.core import columns as col
+from dure.core.state import CycleRecord, State
+from dure.services.asked import Demand
+from dure.services.job_look import Look
+from dure.services.pool_map import PoolMap
+from dure.services.programme_views import MonthUse
+from dure.services.returns import Returns
+from dure.services.samples import Samples
+from dure.services.snapshot import take_snapshot
+from dure.services.stories import Stories
+from dure.services.use_months import UseMonths
+from dure.services.views import Name, PoolView
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What a pool is, in words that do not change.
+
+    Attributes:
+        names: providers and clusters as people call them.
+    """
+
+    name: str
+    title: Name
+    imagined: bool = False
+    speed: int = 1
+    names: Mapping[str, Name] = field(default_factory=dict)
+
+
+class Publisher:
+    """Follows a pool and makes its views.
+
+    Args:
+        title: what the pool is.
+        demand: titles and users of jobs that people submitted.
+    """
+
+    def __init__(self, title: Title, demand: Demand) -> None:
+        self.title, self._demand = title, demand
+        self.use = UseMonths()
+        self.stories = Stories(closed=self.use.closed)
+        self.returns, self.samples = Returns(), Samples()
+        self._state: State | None = None
+        self._map: PoolMap | None = None
+        self._seq = 0
+        self._view: PoolView | None = None
+
+    def listen(self, state: State, record: CycleRecord) -> None:
+        """Take in one record, just applied to ``state``."""
+        # Use comes first: it must have begun anew before it is told of stays that are over.
+        self.use.listen(state, record)
+        self.stories.listen(state, record)
+        self.returns.listen(state, record)
+        self.samples.listen(state, record)
+
+    def view(self) -> PoolView:
+        """Return the newest view."""
+        assert self._view is not None, "publish before anybody looks"
+        return self._view
+
+    def publish(self, state: State, now_s: int) -> PoolView:
+        """Make a view of this moment; only the engine's thread may."""
+        self._state, now_s = state, max(now_s, state.now_s)
+        pool_map = self._map_of(state)
+        snap = take_snapshot(state, self.stories.ended, now_s)
+        self._seq += 1
+        look = Look(snap, self._demand, self.stories, self.returns)
+        device_state, device_job, by_cluster = pool_map.devices(state, look.places())
+        s = state.c.scalars
+        milli = s[col.S_KIND : col.S_KIND + 7]
+        since_s = max(0, now_s - state.now_s) if state.now_s >= 0 else 0
+        booked = ((s[col.S_SUM : col.S_SUM + 7] + milli * since_s) // col.WHOLE).tolist()
+        waiting = snap.jobs[:, snap.running : snap.running + snap.waiting]
+        self._view = PoolView(
+            name=self.title.name,
+            title=self.title.title,
+            imagined=self.title.imagined,
+            seq=self._seq,
+            now_s=now_s,
+            from_s=int(s[col.S_STARTED_AT]) if state.now_s >= 0 else now_s,
+            speed=self.title.speed,
+            policy=state.policy.name,
+            gpus=pool_map.gpus,
+            public_gpus=pool_map.public_gpus,
+            kinds_milli=tuple(milli.tolist()),
+            kinds_gpu_s=tuple(booked),
+            waiting_jobs=snap.waiting,
+            waiting_gpus=int((waiting[col.J_GPUS] * waiting[col.J_MILLI]).sum()) // col.WHOLE,
+            running_jobs=snap.running,
+            done_jobs=self.stories.ended_count,
+            supply=pool_map.supply(by_cluster),
+            nodes=pool_map.nodes,
+            device_state=device_state,
+            device_job=device_job,
+            jobs=look.columns(),
+            loans=look.loans(),
+            reclaims=self.returns.rows(state),
+            lending=self.returns.lending(
+                state, loan_gpu_s=booked[col.LOAN], scavenge_gpu_s=booked[col.SCAVENGE]
+            ),
+            history=self.samples.history(now_s),
+            why=look.why,
+            story=look.story,
+        )
+        return self._view
+
+    def months(self) -> Sequence[MonthUse]:
+        """Return the use of every month up to the newest view."""
+        assert self._state is not None, "publish before anybody looks"
+        return self.use.rows(self._state, self.stories.open_stays(), self.view().now_s)
+
+    def _map_of(self, state: State) -> PoolMap:
+        if self._map is None or self._map.pool is not state.pool:
+            self._map = PoolMap(state.pool, self.title.names)
+        return self._map

@@ -1,0 +1,70 @@
+"""The pool's history in hourly samples, followed from the ledger."""
+
+from collections import deque
+
+import numpy as np
+
+from dure.core import columns as col
+from dure.core.state import CycleRecord, State
+from dure.services.standing import Follower
+from dure.services.views import History
+
+STEP_S = 3_600
+# Two years of hours.
+SAMPLES_MAX = 2 * 366 * 24
+Sample = tuple[int, ...]
+
+
+class Samples(Follower):
+    """What the pool did at each full hour; between two records nothing changes."""
+
+    def reset(self) -> None:
+        self._rows: deque[tuple[int, Sample]] = deque(maxlen=SAMPLES_MAX)
+        self._next_s = -1
+        self._now: Sample = ()
+
+    def follow(self, state: State, record: CycleRecord) -> None:
+        now_s = int(state.c.scalars[col.S_NOW])
+        if self._next_s < 0:
+            self._next_s = -(-now_s // STEP_S) * STEP_S
+        if now_s >= self._next_s:
+            self._fill(now_s - 1)
+            if now_s == self._next_s:
+                self._now = _sample(state)
+                self._fill(now_s)
+        self._now = _sample(state)
+
+    def history(self, now_s: int) -> History:
+        """Return the samples up to now; the hours since the last record are as it left things."""
+        rows = list(self._rows)
+        if self._now:
+            late = range(self._next_s, now_s + 1, STEP_S)
+            rows += [(at_s, self._now) for at_s in late[-SAMPLES_MAX:]]
+        table = np.array([sample for _, sample in rows], dtype=np.int64).reshape(-1, 9).T
+        return History(
+            np.array([at_s for at_s, _ in rows], dtype=np.int64), table[:7], table[7], table[8]
+        )
+
+    def _fill(self, until_s: int) -> None:
+        while self._next_s <= until_s:
+            if self._now:
+                self._rows.append((self._next_s, self._now))
+            self._next_s += STEP_S
+
+
+def _sample(state: State) -> Sample:
+    """Return milli-GPU by kind, waiting jobs, waiting GPUs."""
+    s, c = state.c.scalars, state.c
+    waiting = waiting_jobs(state)
+    gpus = 0
+    if waiting.size:
+        gpus = int((c.jobs[col.J_GPUS, waiting] * c.jobs[col.J_MILLI, waiting]).sum()) // col.WHOLE
+    return (*s[col.S_KIND : col.S_KIND + 7].tolist(), int(waiting.size), gpus)
+
+
+def waiting_jobs(state: State) -> col.IntArray:
+    """Return the jobs in the line, first one first."""
+    c, s = state.c, state.c.scalars
+    line = c.queue[s[col.S_Q_HEAD] : s[col.S_Q_TAIL]]
+    waiting: col.IntArray = line[c.jobs[col.J_STATE, line] == col.PENDING]
+    return waiting

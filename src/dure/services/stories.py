@@ -1,0 +1,138 @@
+"""The attempts of each job that runs, waits or ended lately, followed from the ledger."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dure.core import columns as col
+from dure.core.state import CycleRecord, State
+from dure.services.standing import Follower
+from dure.services.views import NEVER_S, Attempt
+
+ENDED_MAX = 5_000
+# The last ones of a job that is stopped and started for weeks.
+ATTEMPTS_MAX = 200
+_ENDS = (col.K_ENDED, col.K_STOPPED, col.K_REFUSED, col.K_CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One attempt in the engine's words: kind of use, nodes and milli-GPU by number."""
+
+    attempt: int
+    kind: int
+    nodes: tuple[int, ...]
+    gpus: int
+    milli: int
+    from_s: int
+    to_s: int = NEVER_S
+    cause: int = -1
+    lost_milli_s: int = 0
+
+
+# state, job, the stay that is over
+Closed = Callable[[State, int, Stay], None]
+
+
+class Stories(Follower):
+    """Attempts by job. Readers in other threads see whole tuples, of this moment or the last.
+
+    Args:
+        ended_max: of how many ended jobs the story is kept.
+        closed: told each stay when it is over.
+    """
+
+    def __init__(self, *, ended_max: int = ENDED_MAX, closed: Closed | None = None) -> None:
+        self._ended_max, self._closed = ended_max, closed
+        super().__init__()
+
+    def reset(self) -> None:
+        self._stays: dict[int, tuple[Stay, ...]] = {}
+        self._exit_codes: dict[int, int] = {}
+        self.ended: deque[int] = deque()
+        self.ended_count = 0
+
+    def follow(self, state: State, record: CycleRecord) -> None:
+        for facts in (record.observed, record.decided):
+            if len(facts):
+                self._take_in(state, facts.tolist())
+
+    def stays(self, job: int) -> tuple[Stay, ...]:
+        return self._stays.get(job, ())
+
+    def open_stays(self) -> list[tuple[int, Stay]]:
+        """Return (job, stay) of all that run now."""
+        last = [(job, stays[-1]) for job, stays in list(self._stays.items()) if stays]
+        return [(job, stay) for job, stay in last if stay.to_s == NEVER_S]
+
+    def exit_code(self, job: int) -> int | None:
+        """Return how a job's process ended, None if it did not end by itself or long ago."""
+        return self._exit_codes.get(job)
+
+    def attempts(self, state: State, job: int) -> tuple[Attempt, ...]:
+        """Return a job's attempts as screens see them."""
+        return tuple(
+            Attempt(
+                stay.attempt,
+                col.KINDS[stay.kind],
+                tuple(state.node_names[node] for node in stay.nodes),
+                stay.gpus,
+                stay.from_s,
+                stay.to_s,
+                col.END_CAUSES[stay.cause] if stay.cause >= 0 else "",
+                stay.lost_milli_s // col.WHOLE,
+            )
+            for stay in self.stays(job)
+        )
+
+    def _take_in(self, state: State, facts: list[list[int]]) -> None:
+        for kind, at_s, job, a, b, c, d, _ in facts:
+            if kind == col.K_STARTED:
+                self._open(job, Stay(a, b, (), 0, 0, at_s))
+            elif kind == col.K_PLACED:
+                self._place(job, a, b.bit_count(), c)
+            elif kind == col.K_ENDED:
+                if self._close(state, job, a, at_s, col.BY_DONE, 0):
+                    self._exit_codes[job] = c
+            elif kind == col.K_STOPPED:
+                self._close(state, job, a, at_s, b, d)
+            elif kind == col.K_RECLASSED:
+                self._reclass(state, job, a, b, at_s)
+            if kind in _ENDS and state.c.jobs[col.J_STATE, job] >= col.COMPLETED:
+                self._end(state, job)
+
+    def _open(self, job: int, stay: Stay) -> None:
+        self._stays[job] = (*self._stays.get(job, ())[1 - ATTEMPTS_MAX :], stay)
+
+    def _place(self, job: int, node: int, gpus: int, milli: int) -> None:
+        *before, last = self._stays[job]
+        nodes = (*last.nodes, node)
+        more = replace(last, nodes=nodes, gpus=last.gpus + gpus, milli=last.milli + gpus * milli)
+        self._stays[job] = (*before, more)
+
+    def _close(
+        self, state: State, job: int, attempt: int, at_s: int, cause: int, lost: int
+    ) -> Stay | None:
+        """Close the running stay; word of an older attempt is ignored, as the engine does."""
+        stays = self._stays.get(job, ())
+        if not stays or stays[-1].to_s != NEVER_S or stays[-1].attempt != attempt:
+            return None
+        last = replace(stays[-1], to_s=at_s, cause=cause, lost_milli_s=lost)
+        self._stays[job] = (*stays[:-1], last)
+        if self._closed is not None:
+            self._closed(state, job, last)
+        return last
+
+    def _reclass(self, state: State, job: int, attempt: int, kind: int, at_s: int) -> None:
+        last = self._close(state, job, attempt - 1, at_s, col.BY_RESIZE, 0)
+        if last is not None:
+            self._open(job, Stay(attempt, kind, last.nodes, last.gpus, last.milli, at_s))
+
+    def _end(self, state: State, job: int) -> None:
+        if state.c.jobs[col.J_STATE, job] != col.REFUSED:
+            self.ended_count += 1
+        self.ended.append(job)
+        if len(self.ended) > self._ended_max:
+            forgotten = self.ended.popleft()
+            self._stays.pop(forgotten, None)
+            self._exit_codes.pop(forgotten, None)

@@ -1,0 +1,139 @@
+"""What projects and providers used, borrowed and lent by month, followed from the ledger."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dure.core import columns as col
+from dure.core.calendar import month_of, month_window_s
+from dure.core.columns import IntArray
+from dure.core.state import CycleRecord, State
+from dure.services.programme_views import MonthUse
+from dure.services.standing import Follower
+from dure.services.stories import Stay
+from dure.services.views import NEVER_S
+
+# Whose idle GPUs a loan stands on is a matter of proportion; a look every ten minutes settles it.
+LENT_STEP_S = 600
+Cell = tuple[str, str]
+(_OWN, _LOAN, _SCAVENGE, _LENT, _LOST) = range(5)
+
+
+@dataclass(slots=True)
+class _Right:
+    """A size that an allocation had, from ``since_s`` until it was changed."""
+
+    index: int
+    account: int
+    milli: int
+    from_s: int
+    to_s: int
+    since_s: int
+    until_s: int = col.FOREVER_S
+
+
+class UseMonths(Follower):
+    """Sums by (month, who) in milli-GPU-seconds; who is a project, or a provider without one."""
+
+    def reset(self) -> None:
+        self._sums: dict[Cell, list[int]] = defaultdict(lambda: [0] * 5)
+        self._rights: list[_Right] = []
+        self._lent_at_s = -1
+        self._lent: IntArray = np.zeros(0, dtype=np.int64)
+
+    def follow(self, state: State, record: CycleRecord) -> None:
+        facts = record.observed
+        if len(facts) and (facts[:, 0] == col.K_ALLOCATED).any():
+            for kind, at_s, to_s, index, account, _, milli, from_s in facts.tolist():
+                if kind == col.K_ALLOCATED:
+                    self._allocate(_Right(index, account, milli, from_s, to_s, at_s))
+        if state.now_s >= self._lent_at_s + LENT_STEP_S:
+            self._book_lent(state)
+
+    def closed(self, state: State, job: int, stay: Stay) -> None:
+        """Book a stay that is over."""
+        who = owner_name(state, job)
+        if not who:
+            return
+        lost = stay.lost_milli_s
+        for month, seconds in months_between(stay.from_s, stay.to_s):
+            sums = self._sums[month, who]
+            sums[_OWN + stay.kind] += stay.milli * seconds
+            # What a stop lost is told in the month of the stop.
+            sums[_LOST] += lost if month == month_of(stay.to_s) else 0
+
+    def rows(
+        self, state: State, open_stays: Sequence[tuple[int, Stay]], now_s: int
+    ) -> list[MonthUse]:
+        """Return every month so far, what still runs included, by month, then who."""
+        sums = {cell: list(amounts) for cell, amounts in list(self._sums.items())}
+        for job, stay in open_stays:
+            who = owner_name(state, job)
+            for month, seconds in months_between(stay.from_s, now_s):
+                if who:
+                    sums.setdefault((month, who), [0] * 5)[stay.kind] += stay.milli * seconds
+        entitled = self._entitled(state, now_s)
+        for cell in entitled:
+            sums.setdefault(cell, [0] * 5)
+        return [
+            MonthUse(
+                month,
+                who,
+                entitled.get((month, who), 0) // col.WHOLE,
+                *(amount // col.WHOLE for amount in amounts),
+            )
+            for (month, who), amounts in sorted(sums.items())
+        ]
+
+    def _allocate(self, right: _Right) -> None:
+        for other in self._rights:
+            if other.index == right.index and other.until_s == col.FOREVER_S:
+                other.until_s = right.since_s
+        self._rights.append(right)
+
+    def _entitled(self, state: State, now_s: int) -> dict[Cell, int]:
+        found: dict[Cell, int] = defaultdict(int)
+        for right in list(self._rights):
+            from_s = max(right.from_s, right.since_s)
+            to_s = min(right.to_s, right.until_s, now_s)
+            who = state.accounts[right.account].name
+            for month, seconds in months_between(from_s, to_s):
+                found[month, who] += right.milli * seconds
+        return found
+
+    def _book_lent(self, state: State) -> None:
+        """Share what is lent among those whose entitlement stands idle, in proportion."""
+        now_s, before_s = state.now_s, self._lent_at_s
+        if before_s >= 0 and self._lent.any():
+            for month, seconds in months_between(before_s, now_s):
+                for account in np.flatnonzero(self._lent).tolist():
+                    who = state.accounts[account].name
+                    self._sums[month, who][_LENT] += int(self._lent[account]) * seconds
+        c, count = state.c, int(state.c.scalars[col.S_ACCOUNTS])
+        idle = c.rights[col.E_ENTITLED, :count] - c.rights[col.E_OWN, :count]
+        idle = np.maximum(idle, 0).sum(axis=1)
+        idle[c.accounts[col.A_KIND, :count] == col.ACCOUNT_POOL] = 0
+        total, lent = int(idle.sum()), int(c.scalars[col.S_LENT])
+        self._lent = idle * min(lent, total) // total if total else np.zeros_like(idle)
+        self._lent_at_s = now_s
+
+
+def owner_name(state: State, job: int) -> str:
+    """Return the project of a job, else the provider on whose capacity it runs, else ""."""
+    jobs = state.c.jobs
+    project = int(jobs[col.J_PROJECT, job])
+    if project:
+        return state.accounts[project].name
+    owner = state.accounts[int(jobs[col.J_OWNER, job])]
+    return owner.name if owner.kind == col.ACCOUNT_PROVIDER else ""
+
+
+def months_between(from_s: int, to_s: int) -> Iterator[tuple[str, int]]:
+    """Yield (month, seconds of it) for an interval; nothing for an empty one."""
+    while from_s < to_s and from_s != NEVER_S:
+        month = month_of(from_s)
+        end_s = min(to_s, month_window_s(month)[1])
+        yield month, end_s - from_s
+        from_s = end_s
