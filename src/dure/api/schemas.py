@@ -151,11 +151,15 @@ class OutputOut(msgspec.Struct, frozen=True):
 
 
 class JobSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A job as text: ``yaml`` in SkyPilot's words, or an ``sbatch`` script."""
+    """A job as text: ``yaml`` in SkyPilot's words, or an ``sbatch`` script.
+
+    ``submit_dir`` is the whole path that it was submitted from, on the pool's own machine only.
+    """
 
     form: Literal["yaml", "sbatch"]
     text: str
     project: str = ""
+    submit_dir: str = ""
 
 
 class JobTaken(msgspec.Struct, frozen=True):

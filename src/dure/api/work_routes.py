@@ -75,7 +75,8 @@ def submit(
     require(actor, "job.submit", owner=data.project or actor.user)
 
     def act(key: str) -> Response[JobTaken]:
-        submission = Submission(WorkForm(data.form), data.text, data.project, key)
+        form = WorkForm(data.form)
+        submission = Submission(form, data.text, data.project, key, data.submit_dir)
         answer = desk.submit(submission, by=actor)
         if isinstance(answer, Refused):
             raise refused_as_problem(answer)

@@ -41,12 +41,14 @@ class Submission:
     Attributes:
         project: who pays; "" draws on the provider's or the whole pool's capacity.
         key: the caller's idempotency key; the same key and text give the same job again.
+        submit_dir: where it was submitted from, if on the pool's machine; a whole path, "" if not.
     """
 
     form: WorkForm
     text: str
     project: str
     key: str
+    submit_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from dure.core.errors import InputError
 from dure.core.events.work import JobCancelRequested, JobRequested
 from dure.services.access import Actor, require
@@ -225,6 +227,8 @@ def _parsed(submission: Submission) -> JobRequest:
         )
     read = parse_job_yaml if submission.form is WorkForm.YAML else parse_sbatch
     request = read(submission.text, "job")
+    if submission.submit_dir:
+        request = msgspec.structs.replace(request, submit_dir=submission.submit_dir)
     return checked(request, lambda name: f"job {name}")
 
 
