@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 PUBLIC = ["/", "/?pool=here", "/map", "/loans", "/calls", "/calls/2026-1", "/waitlist", "/help"]
 SIGNED_IN = {
     Role.OPERATOR: ["/operator", "/jobs", "/jobs/j200007", "/projects", "/projects/p-2026-1-0003"],
+    Role.MEMBER: ["/jobs/h1?pool=here", "/loans"],
     Role.APPLICANT: ["/calls/2026-2/apply", "/me", "/jobs/submit"],
 }
 # How many different colours a map of seven kinds at least shows.
@@ -125,6 +126,24 @@ def test_the_map_follows_what_happens(served: Served, context: BrowserContext) -
         assert "10:00" in page.inner_text("[data-live='now']")
         page.mouse.move(*_first_cell(page))
         assert "장애" in page.inner_text("#map-tip")
+    finally:
+        pool.shown = before
+
+
+def test_the_page_of_a_running_job_follows_it(served: Served, context: BrowserContext) -> None:
+    page = context.new_page()
+    sign_in(page, served.base, USER_OF[Role.MEMBER])
+    page.goto(f"{served.base}/jobs/h1?pool=here")
+    assert page.inner_text("#output") == "hello from here-1"
+    pool = served.services.pools["here"]
+    assert isinstance(pool, FilledPool)
+    before = pool.shown
+    story = before.story("h1")
+    assert story is not None
+    ended = replace(story, row=replace(story.row, state="COMPLETED"))
+    try:
+        pool.shown = replace(before, seq=2, story=lambda job: ended)
+        page.locator("#job[data-state='COMPLETED']").wait_for()
     finally:
         pool.shown = before
 

@@ -7,6 +7,8 @@ const LEAF_COLUMNS = 8;
 const NODE_COLUMNS = 4;
 const CELLS = [3, 4, 5, 6, 8, 10, 14, 20, 28];
 const FIT_CELL_MAX = 10;
+// A pool of a few machines may have large cells.
+const FEW_GPUS = 512;
 
 const card = document.getElementById("map-card");
 const wrap = document.getElementById("map-wrap");
@@ -238,7 +240,7 @@ function fit() {
   const room = wrap.clientHeight || window.innerHeight * 0.82;
   cellIndex = 0;
   CELLS.forEach((cell, index) => {
-    if (cell > FIT_CELL_MAX) return;
+    if (cell > FIT_CELL_MAX && map.state.length > FEW_GPUS) return;
     const tried = layout(cell, wrap.clientWidth - 2);
     if (tried.height <= Math.max(room, window.innerHeight * 0.82) && tried.width <= wrap.clientWidth) cellIndex = index;
   });
