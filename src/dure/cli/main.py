@@ -1,20 +1,42 @@
 """The ``dure`` command. Each sibling module brings a group of commands; this one lists them."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 import dure
-from dure.cli import ledger, trace, up
+from dure.cli import (
+    account,
+    bench,
+    ledger,
+    pool_cli,
+    programme_cli,
+    replay,
+    trace,
+    twin,
+    up,
+    usage_cli,
+    work,
+)
+from dure.core.errors import DureError, InputError
 
 # A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
 # help page. It imports heavy rooms inside the command, so that `dure --help` answers at once.
 REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
+    account.register,
+    work.register,
+    pool_cli.register,
+    programme_cli.register,
+    usage_cli.register,
+    twin.register,
     trace.register,
     ledger.register,
+    replay.register,
+    bench.register,
 )
 
 # Plain text: help and errors are read by scripts and over slow lines too.
@@ -62,4 +84,24 @@ def main() -> None:
     except typer.Abort:
         typer.echo("dure: stopped on request", err=True)
         sys.exit(1)
+    except DureError as wrong:
+        one_line = " ".join(str(wrong).split())
+        typer.echo(f"{_command_path(sys.argv[1:])}: {one_line}", err=True)
+        sys.exit(2 if isinstance(wrong, InputError) else getattr(wrong, "exit_code", 1))
+    except BrokenPipeError:
+        # Whoever read our output has enough (`dure nodes | head`); flushing it would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     sys.exit(code)
+
+
+def _command_path(arguments: Sequence[str]) -> str:
+    """Return the command that was given, as its help would name it: ``dure call show``."""
+    group, path = typer.main.get_command(app), ["dure"]
+    for word in arguments:
+        below = getattr(group, "commands", {}).get(word)
+        if below is None:
+            break
+        group = below
+        path.append(word)
+    return " ".join(path)

@@ -79,6 +79,8 @@ class Run:
         rights = allocation_rights(inputs.allocations)
         owners = Owners.of(pool, rights)
         jobs = columns_of(inputs.jobs, pool, owners)
+        named = inputs.jobs["provider"] != ""
+        self.unknown_providers = int((named.to_numpy() & (jobs.columns[col.J_PROVIDER] < 0)).sum())
         submit_at_s = jobs.columns[col.J_SUBMIT]
         self.from_s = int(submit_at_s[0]) if submit_at_s.size else 0
         self.faults = _all_faults(inputs, pool.in_service_at_s, self.from_s)
