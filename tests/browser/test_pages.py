@@ -134,7 +134,7 @@ def test_the_page_of_a_running_job_follows_it(served: Served, context: BrowserCo
     page = context.new_page()
     sign_in(page, served.base, USER_OF[Role.MEMBER])
     page.goto(f"{served.base}/jobs/h1?pool=here")
-    assert page.inner_text("#output") == "hello from here-1"
+    assert page.inner_text("#output").strip() == "hello from here-1"
     pool = served.services.pools["here"]
     assert isinstance(pool, FilledPool)
     before = pool.shown
