@@ -201,7 +201,9 @@ class ProgrammeTables:
         state = AllocationState(event, event.gpus, [(event.from_s, event.gpus)])
         self.allocations[event.allocation] = state
         self.of_project[event.project].append(event.allocation)
-        self.applications[event.application].allocation = event.allocation
+        if event.application:
+            # One that the operator gave by hand stems from no application.
+            self.applications[event.application].allocation = event.allocation
         if event.cause == "handover":
             self.committed_gpus[event.call, event.accelerator] += event.gpus
 
