@@ -1,6 +1,5 @@
 """The web server: pages and API behind one port, run by the thread that calls it."""
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from dure.api.application import make_app
 from dure.api.stream import listeners_of
+from dure.cli.addresses import is_loopback
 from dure.core.errors import InputError
 from dure.portal.site import make_site
 from dure.services.desks import Services
@@ -89,16 +89,6 @@ def make_server(
 def serve(services: Services, *, host: str = "127.0.0.1", port: int = PORT) -> None:
     """Serve pages and API until the process is told to stop."""
     make_server(services, host=host, port=port).run()
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def front_door(api: Litestar, site: Litestar) -> ASGIApp:

@@ -1,0 +1,254 @@
+"""``dure submit``, ``jobs``, ``why``, ``cancel`` and ``output``: one's work in a pool."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dure.cli.cells import (
+    code_column,
+    made_column,
+    moment,
+    moment_column,
+    name_of,
+    number_column,
+    text_column,
+)
+from dure.cli.options import (
+    HERE,
+    LIMIT,
+    URL,
+    AnyPoolOption,
+    KeyOption,
+    LimitOption,
+    OutputOption,
+    PoolOption,
+    UrlOption,
+    connect,
+    rows_of,
+)
+from dure.cli.output import Output, Row, lang, note, say, show_facts, show_rows, stop, words
+
+FORM_OF_SUFFIX = {
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".sbatch": "sbatch",
+    ".slurm": "sbatch",
+    ".sh": "sbatch",
+}
+JOB_BYTES_MAX = 512 * 1024
+
+
+def register(app: typer.Typer) -> None:
+    """Add the five commands to the ``dure`` command."""
+    app.command("submit")(submit)
+    app.command("jobs")(jobs)
+    app.command("why")(why)
+    app.command("cancel")(cancel)
+    app.command("output")(output_of)
+
+
+def submit(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="A .yaml, .sbatch or .sh file.")],
+    project: Annotated[
+        str, typer.Option("--project", metavar="P", help="Whose allocation it draws on.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for its end; exit 1 unless it completed.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The same, and show what it prints.")
+    ] = False,
+    key: KeyOption = "",
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Hand a job in; its number is printed, and it is durable by then."""
+    from dure.cli.client import new_key, path_of
+
+    service = connect(url)
+    body = {"form": form_of(job), "text": _text(job), "project": project}
+    if service.is_here:
+        # The job's files lie beside it only if the pool's machine is this one.
+        body["submit_dir"] = str(Path.cwd())
+    taken = service.post(path_of("pools", pool, "jobs"), body, key=key or new_key())
+    if output is not Output.TABLE:
+        show_facts(taken, (), output)
+    elif follow:
+        # What the job prints is the answer, so its number stands beside.
+        note(taken["job"])
+    else:
+        typer.echo(taken["job"])
+    if wait or follow:
+        from dure.cli.following import watch
+
+        watch(service, taken["job"], pool=pool, with_output=follow)
+
+
+def form_of(job: Path) -> str:
+    """Tell by a file's name how the job is written."""
+    form = FORM_OF_SUFFIX.get(job.suffix.lower())
+    if form is None:
+        raise stop("job_suffix", code=2, file=job, expected=", ".join(FORM_OF_SUFFIX))
+    return form
+
+
+def _text(job: Path) -> str:
+    try:
+        content = job.read_bytes()
+    except OSError as wrong:
+        why = wrong.strerror or str(wrong)
+        raise stop("cannot_read", code=2, file=job, why=why) from None
+    if len(content) > JOB_BYTES_MAX:
+        raise stop("job_size", code=2, file=job, found=len(content), most=JOB_BYTES_MAX)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise stop("not_utf8", code=2, file=job, at=wrong.start) from None
+
+
+def jobs(
+    state: Annotated[
+        str, typer.Option("--state", metavar="STATE", help="Only these: PENDING, RUNNING ...")
+    ] = "",
+    limit: LimitOption = LIMIT,
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the running, waiting and lately ended jobs that you may see."""
+    from dure.cli.client import path_of
+
+    part = connect(url).rows(path_of("pools", pool, "jobs"), limit=limit, state=state)
+    columns = (
+        text_column("job"),
+        text_column("title"),
+        text_column("state"),
+        code_column("kind", "kind"),
+        made_column("owner", lambda row: str(row["project"] or row["provider"])),
+        text_column("accelerator"),
+        number_column("gpus"),
+        moment_column("submitted", "submit_at_s"),
+        made_column("start", _start),
+        made_column("reason", lambda row: reason_of(row)),
+    )
+    show_rows(rows_of(part), columns, output)
+
+
+def _start(row: Row) -> str:
+    """Tell when a job started, or when it will at the earliest."""
+    if row["start_at_s"] is None and row["earliest_s"] is not None:
+        return say("not_before", at_s=row["earliest_s"])
+    return moment(row["start_at_s"])
+
+
+def reason_of(row: Row) -> str:
+    """Return in a few words why a job waits or was refused."""
+    return words(f"whyshort.{row['reason']}", otherwise=row["reason"]) if row["reason"] else ""
+
+
+def find(service: Any, job: str, what: str, pool: str) -> tuple[Any, str]:
+    """Get a job's document; without a pool, ``here`` comes first, then every other.
+
+    Returns:
+        The document, and the pool that was named in the question ("" for any).
+    """
+    from dure.cli.client import MissingError, path_of
+
+    path = path_of("jobs", job) + what
+    if pool:
+        return service.get(path, pool=pool), pool
+    try:
+        return service.get(path, pool=HERE), HERE
+    except MissingError:
+        return service.get(path), ""
+
+
+def why(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Its number.")],
+    pool: AnyPoolOption = "",
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say why a job waits, what would change that, and when it starts at the earliest."""
+    service = connect(url)
+    found, place = find(service, job, "/why", pool)
+    detail, _ = find(service, job, "", place or pool)
+    row = detail["row"]
+    facts = [
+        ("job", row["job"]),
+        ("title", row["title"]),
+        ("pool", detail["pool"]),
+        ("state", words(f"jobstate.{row['state']}", otherwise=row["state"])),
+    ]
+    if found["waits"]:
+        facts += [
+            ("why", name_of(found["text"])),
+            ("earliest", moment(found["earliest_s"])),
+            ("likely", moment(found["likely_s"])),
+            ("surely", moment(found["surely_s"])),
+            *(("would_help", name_of(one["text"])) for one in found["would_help"]),
+        ]
+    else:
+        facts += [
+            ("reason", reason_of(row)),
+            ("start", moment(row["start_at_s"])),
+            ("end", moment(row["end_at_s"])),
+        ]
+    if detail["stop_by_s"] is not None:
+        facts.append(("stop_by", moment(detail["stop_by_s"])))
+    facts += [("attempt", _attempt(one)) for one in detail["attempts"]]
+    facts += [
+        ("asked", f"{words(f'asked.{name}', otherwise=name)}: {value}")
+        for name, value in detail["asked"].items()
+    ]
+    show_facts({**found, "state": row["state"], "pool": detail["pool"]}, facts, output)
+
+
+def _attempt(one: dict[str, Any]) -> str:
+    from dure.reports import formats
+
+    end = words(f"end_cause.{one['end_cause']}", otherwise=say("still_running"))
+    nodes = ", ".join(one["nodes"][:3]) + (" ..." if len(one["nodes"]) > 3 else "")
+    kind = words(f"kind.{one['kind']}", otherwise=one["kind"])
+    gpus = formats.gpus(lang(), one["gpus"])
+    return f"{one['attempt']}  {kind}  {gpus}  {nodes}  {moment(one['from_s'])}  {end}"
+
+
+def cancel(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Its number.")],
+    pool: AnyPoolOption = "",
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Take a job back, or stop it; doing so twice changes nothing."""
+    from dure.cli.client import path_of
+
+    service = connect(url)
+    _, place = find(service, job, "", pool)
+    answer = service.post(path_of("jobs", job, "cancel"), {}, pool=place)
+    if output is Output.TABLE:
+        key = f"job.answer_{answer['answer']}"
+        typer.echo(f"{job}: {words(key, otherwise=answer['answer'])}")
+    else:
+        show_facts(answer, (), output)
+
+
+def output_of(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Its number.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until the job has ended.")
+    ] = False,
+    pool: AnyPoolOption = "",
+    url: UrlOption = URL,
+) -> None:
+    """Show what a job has printed."""
+    from dure.cli.following import Printer, watch
+
+    service = connect(url)
+    _, place = find(service, job, "", pool)
+    if follow:
+        watch(service, job, pool=place, with_output=True)
+    else:
+        Printer(service, job, pool=place).print_new()
