@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dure.core.state import State
 from dure.services.cycle import run_once
+from dure.services.late_news import book_past
 from dure.services.local_hands import LocalHands
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Clock
@@ -25,6 +26,8 @@ REST_S_MAX = 10.0
 # A stepped pool gives the book away so often, for people who write to it.
 SLICE_S = 0.05
 STOP_S_MAX = 30.0
+# What ended longer ago than this is booked at its own moment: we were away meanwhile.
+LATE_S = 5
 
 
 class Turns(Protocol):
@@ -130,8 +133,10 @@ class RealTime:
     def turn(self) -> float:
         has_news = self._hands.look()
         if self._is_due(has_news):
+            now_s = self._clock.now_s()
             with self._lock:
-                run_once(self._runtime, self._clock.now_s())
+                book_past(self._runtime, self._hands, now_s - LATE_S)
+                run_once(self._runtime, now_s)
             self._changed = True
         elif time.monotonic() >= self._repeat_at_s:
             self._hands.repeat(self._runtime.state)

@@ -36,6 +36,8 @@ log = logging.getLogger("dure.here")
 
 # Allocations of this machine are not awarded by a call; they last until they are changed.
 ALLOCATED_UNTIL_S = 1 << 40
+# Few jobs share one machine, so a borrower need not rest for long.
+BACKOFF_S, BACKOFF_S_MAX = 5, 300
 BY_OPTION = "rule:up-allocate"
 THIS_MACHINE = Name("이 컴퓨터", "This machine")
 
@@ -73,7 +75,13 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     publisher = Publisher(Title(HERE, THIS_MACHINE, names={HERE: THIS_MACHINE}), demand)
     runtime.listeners += [hands.listen, publisher.listen]
     if ledger.head()[0] == 0:
-        policy = Policy(cleaning_s=settings.cleaning_s, start_s=1, instant_stop=False)
+        policy = Policy(
+            cleaning_s=settings.cleaning_s,
+            start_s=1,
+            backoff_s=BACKOFF_S,
+            backoff_s_max=BACKOFF_S_MAX,
+            instant_stop=False,
+        )
         runtime.found(pool_of_machine(machine), policy, at_s=clock.now_s())
     runtime.refold()
     book.catch_up()

@@ -70,6 +70,7 @@ class LocalHands:
         self._start_tries: dict[Key, int] = {}
         self._clean_tries: dict[Key, int] = {}
         self._failed: dict[Key, str] = {}
+        self._failed_shown: list[Key] = []
 
     def listen(self, state: State, record: CycleRecord) -> None:
         """Follow the ledger: which start each running job stems from."""
@@ -116,13 +117,29 @@ class LocalHands:
             orders.starts.append(self._start_order(state, job, placed_now(state, job)))
             self._pass_on(state, job)
 
+    def observe_past(self, state: State, until_s: int) -> tuple[int, IntArray] | None:
+        """Return the oldest ends up to ``until_s`` as facts of their moment, None if none are left.
+
+        They happened while nobody looked; the books must not count the time since as use.
+        """
+        known = {r.at_s for r in self._news.values() if state.now_s <= r.at_s <= until_s}
+        if not known:
+            return None
+        at_s, self._failed_shown = min(known), []
+        self._shown = [self._news[key] for key in sorted(self._news)]
+        self._shown = [receipt for receipt in self._shown if receipt.at_s == at_s]
+        rows = [row for receipt in self._shown for row in self._facts(state, receipt, at_s)]
+        return at_s, facts_of(rows)
+
     # --- inside a cycle --------------------------------------------------------------------
 
     def observe(self, state: State, now_s: int) -> IntArray:
         """Return the ends and receipts that are not in the ledger yet, by job and attempt."""
         self._shown = [self._news[key] for key in sorted(self._news)]
         rows = [row for receipt in self._shown for row in self._facts(state, receipt, now_s)]
-        for (name, attempt), reason in sorted(self._failed.items()):
+        self._failed_shown = sorted(self._failed)
+        for name, attempt in self._failed_shown:
+            reason = self._failed[name, attempt]
             log.error("job %s: attempt %d cannot be started: %s", name, attempt, reason)
             job = state.job_index[name]
             rows.append((col.K_ENDED, now_s, job, self._attempt(state, job), col.FAILED, 1))
@@ -137,7 +154,10 @@ class LocalHands:
             self._clean_tries.pop(_key(receipt), None)
         self._done += self._shown
         self._shown = []
-        self._failed.clear()
+        for key in self._failed_shown:
+            del self._failed[key]
+            self._start_tries.pop(key, None)
+        self._failed_shown = []
 
     def carry_out(self, state: State, record: CycleRecord) -> None:
         """Turn a recorded plan into orders; ``settle`` sends them."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+import dure
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.core.errors import LedgerError
@@ -69,7 +70,7 @@ class PoolRuntime:
 
     def found(self, pool: Pool, policy: Policy, *, seed: int = 0, at_s: int = 0) -> None:
         """Write the first record of an empty ledger and stand at it."""
-        payload = pack_pool(pool, policy, seed=seed)
+        payload = pack_pool(pool, policy, seed=seed, engine=dure.__version__)
         self.seen = self.ledger.append([Entry(KIND_POOL, at_s, payload)], expect=0)
         self.state = State(pool, policy)
 
@@ -90,7 +91,8 @@ class PoolRuntime:
                 self.state.fold(cycle)
                 for listen in self.listeners:
                     listen(self.state, cycle)
-                self._events = []
+                if cycle.planned:
+                    self._events = []
             elif record.kind == KIND_EVENTS and self._decode is not None:
                 self._events.extend(self._decode(record.payload))
             elif record.kind == KIND_POOL:
@@ -104,7 +106,9 @@ class PoolRuntime:
         self._events = []
 
     def gather(self, now_s: int) -> Observed:
-        """Return everything to be observed now: ends and receipts first, then the inbox in order."""
+        """Return everything to be observed now: ends and receipts first, then the inbox in
+        order.
+        """
         parts = [Observed([], no_jobs(), self.hands.observe(self.state, now_s)), *self.inbox]
         if self._reader is not None and self._events:
             parts.append(self._reader.observed(self.state, self._events, now_s))
