@@ -107,10 +107,15 @@ def verify(
 
 def _decoders() -> "Decoders":
     from dure.core import record
-    from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS
+    from dure.core.genesis import unpack_pool
+    from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, KIND_POOL
     from dure.ledger.codec import decode_events
 
-    return {KIND_CYCLE: record.unpack, KIND_EVENTS: decode_events}
+    return {
+        KIND_CYCLE: record.unpack,
+        KIND_EVENTS: decode_events,
+        KIND_POOL: unpack_pool,
+    }
 
 
 def _row(seen: "Examination", wall_s: float) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def replay(
         path = data / pool / "ledger.db"
     if not path.exists():
         typer.echo(
-            f"dure replay: {data}: found no ledger.db; expected the folder of `dure twin run --out` "
-            "or of `dure up --data`.",
+            f"dure replay: {data}: found no ledger.db; expected the folder of `dure twin run "
+            "--out` or of `dure up --data`.",
             err=True,
         )
         raise typer.Exit(2)

@@ -142,9 +142,7 @@ def _run_scenario(
     if scenario != "founding":
         raise InputError("scenario", found=repr(scenario), expected="founding")
     with _progress("founding", 100_000) as tell:
-        return run_founding(
-            seed=seed, days=days, out=out, policy=read_policy(policy), tell=tell
-        )
+        return run_founding(seed=seed, days=days, out=out, policy=read_policy(policy), tell=tell)
 
 
 def _run_files(
@@ -257,7 +255,7 @@ def gates(seed: SeedOption = 1, output: FormatOption = "table") -> None:
 
 def _print(rows: list[tuple[str, dict[str, Any]]], output: str) -> None:
     if output == "json":
-        body: Any = rows[0][1] if len(rows) == 1 else {name: figures for name, figures in rows}
+        body: Any = rows[0][1] if len(rows) == 1 else dict(rows)
         typer.echo(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True))
         return
     from rich.console import Console

@@ -1,10 +1,9 @@
 """Time passes: every GPU-second is booked to a kind, every account's use and credit grow."""
 
-from dure.core.kernel import inner, kernel
-
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import count_rights
+from dure.core.kernel import inner, kernel
 from dure.core.moves import pop_alarms
 
 DECAY_PARTS = 10_000
@@ -79,7 +78,9 @@ def advance(c: Columns, now_s: int) -> None:
 
 @inner
 def take_due(c: Columns) -> None:
-    """Take out the alarms that are due, before a plan decides and before a fold applies decisions."""
+    """Take out the alarms that are due, before a plan decides and before a fold applies
+    decisions.
+    """
     s = c.scalars
     pop_alarms(c, s[S_NOW])
     rights = False

@@ -39,7 +39,9 @@ def _spread(state: State, rows: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _devices(state: State, rows: IntArray) -> list[str]:
-    """1: one placement per device share. 15: none on a device that is dirty, down or another's hold."""
+    """1: one placement per device share. 15: none on a device that is dirty, down or another's
+    hold.
+    """
     c = state.c
     device, row = _spread(state, rows)
     used = np.zeros(c.devices.shape[1], dtype=np.int64)
@@ -68,7 +70,9 @@ def _kinds(state: State, rows: IntArray) -> list[str]:
     kind = c.jobs[col.J_CLASS, c.rows[col.R_JOB, rows]]
     for k in (col.OWN, col.LOAN, col.SCAVENGE):
         if int(milli[kind == k].sum()) != int(now[k]):
-            found.append(f"{col.KINDS[k]}: placements hold {milli[kind == k].sum()}, count {now[k]}")
+            found.append(
+                f"{col.KINDS[k]}: placements hold {milli[kind == k].sum()}, count {now[k]}"
+            )
     passed_s = int(s[col.S_NOW] - s[col.S_STARTED_AT])
     booked = int(s[col.S_SUM : col.S_SUM + 7].sum())
     if s[col.S_NOW] >= 0 and booked != capacity * passed_s:
@@ -127,7 +131,9 @@ def _jobs(state: State, rows: IntArray) -> list[str]:
 
 
 def _books(state: State, rows: IntArray) -> list[str]:
-    """14: counters by node and shelf are what the devices say; waiting jobs stand in the line once."""
+    """14: counters by node and shelf are what the devices say; waiting jobs stand in the line
+    once.
+    """
     c, s = state.c, state.c.scalars
     whole = (
         (c.devices[col.D_FREE] == col.WHOLE)
@@ -154,7 +160,9 @@ def _books(state: State, rows: IntArray) -> list[str]:
 
 
 def _claims(state: State, rows: IntArray) -> list[str]:
-    """6: holds belong to claims of waiting jobs, each large enough, and no borrower stays past its time."""
+    """6: holds belong to claims of waiting jobs, each large enough, and no borrower stays past its
+    time.
+    """
     c, s = state.c, state.c.scalars
     holder = c.devices[col.D_HOLD]
     claimants = c.claims[: s[col.S_CLAIMS], 0]

@@ -243,7 +243,20 @@ J_COUNT = J_ASKED + 26
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
 (M_EVER, M_FAILED, M_LEAST, M_UNCLAIMED, M_STAMP, M_COUNT) = range(6)
-(X_FIT, X_DOMAIN, X_RESERVED, X_SHADOW, X_COST, X_HEAD, X_TAIL, X_NEXT, X_ORDER, X_VICTIM, X_NODE, X_COUNT) = range(12)
+(
+    X_FIT,
+    X_DOMAIN,
+    X_RESERVED,
+    X_SHADOW,
+    X_COST,
+    X_HEAD,
+    X_TAIL,
+    X_NEXT,
+    X_ORDER,
+    X_VICTIM,
+    X_NODE,
+    X_COUNT,
+) = range(12)
 FAMILIES = 64
 MARKS_FROM = 16  # stamps of marks start above the small flags
 UNKNOWN_S = 1_000_000_000
@@ -281,7 +294,9 @@ class Columns(NamedTuple):
     facts: IntArray
 
 
-WORKSPACE = frozenset({"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"})
+WORKSPACE = frozenset(
+    {"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"}
+)
 STATE_FIELDS = tuple(name for name in Columns._fields if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
 MATRICES = frozenset(

@@ -6,10 +6,10 @@ unreserved free nodes are always min(free, extra).
 """
 
 import numpy as np
-from dure.core.kernel import inner
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.kernel import inner
 from dure.core.moves import bits
 from dure.core.placement import shape_of, suits
 from dure.core.starting import is_ready, start, start_in_order
@@ -17,7 +17,9 @@ from dure.core.starting import is_ready, start, start_in_order
 
 @inner
 def _expected_ends(c: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Return running jobs and their expected ends, earliest first; an overdue job ends in a second."""
+    """Return running jobs and their expected ends, earliest first; an overdue job ends in a
+    second.
+    """
     s, jobs = c.scalars, c.jobs
     count = s[S_RUNNING]
     running = np.sort(c.running[:count])
@@ -32,7 +34,9 @@ def _expected_ends(c: Columns) -> tuple[np.ndarray, np.ndarray]:
 
 @inner
 def _shadow(c: Columns, head: int, group: int, running: np.ndarray, ends: np.ndarray) -> int:
-    """Fill the shadow (devices free on each node when the head can start); return that moment, or -1."""
+    """Fill the shadow (devices free on each node when the head can start); return that moment, or
+    -1.
+    """
     shadow = c.scratch[X_SHADOW]
     need, each, extra = shape_of(c, head, c.groups[G_GPUS, group])
     need += 1 if extra > 0 else 0
@@ -88,7 +92,9 @@ def _room(c: Columns, node: int, short: bool) -> int:
 
 @inner
 def _pick_room(c: Columns, job: int, group: int, short: bool) -> int:
-    """Pick nodes for a backfilled job: a short one on reserved nodes first; return how many, or 0."""
+    """Pick nodes for a backfilled job: a short one on reserved nodes first; return how many, or
+    0.
+    """
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
     got = 0
     for wants in (1, 0):

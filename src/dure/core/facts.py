@@ -1,11 +1,12 @@
-"""Facts move the state: one compiled function applies any fact, decided just now or read from a log."""
+"""Facts move the state: one compiled function applies any fact, decided just now or read from a
+log.
+"""
 
 import numpy as np
-from dure.core.kernel import inner, inner_of_ints
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.shapes import recognise
+from dure.core.kernel import inner, inner_of_ints
 from dure.core.moves import (
     add_running,
     charge,
@@ -18,6 +19,7 @@ from dure.core.moves import (
     sweep_queue,
     vacate,
 )
+from dure.core.shapes import recognise
 
 
 @inner
@@ -284,9 +286,7 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
 
 
 @inner_of_ints(7)
-def emit(
-    c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int
-) -> None:
+def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int) -> None:
     """Decide a fact: write it down and apply it."""
     i = c.scalars[S_FACTS]
     f = c.facts[i]

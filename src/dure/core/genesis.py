@@ -5,7 +5,6 @@ from dataclasses import asdict
 import msgspec
 import numpy as np
 
-import dure
 from dure.core.errors import DureError
 from dure.core.policy import Policy, policy_named
 from dure.core.pool import Pool
@@ -15,11 +14,11 @@ _TEXTS = ("node", "provider", "cluster", "leaf", "pod", "site", "accelerator", "
 _NUMBERS = ("gpus", "cpu_milli", "memory_mib", "in_service_at_s")
 
 
-def pack_pool(pool: Pool, policy: Policy, *, seed: int = 0) -> bytes:
-    """Encode the pool, the policy, the seed and this program's version."""
+def pack_pool(pool: Pool, policy: Policy, *, seed: int = 0, engine: str = "") -> bytes:
+    """Encode the pool, the policy, the seed and the version of the program that founds it."""
     columns: dict[str, object] = {name: list(getattr(pool, name)) for name in _TEXTS}
     columns |= {name: getattr(pool, name).tolist() for name in _NUMBERS}
-    body = {"pool": columns, "policy": asdict(policy), "seed": seed, "engine": dure.__version__}
+    body = {"pool": columns, "policy": asdict(policy), "seed": seed, "engine": engine}
     return bytes([VERSION]) + msgspec.msgpack.encode(body)
 
 
@@ -43,4 +42,4 @@ def unpack_pool(payload: bytes) -> tuple[Pool, Policy]:
         policy = policy_named(rules.pop("name"), **rules)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as broken:
         raise DureError(f"the pool's record is damaged: {broken}") from broken
-    return Pool(**texts, **numbers), policy
+    return Pool(**texts, **numbers), policy  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 """How much stands idle beside a queue: what one first-fit pass could still give to who waits."""
 
 import numpy as np
-from dure.core.kernel import inner
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.kernel import inner
 from dure.core.placement import shape_of, suits
 from dure.core.sharing import entitled_types
 from dure.core.starting import failed_already

@@ -8,17 +8,17 @@ explicit signature (Numba would compile them anew for every combination of const
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba import njit, types
+from numba.core import config
 
 from dure.core.columns import MATRICES, TABLES, Columns
 
 # Loops here are short and full of branches: vectorising them costs seconds and gains nothing.
-numba.config.LOOP_VECTORIZE = False
-numba.config.SLP_VECTORIZE = False
+config.LOOP_VECTORIZE = False  # type: ignore[attr-defined]
+config.SLP_VECTORIZE = False  # type: ignore[attr-defined]
 
 kernel = njit(cache=True, nogil=True)
-_INNER = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER: Any = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 inner = njit(**_INNER)
 
 
@@ -26,11 +26,14 @@ def _dimensions(name: str) -> int:
     return 3 if name in TABLES else 2 if name in MATRICES else 1
 
 
-_COLUMNS = types.NamedTuple(
+_COLUMNS = types.NamedTuple(  # type: ignore[no-untyped-call]
     [types.Array(types.int64, _dimensions(name), "C") for name in Columns._fields], Columns
 )
 
 
 def inner_of_ints(count: int) -> Callable[[Any], Any]:
-    """Return a decorator for an inner kernel of ``Columns`` and ``count`` integers, giving nothing."""
-    return njit(types.void(_COLUMNS, *[types.int64] * count), **_INNER)  # type: ignore[no-any-return]
+    """Return a decorator for an inner kernel of ``Columns`` and ``count`` integers, giving
+    nothing.
+    """
+    compiled: Callable[[Any], Any] = njit(types.void(_COLUMNS, *[types.int64] * count), **_INNER)
+    return compiled

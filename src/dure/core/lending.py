@@ -1,17 +1,17 @@
 """Reclaim: an owner's gang names the GPUs that come back to it, and their borrowers get notice.
 
 A claim holds concrete devices from the moment it is made. Each borrower on them leaves by itself
-(its work ended), at its next checkpoint, on notice, or at once, whichever loses least and still lets
-the claimant start within the promise. So a claim that was made is always served in time, unless one
+(its work ended), at its next checkpoint, on notice, or at once, whichever loses least and still
+lets the claimant start within the promise. So a claim that was made is always served in time, unless one
 of its nodes fails; then it is made anew.
 """
 
 import numpy as np
-from dure.core.kernel import inner, inner_of_ints
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.kernel import inner, inner_of_ints
 from dure.core.moves import bits
 from dure.core.placement import domain_of, find_place, shape_of, suits, widest_level
 from dure.core.starting import start
@@ -82,7 +82,8 @@ def _free_on_node(
 ) -> tuple[int, int]:
     """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
 
-    Borrowers are added cheapest first; one that leaves anyway (marked, or under notice) costs nothing.
+    Borrowers are added cheapest first; one that leaves anyway (marked, or under notice) costs
+    nothing.
     With ``mark`` the borrowers needed are marked.
     """
     mask, price = _open_devices(c, node), 0
@@ -260,7 +261,9 @@ def stop_noticed_now(c: Columns) -> None:
 
 @inner
 def _held_rows(c: Columns, job: int) -> int:
-    """Write the devices held for a job to ``picks``; return how many rows, or -1 if some are not free."""
+    """Write the devices held for a job to ``picks``; return how many rows, or -1 if some are not
+    free.
+    """
     count = 0
     devices, nodes = c.devices, c.nodes
     for node in range(nodes.shape[1]):
@@ -321,14 +324,16 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
     emit(c, K_CLAIM_ENDED, job, outcome, 0, 0, 0, 0)
     for i in range(count):
         waits = c.jobs[J_STATE, victims[i]] == RUNNING and c.jobs[J_STOP_AT, victims[i]] >= 0
-        if waits and c.jobs[J_STOP_CAUSE, victims[i]] == BY_RECLAIM:
-            if not _is_held_from(c, victims[i]):
-                emit(c, K_WITHDRAWN, victims[i], job, 0, 0, 0, 0)
+        waits = waits and c.jobs[J_STOP_CAUSE, victims[i]] == BY_RECLAIM
+        if waits and not _is_held_from(c, victims[i]):
+            emit(c, K_WITHDRAWN, victims[i], job, 0, 0, 0, 0)
 
 
 @inner
 def serve_claims(c: Columns) -> None:
-    """Start claimants whose devices are all there, or that fit elsewhere sooner; oldest claim first."""
+    """Start claimants whose devices are all there, or that fit elsewhere sooner; oldest claim
+    first.
+    """
     waiting = np.empty(c.scalars[S_CLAIMS], dtype=np.int64)
     for i in range(waiting.size):
         waiting[i] = c.claims[i, 0]

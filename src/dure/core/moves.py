@@ -4,10 +4,10 @@ Everything that keeps a counter true lives here, so no other kernel touches coun
 """
 
 import numpy as np
-from dure.core.kernel import inner
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.kernel import inner
 
 
 # --- alarms: a binary heap of (at_s, what, who), smallest first; ties by what, then who -----------
@@ -125,7 +125,9 @@ def sweep_queue(c: Columns) -> None:
 # --- nodes and devices ----------------------------------------------------------------------------
 @inner
 def refresh_node(c: Columns, node: int) -> None:
-    """Recount a node's devices after any change and correct the shelf's histogram and the totals."""
+    """Recount a node's devices after any change and correct the shelf's histogram and the
+    totals.
+    """
     nodes, devices, s = c.nodes, c.devices, c.scalars
     first = nodes[N_FIRST, node]
     idle, reserved, draining, down, whole = 0, 0, 0, 0, 0
@@ -162,7 +164,9 @@ def refresh_node(c: Columns, node: int) -> None:
 
 @inner
 def share_of(total: int, part_milli: int, whole_milli: int) -> int:
-    """Return ``total`` in proportion ``part/whole``, rounded up: a gang's CPU or memory on one node."""
+    """Return ``total`` in proportion ``part/whole``, rounded up: a gang's CPU or memory on one
+    node.
+    """
     return (total * part_milli + whole_milli - 1) // whole_milli
 
 
@@ -229,7 +233,12 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
 def _leave(c: Columns, row: int, at_s: int) -> None:
     """Free one placement row's devices; a device left by its last tenant is cleaned first."""
     s, rows, nodes, devices, jobs = c.scalars, c.rows, c.nodes, c.devices, c.jobs
-    job, node, mask, milli = rows[R_JOB, row], rows[R_NODE, row], rows[R_MASK, row], rows[R_MILLI, row]
+    job, node, mask, milli = (
+        rows[R_JOB, row],
+        rows[R_NODE, row],
+        rows[R_MASK, row],
+        rows[R_MILLI, row],
+    )
     if nodes[N_ROWS, node] == row:
         nodes[N_ROWS, node] = rows[R_NEXT_OF_NODE, row]
     else:

@@ -1,13 +1,14 @@
-"""Where a gang can stand: narrowest domain, whole leaves first, tightest last leaf (DESIGN section 4).
+"""Where a gang can stand: narrowest domain, whole leaves first, tightest last leaf (DESIGN section
+4).
 
-``find_place`` writes the choice to ``picks`` (node, mask, milli of each device) and returns how many
+``find_place`` writes the choice to ``picks`` (node, mask, milli of each device) and returns how
+many
 nodes it takes, or 0. It never moves the state.
 """
 
-from dure.core.kernel import inner
-
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.kernel import inner
 from dure.core.moves import share_of
 
 
@@ -79,7 +80,9 @@ def widest_level(c: Columns, job: int) -> int:
 
 @inner
 def domain_of(c: Columns, shelf: int, level: int) -> int:
-    """Return the shelf's domain at a level: leaf, pod, cluster, site; everything is one at ``any``."""
+    """Return the shelf's domain at a level: leaf, pod, cluster, site; everything is one at
+    ``any``.
+    """
     if level == AT_ANY:
         return 0
     return int(c.shelves[H_LEAF + level - AT_LEAF, shelf])
@@ -93,7 +96,9 @@ def _is_plain(c: Columns, job: int) -> bool:
 
 @inner
 def _count_fits(c: Columns, job: int, group: int, each: int, plain: bool) -> int:
-    """Write to scratch how many nodes of each shelf have ``each`` usable devices; return the sum."""
+    """Write to scratch how many nodes of each shelf have ``each`` usable devices; return the
+    sum.
+    """
     fit, total = c.scratch[X_FIT], 0
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         fit[shelf] = 0
@@ -112,7 +117,9 @@ def _count_fits(c: Columns, job: int, group: int, each: int, plain: bool) -> int
 
 @inner
 def _choose_domain(c: Columns, group: int, level: int, need: int) -> int:
-    """Return the domain of a level that the need fills best, the lowest on a tie; -1 if none can."""
+    """Return the domain of a level that the need fills best, the lowest on a tie; -1 if none
+    can.
+    """
     fit, sums = c.scratch[X_FIT], c.scratch[X_DOMAIN]
     first, last = c.groups[G_FROM, group], c.groups[G_TO, group]
     for shelf in range(first, last):
@@ -201,7 +208,9 @@ def _fill_domain(
 
 @inner
 def _pick_single(c: Columns, job: int, group: int, each: int, plain: bool) -> int:
-    """Pick one node, the one that has least to spare; among equals on the leaf most broken already."""
+    """Pick one node, the one that has least to spare; among equals on the leaf most broken
+    already.
+    """
     best_node, best_spare, best_whole = -1, 1 << 60, 1 << 60
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         gpus = c.shelves[H_GPUS, shelf]
@@ -236,7 +245,9 @@ def _pick_single(c: Columns, job: int, group: int, each: int, plain: bool) -> in
 def _pick_remainder(
     c: Columns, job: int, group: int, level: int, domain: int, count: int, extra: int, plain: bool
 ) -> int:
-    """Pick the node that takes a gang's last few devices, tightest and nearest; 0 if there is none."""
+    """Pick the node that takes a gang's last few devices, tightest and nearest; 0 if there is
+    none.
+    """
     best_node, best_far, best_spare = -1, 2, 1 << 60
     leaf = c.shelves[H_LEAF, c.nodes[N_SHELF, c.picks[count - 1, 0]]]
     for i in range(count):

@@ -10,7 +10,7 @@ import numpy as np
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
-from dure.core.planning import plan
+from dure.core.planning import PLANNERS
 from dure.core.state import Account, CycleRecord, Jobs, State, no_jobs
 
 
@@ -46,11 +46,9 @@ def plan_cycle(state: State, observed: Observed, now_s: int) -> Plan:
         state.add_account(account)
     state.add_jobs(observed.jobs)
     state.make_room(len(observed.facts))
-    count = plan(state.c, now_s, observed.facts)
+    count = PLANNERS[state.policy.name](state.c, now_s, observed.facts)
     decided = state.c.facts[:count].copy()
-    return Plan(
-        CycleRecord(now_s, True, observed.accounts, observed.jobs, observed.facts, decided)
-    )
+    return Plan(CycleRecord(now_s, True, observed.accounts, observed.jobs, observed.facts, decided))
 
 
 def replan(state: State, record: CycleRecord) -> IntArray:
@@ -60,7 +58,9 @@ def replan(state: State, record: CycleRecord) -> IntArray:
 
 
 def facts_of(rows: list[tuple[int, ...]]) -> IntArray:
-    """Return facts as a table from ``(kind, at_s, job, a, b, c, d, e)``; short rows end in zeros."""
+    """Return facts as a table from ``(kind, at_s, job, a, b, c, d, e)``; short rows end in
+    zeros.
+    """
     table = np.zeros((len(rows), col.FACT_WIDTH), dtype=np.int64)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row

@@ -1,13 +1,14 @@
-"""The cycle as one compiled function: settle, faults, stops, order, place, reclaim, lend, measure."""
-
-from dure.core.kernel import inner, kernel
+"""The cycle as one compiled function: settle, faults, stops, order, place, reclaim, lend,
+measure.
+"""
 
 from dure.core.accounts import advance, take_due
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.easy import start_easy
 from dure.core.facts import apply_fact, emit, end_cycle
 from dure.core.idle import measure_beside
+from dure.core.kernel import inner, kernel
 from dure.core.lending import end_claim, stop_borrower, stop_due
 from dure.core.preempting import refill
 from dure.core.sharing import share
@@ -50,31 +51,8 @@ def _suffer_faults(c: Columns) -> None:
 
 
 @inner
-def _decide(c: Columns) -> None:
-    policy = c.policy[P_POLICY]
-    if policy == FIFO:
-        start_in_order(c)
-    elif policy == EASY:
-        start_easy(c)
-    elif policy == SRTF or policy == SRSF:
-        refill(c)
-    elif policy == DURE:
-        share(c)
-    else:
-        start_what_fits(c)
-
-
-@kernel
-def plan(c: Columns, now_s: int, observed: IntArray) -> int:
-    """Run one cycle: apply what was observed, decide, write the decisions to ``facts``.
-
-    Args:
-        observed: facts that happened since the last cycle, in the order ends, faults, repairs,
-            submissions; shape (n, 8).
-
-    Returns:
-        How many rows of ``facts`` were decided. The state has moved by them already.
-    """
+def _settle(c: Columns, now_s: int, observed: IntArray) -> None:
+    """Let time pass, apply what was observed, and settle what follows from it."""
     advance(c, now_s)
     for i in range(observed.shape[0]):
         apply_fact(c, observed[i])
@@ -84,15 +62,75 @@ def plan(c: Columns, now_s: int, observed: IntArray) -> int:
     _suffer_faults(c)
     stop_due(c)
     refuse_impossible(c)
-    _decide(c)
+
+
+@inner
+def _finish(c: Columns) -> int:
     measure_beside(c)
     end_cycle(c)
     return int(c.scalars[S_FACTS])
 
 
+# A planner for each way to decide, so that a run compiles only its own. Each takes what was observed
+# since the last cycle (facts in the order ends, faults, repairs, submissions; shape (n, 8)) and
+# returns how many rows of ``facts`` were decided; the state has moved by them already.
+@kernel
+def plan_in_order(c: Columns, now_s: int, observed: IntArray) -> int:
+    """Plan a cycle of ``fifo``."""
+    _settle(c, now_s, observed)
+    start_in_order(c)
+    return _finish(c)
+
+
+@kernel
+def plan_what_fits(c: Columns, now_s: int, observed: IntArray) -> int:
+    """Plan a cycle of ``greedy``, ``sjf`` or ``siloed``."""
+    _settle(c, now_s, observed)
+    start_what_fits(c)
+    return _finish(c)
+
+
+@kernel
+def plan_easy(c: Columns, now_s: int, observed: IntArray) -> int:
+    """Plan a cycle of ``easy``."""
+    _settle(c, now_s, observed)
+    start_easy(c)
+    return _finish(c)
+
+
+@kernel
+def plan_refill(c: Columns, now_s: int, observed: IntArray) -> int:
+    """Plan a cycle of ``srtf`` or ``srsf``."""
+    _settle(c, now_s, observed)
+    refill(c)
+    return _finish(c)
+
+
+@kernel
+def plan_share(c: Columns, now_s: int, observed: IntArray) -> int:
+    """Plan a cycle of ``dure``."""
+    _settle(c, now_s, observed)
+    share(c)
+    return _finish(c)
+
+
+PLANNERS = {
+    "fifo": plan_in_order,
+    "greedy": plan_what_fits,
+    "easy": plan_easy,
+    "sjf": plan_what_fits,
+    "srtf": plan_refill,
+    "srsf": plan_refill,
+    "siloed": plan_what_fits,
+    "dure": plan_share,
+}
+
+
 @kernel
 def observe(c: Columns, now_s: int, observed: IntArray) -> None:
-    """Fold a record that holds only observed facts (a submission, a cancellation between cycles)."""
+    """Fold a record that holds only observed facts (a submission, a cancellation between
+    cycles).
+    """
     advance(c, now_s)
     for i in range(observed.shape[0]):
         apply_fact(c, observed[i])
@@ -100,7 +138,7 @@ def observe(c: Columns, now_s: int, observed: IntArray) -> None:
 
 @kernel
 def fold(c: Columns, now_s: int, observed: IntArray, decided: IntArray) -> None:
-    """Fold a cycle's record: the same moves as ``plan``, with its decisions read, not made."""
+    """Fold a cycle's record: the same moves as a plan, with its decisions read, not made."""
     advance(c, now_s)
     for i in range(observed.shape[0]):
         apply_fact(c, observed[i])

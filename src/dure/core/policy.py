@@ -40,7 +40,8 @@ class Policy:
         drain_s: what a backend needs to take work off a node.
         cleaning_s: what a device needs between owners.
         start_s: what a start takes after a reclaim.
-        backoff_s: after a reclaim a borrower waits this long for its next loan, twice as long each time.
+        backoff_s: after a reclaim a borrower waits this long for its next loan, twice as long each
+        time.
         backoff_s_max: but never longer.
         dearer_s: each earlier reclaim makes a borrower a dearer victim by this much work.
         lend: whether idle entitlement is lent at all.
@@ -64,7 +65,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
-            raise PolicyError(f"policy {self.name!r} is unknown; choose one of {', '.join(POLICIES)}.")
+            raise PolicyError(
+                f"policy {self.name!r} is unknown; choose one of {', '.join(POLICIES)}."
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 0:
@@ -106,12 +109,13 @@ def policy_named(name: str, **changes: object) -> Policy:
     known = {field.name: field.type for field in fields(Policy)}
     for key, value in changes.items():
         if key not in known or key == "name":
-            raise PolicyError(f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}.")
+            raise PolicyError(
+                f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}."
+            )
         wants_bool = key in {"lend", "instant_stop"}
         if isinstance(value, bool) != wants_bool or not isinstance(value, int):
-            raise PolicyError(
-                f"{key} is {value!r}; it must be {'true or false' if wants_bool else 'a whole number'}."
-            )
+            kind = "true or false" if wants_bool else "a whole number"
+            raise PolicyError(f"{key} is {value!r}; it must be {kind}.")
     policy = Policy(name=name)
     if name != POLICIES[DURE]:
         policy = replace(policy, cleaning_s=0, start_s=0)

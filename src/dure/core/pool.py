@@ -79,7 +79,9 @@ class Pool:
         if count == 0:
             raise PolicyError("the pool has no nodes; it needs at least one.")
         if int(self.gpus.min()) < 1 or int(self.gpus.max()) > GPUS_PER_NODE_MAX:
-            raise PolicyError(f"a node has 1..{GPUS_PER_NODE_MAX} devices; found {self.gpus.max()}.")
+            raise PolicyError(
+                f"a node has 1..{GPUS_PER_NODE_MAX} devices; found {self.gpus.max()}."
+            )
         types = tuple(dict.fromkeys(self.accelerator))
         if len(types) > TYPES_MAX:
             raise PolicyError(f"the pool has {len(types)} accelerator types; at most {TYPES_MAX}.")

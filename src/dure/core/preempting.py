@@ -5,11 +5,11 @@ SIGCOMM'22), not something to run a pool by.
 """
 
 import numpy as np
-from dure.core.kernel import inner
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.kernel import inner
 from dure.core.placement import find_place
 from dure.core.starting import begin_pass, is_ready, start, try_start
 

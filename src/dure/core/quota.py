@@ -13,7 +13,8 @@ Right = tuple[str, str, int, int, int]  # account, accelerator type, milli, from
 def provider_rights(pool: Pool, allocated_milli: Mapping[str, int]) -> list[Right]:
     """Return what each provider is entitled to for work that no project's allocation covers.
 
-    Where the pool says which nodes are for a provider's own use, that is its capacity there. Where it
+    Where the pool says which nodes are for a provider's own use, that is its capacity there. Where
+    it
     does not, a provider owns all its nodes, less its part of what is allocated to projects.
 
     Args:
@@ -56,7 +57,8 @@ def allocated_most(rights: Sequence[Right]) -> dict[str, int]:
 
 
 def max_min_shares(demand: IntArray, weight: IntArray, *, capacity: int) -> IntArray:
-    """Share a capacity by weighted max-min: nobody gets more than asked, the rest goes on by weight.
+    """Share a capacity by weighted max-min: nobody gets more than asked, the rest goes on by
+    weight.
 
     Exact in integers: shares add up to ``min(capacity, sum of demand)``; what does not divide goes
     one by one to the largest remainders, the lowest index first.
@@ -104,9 +106,7 @@ def hierarchical_shares(
     share = np.zeros_like(demand)
     for g in range(group_weight.size):
         members = group == g
-        share[members] = max_min_shares(
-            demand[members], weight[members], capacity=int(by_group[g])
-        )
+        share[members] = max_min_shares(demand[members], weight[members], capacity=int(by_group[g]))
     return share
 
 

@@ -1,4 +1,6 @@
-"""How a cycle's record becomes bytes: a fixed header, names, then columns of little-endian int64."""
+"""How a cycle's record becomes bytes: a fixed header, names, then columns of little-endian
+int64.
+"""
 
 import struct
 

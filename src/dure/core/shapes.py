@@ -1,15 +1,15 @@
 """Equal gangs share a shape: what failed for one in a pass need not be tried for the next.
 
 Shape 0 is for jobs whose demand changes while they wait (preferred locality): never remembered. A
-*family* is all plain gangs (whole devices, any locality) for the same kinds of node: among them, what
-fails for a small gang fails for every larger one.
+*family* is all plain gangs (whole devices, any locality) for the same kinds of node: among them,
+what fails for a small gang fails for every larger one.
 """
 
 import numpy as np
-from dure.core.kernel import inner, kernel
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.kernel import inner, kernel
 
 # The columns that decide where a job fits.
 _ASKED = np.array(
@@ -37,15 +37,15 @@ def _mix(c: Columns, job: int) -> int:
         mixed ^= np.uint64(c.jobs[column, job] + 1)
         mixed *= np.uint64(1099511628211)
         mixed ^= mixed >> np.uint64(29)
-    return np.int64(mixed >> np.uint64(1))
+    return int(np.int64(mixed >> np.uint64(1)))
 
 
 @inner
 def _same(c: Columns, a: int, b: int) -> bool:
+    same = True
     for column in _ASKED:
-        if c.jobs[column, a] != c.jobs[column, b]:
-            return False
-    return True
+        same = same and c.jobs[column, a] == c.jobs[column, b]
+    return same
 
 
 @inner
@@ -71,7 +71,9 @@ def _family(c: Columns, job: int) -> int:
 
 @inner
 def recognise(c: Columns, job: int) -> None:
-    """Give a new job its shape and family; the table has room (the caller of a cycle sees to that)."""
+    """Give a new job its shape and family; the table has room (the caller of a cycle sees to
+    that).
+    """
     jobs, shapes, s = c.jobs, c.shapes, c.scalars
     jobs[J_FAMILY, job] = _family(c, job)
     jobs[J_SHAPE, job] = 0

@@ -1,11 +1,13 @@
-"""The product's policy, ``dure``: own first, running loans promoted, claims, then loans by fair share."""
+"""The product's policy, ``dure``: own first, running loans promoted, claims, then loans by fair
+share.
+"""
 
 import numpy as np
-from dure.core.kernel import inner
 
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, stop_noticed_now
 from dure.core.moves import refresh_node
 from dure.core.placement import find_place
@@ -31,7 +33,9 @@ def has_room(c: Columns, owner: int, kind: int, milli: int) -> bool:
 
 @inner
 def entitled_types(c: Columns, job: int) -> int:
-    """Return the mask of accepted types of which the job's owner may still use enough as its own."""
+    """Return the mask of accepted types of which the job's owner may still use enough as its
+    own.
+    """
     jobs, mask = c.jobs, 0
     if jobs[J_CLASS_ASKED, job] == 1 + LOAN or jobs[J_CLASS_ASKED, job] == 1 + SCAVENGE:
         return 0
@@ -44,7 +48,9 @@ def entitled_types(c: Columns, job: int) -> int:
 
 @inner
 def could_be_own(jobs: IntArray, rights: IntArray, job: int) -> bool:
-    """Tell cheaply whether any type's entitlement has room for the job; most waiting jobs fail this."""
+    """Tell cheaply whether any type's entitlement has room for the job; most waiting jobs fail
+    this.
+    """
     owner, milli = jobs[J_OWNER, job], jobs[J_GPUS, job] * jobs[J_MILLI, job]
     for kind in range(rights.shape[2]):
         taken = rights[E_OWN, owner, kind] + rights[E_CLAIMED, owner, kind]
@@ -60,7 +66,9 @@ def _running_in_order(c: Columns) -> np.ndarray:
 
 @inner
 def _promote(c: Columns) -> None:
-    """Turn running loans into own while their owner's entitlement lasts, earliest submission first."""
+    """Turn running loans into own while their owner's entitlement lasts, earliest submission
+    first.
+    """
     jobs = c.jobs
     if c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE] == 0:
         return
@@ -163,7 +171,9 @@ def _line_up(c: Columns) -> None:
 
 @inner
 def fair_charge(c: Columns, owner: int) -> int:
-    """Return what puts an account behind others: recent borrowing less credits earned, by weight."""
+    """Return what puts an account behind others: recent borrowing less credits earned, by
+    weight.
+    """
     accounts = c.accounts
     running = accounts[A_BORROWED, owner] * c.policy[P_HORIZON_S]
     used = accounts[A_DECAYED, owner] + accounts[A_TODAY, owner] - accounts[A_CREDIT, owner]
@@ -219,7 +229,9 @@ def _lend(c: Columns) -> None:
 
 @inner
 def _show_cleaning(c: Columns, owner: int, shown: int) -> None:
-    """Let an owner see the devices that are being cleaned after its own gangs, or hide them again."""
+    """Let an owner see the devices that are being cleaned after its own gangs, or hide them
+    again.
+    """
     devices, nodes = c.devices, c.nodes
     for node in range(nodes.shape[1]):
         if nodes[N_DRAINING, node] == 0 and shown == 1:
@@ -236,7 +248,8 @@ def _show_cleaning(c: Columns, owner: int, shown: int) -> None:
 
 @inner
 def _succeed(c: Columns, kind: int) -> None:
-    """Start an owner's next gangs on devices its last ones just left: the same owner needs no cleaning.
+    """Start an owner's next gangs on devices its last ones just left: the same owner needs no
+    cleaning.
 
     Args:
         kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.

@@ -1,10 +1,11 @@
-"""Try to start waiting jobs: the memo of what failed in this pass, plain orders (fifo, greedy, sjf)."""
+"""Try to start waiting jobs: the memo of what failed in this pass, plain orders (fifo, greedy,
+sjf).
+"""
 
-from dure.core.kernel import inner, inner_of_ints
-
-from dure.core.columns import *  # noqa: F403
+from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.kernel import inner, inner_of_ints
 from dure.core.placement import could_ever_fit, find_place
 
 (NO_REASON, NOTHING_ASKED, SHAPE_IS_WRONG, NEVER_FITS, UNKNOWN_TYPE, DEPENDENCY_FAILED) = range(6)
@@ -49,7 +50,9 @@ def remember_failure(c: Columns, job: int) -> None:
 
 @inner
 def is_ready(c: Columns, job: int) -> bool:
-    """Tell whether the job that this one comes after has ended well; refuse it if that ended badly."""
+    """Tell whether the job that this one comes after has ended well; refuse it if that ended
+    badly.
+    """
     after = c.jobs[J_AFTER, job]
     if after < 0 or c.jobs[J_STATE, after] == COMPLETED:
         return True
@@ -80,8 +83,10 @@ def _verdict(c: Columns, job: int) -> int:
         return NOTHING_ASKED
     if jobs[J_TYPES, job] == 0:
         return UNKNOWN_TYPE
-    if (nodes > 0 or each > 0) and max(nodes, 1) * max(each, 1) != gpus and (
-        nodes <= 0 or each > 0 or gpus % nodes != 0
+    if (
+        (nodes > 0 or each > 0)
+        and max(nodes, 1) * max(each, 1) != gpus
+        and (nodes <= 0 or each > 0 or gpus % nodes != 0)
     ):
         return SHAPE_IS_WRONG
     shape = jobs[J_SHAPE, job]

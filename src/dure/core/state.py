@@ -112,7 +112,9 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
 
 
 def _wider(array: IntArray, size: int) -> IntArray:
-    """Return the array with its last axis (its first, for tables of rows) at least ``size`` long."""
+    """Return the array with its last axis (its first, for tables of rows) at least ``size``
+    long.
+    """
     axis = array.ndim - 1
     shape = list(array.shape)
     shape[axis] = max(size, shape[axis])

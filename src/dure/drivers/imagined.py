@@ -110,7 +110,9 @@ class ImaginedHands:
     """The backend of an imagined pool."""
 
     def __init__(self) -> None:
-        self._m = _Machines(*(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 8, 8, 8, 8)))
+        self._m = _Machines(
+            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 8, 8, 8, 8))
+        )
         self._facts = np.zeros((64, FACT_WIDTH), dtype=np.int64)
         self._jobs = 0
 
@@ -124,6 +126,7 @@ class ImaginedHands:
         """Take over a folded state: running jobs go on from where they are."""
         self._learn(state)
         c = state.c
+        self._make_room(int(c.scalars[col.S_RUNNING]))
         for job in np.sort(c.running[: c.scalars[col.S_RUNNING]]).tolist():
             left_s = int(c.jobs[col.J_WORK, job] - c.jobs[col.J_SAVED, job])
             self._m.attempt[job] = c.jobs[col.J_ATTEMPT, job]

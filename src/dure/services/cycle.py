@@ -11,7 +11,9 @@ RETRIES = 5
 
 
 class BrokenInvariantError(DureError):
-    """A plan would break what must always hold; nothing was written, nothing will be carried out."""
+    """A plan would break what must always hold; nothing was written, nothing will be carried
+    out.
+    """
 
 
 def run_once(pool: PoolRuntime, now_s: int, *, check: bool = True) -> Plan:

@@ -13,7 +13,9 @@ from dure.services.ports import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found: cycles decided again, and the records whose plan came out differently."""
+    """What a replay found: cycles decided again, and the records whose plan came out
+    differently.
+    """
 
     cycles: int
     decisions: int

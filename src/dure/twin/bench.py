@@ -18,7 +18,9 @@ _SIZES = ((1, 0.52), (2, 0.14), (4, 0.12), (8, 0.09), (16, 0.06), (32, 0.03), (6
 _DURATION_S = (7200, 1.3, 60, 3 * 86_400)  # median, sigma of the logarithm, least, most
 
 
-def yardstick_jobs(count: int, nodes: int, *, seed: int, load: float = OFFERED_LOAD) -> pl.DataFrame:
+def yardstick_jobs(
+    count: int, nodes: int, *, seed: int, load: float = OFFERED_LOAD
+) -> pl.DataFrame:
     """Return whole-node gangs with over-estimated limits, in the jobs table's form.
 
     Poisson arrivals at the offered load; the same law as the published comparisons

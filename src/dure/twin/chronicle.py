@@ -57,7 +57,9 @@ class Chronicle:
 
 
 def attempts_table(facts: pl.DataFrame, *, to_s: int) -> pl.DataFrame:
-    """Return a row an attempt: job, attempt, class, from_s, to_s, cause and the start it stems from."""
+    """Return a row an attempt: job, attempt, class, from_s, to_s, cause and the start it stems
+    from.
+    """
     opened = facts.filter(pl.col("kind").is_in([col.K_STARTED, col.K_RECLASSED])).select(
         "job", attempt="a", kind_of="b", from_s="at_s", start=pl.col("kind") == col.K_STARTED
     )
@@ -126,7 +128,9 @@ def reclaims_table(facts: pl.DataFrame, state: State, *, to_s: int) -> pl.DataFr
             row[0] > at and row[1] == claimant and (ended is None or row[0] < ended[0] + 100_000)
             for row in taken_back.get(borrower, ())
         )
-        rows.append(_reclaim(state, asked_s, borrower, claimant, milli, due_s, vacated, ended, is_back))
+        rows.append(
+            _reclaim(state, asked_s, borrower, claimant, milli, due_s, vacated, ended, is_back)
+        )
     schema = {
         "lender": pl.String,
         "claimant_job": pl.String,

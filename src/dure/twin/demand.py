@@ -1,6 +1,7 @@
 """Tables become what the engine reads: a pool, jobs as columns, allocation and fault facts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,10 +40,9 @@ def pool_of(nodes: pl.DataFrame) -> Pool:
     """Return the engine's pool from a pool table (``twin.tables``)."""
     texts = ("node", "provider", "cluster", "leaf", "pod", "site", "accelerator", "grade", "use")
     numbers = ("gpus", "cpu_milli", "memory_mib", "in_service_at_s")
-    return Pool(
-        **{name: nodes[name].to_list() for name in texts},
-        **{name: nodes[name].to_numpy().astype(np.int64) for name in numbers},
-    )
+    columns: dict[str, Any] = {name: nodes[name].to_list() for name in texts}
+    columns |= {name: nodes[name].to_numpy().astype(np.int64) for name in numbers}
+    return Pool(**columns)
 
 
 @dataclass
@@ -96,7 +96,9 @@ def columns_of(jobs: pl.DataFrame, pool: Pool, owners: Owners, *, first: int = 0
     projects, providers = jobs["project"].to_list(), jobs["provider"].to_list()
     pairs = {pair: owners.owner(*pair) for pair in set(zip(projects, providers, strict=True))}
     columns[col.J_OWNER] = [pairs[pair] for pair in zip(projects, providers, strict=True)]
-    known = {name: owners.add(col.ACCOUNT_PROJECT, name) for name in dict.fromkeys(projects) if name}
+    known = {
+        name: owners.add(col.ACCOUNT_PROJECT, name) for name in dict.fromkeys(projects) if name
+    }
     columns[col.J_PROJECT] = [known.get(project, 0) for project in projects]
     names = {name: i for i, name in enumerate(pool.providers)}
     columns[col.J_PROVIDER] = [names.get(provider, -1) for provider in providers]
@@ -178,14 +180,14 @@ def fault_facts(faults: pl.DataFrame, pool: Pool, *, start_s: int) -> FaultFacts
 
 def service_faults(pool: Pool, *, start_s: int) -> pl.DataFrame:
     """Return the time before each node's start of service as faults of class ``not-in-service``."""
-    late = np.flatnonzero(pool.in_service_at_s > start_s)
+    late = np.flatnonzero(pool.in_service_at_s > start_s).tolist()
     return pl.DataFrame(
         {
             "node": [pool.node[i] for i in late],
-            "from_s": [start_s] * late.size,
+            "from_s": [start_s] * len(late),
             "to_s": pool.in_service_at_s[late].tolist(),
-            "class": ["not-in-service"] * late.size,
-            "gpus": [0] * late.size,
+            "class": ["not-in-service"] * len(late),
+            "gpus": [0] * len(late),
         },
         schema={
             "node": pl.String,

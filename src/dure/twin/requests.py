@@ -44,7 +44,9 @@ def read_policy(text: str) -> Policy:
     try:
         return policy_named(body["base"], **changes)
     except PolicyError as wrong:
-        raise InputError(str(path), found=str(wrong), expected="parameters of docs/policies.md") from None
+        raise InputError(
+            str(path), found=str(wrong), expected="parameters of docs/policies.md"
+        ) from None
 
 
 def read_inputs(

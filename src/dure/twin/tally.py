@@ -113,7 +113,7 @@ def summary(
     returned = reclaims.filter(pl.col("outcome") == "returned")
     took_s = returned["started_at_s"] - returned["asked_at_s"]
     late = returned.filter(pl.col("started_at_s") > pl.col("due_at_s") + 30)
-    last_end = done["end_at_s"].max()
+    last_end = int(done["end_at_s"].to_numpy().max()) if done.height else None
     body: Summary = {
         "jobs": jobs.height,
         "jobs_done": done.height,
@@ -124,7 +124,7 @@ def summary(
         "queued_s_mean": _mean(jobs["queued_s"]),
         "queued_s_p99": _quantile(jobs["queued_s"], 0.99),
         "jct_s_mean": _mean(done["end_at_s"] - done["submit_at_s"]),
-        "makespan_s": 0 if last_end is None else int(last_end) - from_s,  # type: ignore[call-overload]
+        "makespan_s": 0 if last_end is None else last_end - from_s,
         "from_s": from_s,
         "to_s": to_s,
         "utilisation": used / capacity if capacity else 0.0,
@@ -153,9 +153,9 @@ def summary(
 def _churn(reclaims: pl.DataFrame) -> int:
     """Count reclaims of a borrower that had been reclaimed within the hour before."""
     back = reclaims.filter(pl.col("outcome") == "returned").sort("borrower_job", "asked_at_s")
-    again = back.with_columns(
-        before=pl.col("vacated_at_s").shift().over("borrower_job")
-    ).filter((pl.col("asked_at_s") - pl.col("before")).is_between(1, 3600))
+    again = back.with_columns(before=pl.col("vacated_at_s").shift().over("borrower_job")).filter(
+        (pl.col("asked_at_s") - pl.col("before")).is_between(1, 3600)
+    )
     return again.height
 
 
