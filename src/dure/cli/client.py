@@ -126,7 +126,7 @@ def _as_error(answer: httpx.Response, url: str) -> StopError:
     fields = [_field(one) for one in problem.get("errors", ())]
     sentence = words(f"cli.problem.{code.replace('-', '_')}", otherwise=title, url=url)
     detail = str(problem.get("detail", ""))
-    text = " ".join(part for part in (sentence, "; ".join(fields), detail) if part)
+    text = " ".join(part for part in (sentence, *fields, detail) if part)
     if code == "not-found":
         return MissingError(text)
     return StopError(text, code=2 if code in UNREADABLE else 1)

@@ -15,9 +15,10 @@ Cell = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """Rows under named columns; the first columns that are text name the row."""
+    """Rows under named columns; the first ``ids`` of them name the row."""
 
     name: str
+    ids: int
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
@@ -35,11 +36,13 @@ class Report:
     tables: tuple[ReportTable, ...]
 
 
-def table_of(name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> ReportTable:
-    """Make a table of dictionaries that have at least ``columns``."""
-    return ReportTable(
-        name, tuple(columns), tuple(tuple(row[column] for column in columns) for row in rows)
-    )
+def table_of(
+    name: str, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], figures: Sequence[str]
+) -> ReportTable:
+    """Make a table of dictionaries that have at least the columns ``ids`` and ``figures``."""
+    columns = (*ids, *figures)
+    cells = tuple(tuple(row[column] for column in columns) for row in rows)
+    return ReportTable(name, len(ids), columns, cells)
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -60,12 +63,7 @@ def report_csv(report: Report) -> str:
     writer.writerow(("table", "item", "figure", "value"))
     for table in report.tables:
         for row in table.rows:
-            named = [cell for cell in row if isinstance(cell, str)]
-            figures = [
-                (column, cell)
-                for column, cell in zip(table.columns, row, strict=True)
-                if not isinstance(cell, str)
-            ]
-            for column, value in figures:
-                writer.writerow((table.name, "/".join(filter(None, named)), column, value))
+            item = "/".join(str(cell) for cell in row[: table.ids])
+            figures = zip(table.columns[table.ids :], row[table.ids :], strict=True)
+            writer.writerows((table.name, item, column, value) for column, value in figures)
     return text.getvalue()

@@ -78,7 +78,7 @@ def _use_table(services: Services, rows: Sequence[MonthUse]) -> ReportTable:
         {"kind": "provider" if row.who in providers else "project", **asdict(row)} for row in rows
     ]
     shown.sort(key=lambda row: (row["kind"] == "project", row["who"]))
-    return table_of("use", shown, ("month", "kind", "who", *USE))
+    return table_of("use", shown, ("month", "kind", "who"), USE)
 
 
 def _provider_table(actor: Actor, services: Services, month: str) -> ReportTable:
@@ -98,7 +98,9 @@ def _provider_table(actor: Actor, services: Services, month: str) -> ReportTable
                 "public_gpus": row.public_gpus,
             }
         )
-    return table_of("providers", rows, ("month", "provider", "nodes", "gpus", "public_gpus", *USE))
+    return table_of(
+        "providers", rows, ("month", "provider"), ("nodes", "gpus", "public_gpus", *USE)
+    )
 
 
 def _supply(services: Services) -> ReportTable:
@@ -106,7 +108,7 @@ def _supply(services: Services) -> ReportTable:
         {"pool": name, "gpus": view.gpus, "public_gpus": view.public_gpus}
         for name, view in ((name, desk.view()) for name, desk in services.pools.items())
     ]
-    return table_of("pools", rows, ("pool", "gpus", "public_gpus"))
+    return table_of("pools", rows, ("pool",), ("gpus", "public_gpus"))
 
 
 def _use_sum(services: Services, month: str) -> ReportTable:
@@ -114,8 +116,9 @@ def _use_sum(services: Services, month: str) -> ReportTable:
     providers = providers_of(services)
     rows = [row for row in services.programme.use(month) if row.who not in providers]
     total = {name: sum(getattr(row, name) for row in rows) for name in USE}
-    return table_of("use", [{"month": month, **total, "projects": len(rows)}],
-                    ("month", "projects", *USE))  # fmt: skip
+    return table_of(
+        "use", [{"month": month, **total, "projects": len(rows)}], ("month",), ("projects", *USE)
+    )
 
 
 def _rounds(services: Services) -> ReportTable:
@@ -125,7 +128,7 @@ def _rounds(services: Services) -> ReportTable:
         for one in call.rounds
     ]
     figures = ("applications", "gpus_asked", "selected", "waitlisted", "gpus_awarded")
-    return table_of("rounds", rows, ("call", "round", "status", *figures))
+    return table_of("rounds", rows, ("call", "round"), ("status", *figures))
 
 
 def _waiting(services: Services) -> ReportTable:
@@ -138,13 +141,13 @@ def _waiting(services: Services) -> ReportTable:
         {"call": call, "accelerator": accelerator, "waiting": line[0], "gpus": line[1]}
         for (call, accelerator), line in sorted(sums.items())
     ]
-    return table_of("waitlist", rows, ("call", "accelerator", "waiting", "gpus"))
+    return table_of("waitlist", rows, ("call", "accelerator"), ("waiting", "gpus"))
 
 
 def _checks(services: Services, month: str) -> ReportTable:
     rows = [asdict(row) for row in services.programme.checks() if row.month == month]
-    columns = ("project", "status", "used_percent", "threshold_percent", "at_s")
-    return table_of("checks", rows, columns)
+    figures = ("status", "used_percent", "threshold_percent", "at_s")
+    return table_of("checks", rows, ("project",), figures)
 
 
 def _recalls(services: Services, month: str) -> ReportTable:
@@ -152,8 +155,8 @@ def _recalls(services: Services, month: str) -> ReportTable:
     rows = [
         asdict(row) for row in services.programme.recalls() if from_s <= row.noticed_at_s < to_s
     ]
-    columns = ("recall", "project", "accelerator", "status", "handed_to", "gpus", "noticed_at_s")
-    return table_of("recalls", rows, columns)
+    figures = ("project", "accelerator", "gpus", "status", "noticed_at_s", "handed_to")
+    return table_of("recalls", rows, ("recall",), figures)
 
 
 def _next(month: str) -> str:
