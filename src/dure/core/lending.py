@@ -2,7 +2,8 @@
 
 A claim holds concrete devices from the moment it is made. Each borrower on them leaves by itself
 (its work ended), at its next checkpoint, on notice, or at once, whichever loses least and still
-lets the claimant start within the promise. So a claim that was made is always served in time, unless one
+lets the claimant start within the promise. So a claim that was made is always served in time,
+unless one
 of its nodes fails; then it is made anew.
 """
 

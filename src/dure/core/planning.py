@@ -71,8 +71,8 @@ def _finish(c: Columns) -> int:
     return int(c.scalars[S_FACTS])
 
 
-# A planner for each way to decide, so that a run compiles only its own. Each takes what was observed
-# since the last cycle (facts in the order ends, faults, repairs, submissions; shape (n, 8)) and
+# A planner for each way to decide, so that a run compiles only its own. Each takes what was
+# observed since the last cycle (facts: ends, faults, repairs, submissions; shape (n, 8)) and
 # returns how many rows of ``facts`` were decided; the state has moved by them already.
 @kernel
 def plan_in_order(c: Columns, now_s: int, observed: IntArray) -> int:
