@@ -1,9 +1,13 @@
 """The view of a pool, made by its engine after a cycle and looked at by everybody else."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dure.core import columns as col
+from dure.core.errors import DureError
 from dure.core.state import CycleRecord, State
 from dure.services.asked import Demand
 from dure.services.job_look import Look
@@ -12,9 +16,13 @@ from dure.services.programme_views import MonthUse
 from dure.services.returns import Returns
 from dure.services.samples import Samples
 from dure.services.snapshot import take_snapshot
+from dure.services.standing import Follower
 from dure.services.stories import Stories
 from dure.services.use_months import UseMonths
 from dure.services.views import Name, PoolView
+
+# Of what is kept beside a state.
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class Publisher:
         self.use = UseMonths()
         self.stories = Stories(closed=self.use.closed)
         self.returns, self.samples = Returns(), Samples()
+        # Use comes first: it must have begun anew before it is told of stays that are over.
+        self._parts: tuple[Follower, ...] = (self.use, self.stories, self.returns, self.samples)
         self._state: State | None = None
         self._map: PoolMap | None = None
         self._seq = 0
@@ -52,11 +62,28 @@ class Publisher:
 
     def listen(self, state: State, record: CycleRecord) -> None:
         """Take in one record, just applied to ``state``."""
-        # Use comes first: it must have begun anew before it is told of stays that are over.
-        self.use.listen(state, record)
-        self.stories.listen(state, record)
-        self.returns.listen(state, record)
-        self.samples.listen(state, record)
+        for part in self._parts:
+            part.listen(state, record)
+
+    def keep(self) -> bytes:
+        """Return all that we remember of the pool, to be kept together with its state."""
+        parts = [part.keep() for part in self._parts]
+        return bytes([VERSION]) + zlib.compress(msgspec.msgpack.encode(parts), 1)
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        """Go on from what was kept when the pool stood at ``state``.
+
+        Raises:
+            DureError: if it was kept by another version, or is damaged.
+        """
+        if kept[:1] != bytes([VERSION]):
+            raise DureError(f"views were kept as version {kept[:1].hex()}; not one of ours.")
+        try:
+            parts = msgspec.msgpack.decode(zlib.decompress(kept[1:]), type=list[bytes])
+            for part, memory in zip(self._parts, parts, strict=True):
+                part.begin_from(state, memory)
+        except (zlib.error, ValueError, msgspec.MsgspecError) as broken:
+            raise DureError(f"views were kept and are damaged: {broken}") from broken
 
     def view(self) -> PoolView:
         """Return the newest view."""

@@ -2,7 +2,9 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from dure.core import columns as col
@@ -33,6 +35,16 @@ class Reclaim:
     outcome: str = "open"
 
 
+class _Memory(NamedTuple):
+    """``hidden`` are open and older than the rows that are shown."""
+
+    hidden: list[Reclaim]
+    rows: list[Reclaim]
+    counts: dict[str, int]
+    late: int
+    took_s: list[int]
+
+
 class Returns(Follower):
     """Every reclaim of late, and the figures of all."""
 
@@ -50,6 +62,25 @@ class Returns(Follower):
             # Most cycles have nothing for us, and a twin has millions of them.
             if len(facts) and (self._of_claimant or (facts[:, 0] == col.K_NOTICED).any()):
                 self._take_in(state, facts.tolist())
+
+    def keep(self) -> bytes:
+        known = {id(one) for one in self._rows}
+        waiting = [one for group in self._of_claimant.values() for one in group]
+        hidden = [one for one in waiting if id(one) not in known]
+        memory = _Memory(hidden, list(self._rows), self._counts, self._late, list(self._took_s))
+        return msgspec.msgpack.encode(memory)
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        memory = msgspec.msgpack.decode(kept, type=_Memory)
+        self.begin_at(state)
+        self.reset()
+        self._rows.extend(memory.rows)
+        self._counts, self._late = memory.counts, memory.late
+        self._took_s.extend(memory.took_s)
+        for one in (*memory.hidden, *memory.rows):
+            if one.outcome == "open":
+                self._of_borrower.setdefault(one.borrower, []).append(one)
+                self._of_claimant.setdefault(one.claimant, []).append(one)
 
     def rows(self, state: State) -> list[ReclaimRow]:
         """Return the rows, newest first."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+import msgspec
 import numpy as np
 
 from dure.core import columns as col
@@ -33,6 +34,16 @@ class Samples(Follower):
                 self._now = _sample(state)
                 self._fill(now_s)
         self._now = _sample(state)
+
+    def keep(self) -> bytes:
+        return msgspec.msgpack.encode((list(self._rows), self._next_s, self._now))
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        rows, self._next_s, self._now = msgspec.msgpack.decode(
+            kept, type=tuple[list[tuple[int, Sample]], int, Sample]
+        )
+        self.begin_at(state)
+        self._rows = deque(rows, maxlen=SAMPLES_MAX)
 
     def history(self, now_s: int) -> History:
         """Return the samples up to now; the hours since the last record are as it left things."""

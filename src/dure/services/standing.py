@@ -1,14 +1,15 @@
 """What the engine's state does not keep and a backend must know, followed from the ledger."""
 
+from abc import ABC, abstractmethod
+
+import msgspec
+
 from dure.core import columns as col
 from dure.core.state import CycleRecord, State
 
 
-class Follower:
-    """Listens to a pool's records; begins anew when the ledger is folded from its start.
-
-    A subclass forgets everything in ``reset`` and takes in a record in ``follow``.
-    """
+class Follower(ABC):
+    """Listens to a pool's records; begins anew when the ledger is folded from its start."""
 
     def __init__(self) -> None:
         self._of: State | None = None
@@ -22,9 +23,25 @@ class Follower:
             self.reset()
         self.follow(state, record)
 
-    def reset(self) -> None: ...
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget everything."""
 
-    def follow(self, state: State, record: CycleRecord) -> None: ...
+    @abstractmethod
+    def follow(self, state: State, record: CycleRecord) -> None:
+        """Take in one record, just applied to ``state``."""
+
+    @abstractmethod
+    def keep(self) -> bytes:
+        """Return our memory, for ``begin_from``."""
+
+    @abstractmethod
+    def begin_from(self, state: State, kept: bytes) -> None:
+        """Go on from what was kept when the pool stood at ``state``."""
+
+    def begin_at(self, state: State) -> None:
+        """Take ``state`` for the one followed so far: it was kept together with our memory."""
+        self._of = state
 
 
 class Standing(Follower):
@@ -48,6 +65,14 @@ class Standing(Follower):
         if record.planned:
             self._started = {job: a for job, a in self._started.items() if _is_open(state, job)}
             self._lost = {job: n for job, n in self._lost.items() if _is_open(state, job)}
+
+    def keep(self) -> bytes:
+        return msgspec.msgpack.encode((self._started, self._lost, self._cancels))
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        memory = msgspec.msgpack.decode(kept, type=tuple[dict[int, int], dict[int, int], set[int]])
+        self._started, self._lost, self._cancels = memory
+        self.begin_at(state)
 
     def started_as(self, job: int) -> int:
         """Return the attempt under which a running job was started, 0 if it never was."""

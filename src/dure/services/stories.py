@@ -3,6 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import msgspec
 
 from dure.core import columns as col
 from dure.core.state import CycleRecord, State
@@ -28,6 +31,13 @@ class Stay:
     to_s: int = NEVER_S
     cause: int = -1
     lost_milli_s: int = 0
+
+
+class _Memory(NamedTuple):
+    stays: dict[int, tuple[Stay, ...]]
+    exit_codes: dict[int, int]
+    ended: list[int]
+    ended_count: int
 
 
 # state, job, the stay that is over
@@ -56,6 +66,16 @@ class Stories(Follower):
         for facts in (record.observed, record.decided):
             if len(facts):
                 self._take_in(state, facts.tolist())
+
+    def keep(self) -> bytes:
+        memory = _Memory(self._stays, self._exit_codes, list(self.ended), self.ended_count)
+        return msgspec.msgpack.encode(memory)
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        memory = msgspec.msgpack.decode(kept, type=_Memory)
+        self.begin_at(state)
+        self._stays, self._exit_codes = memory.stays, memory.exit_codes
+        self.ended, self.ended_count = deque(memory.ended), memory.ended_count
 
     def stays(self, job: int) -> tuple[Stay, ...]:
         return self._stays.get(job, ())

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from dure.core import columns as col
@@ -34,6 +36,13 @@ class _Right:
     until_s: int = col.FOREVER_S
 
 
+class _Memory(NamedTuple):
+    sums: list[tuple[str, str, list[int]]]
+    rights: list[_Right]
+    lent_at_s: int
+    lent: list[int]
+
+
 class UseMonths(Follower):
     """Sums by (month, who) in milli-GPU-seconds; who is a project, or a provider without one."""
 
@@ -51,6 +60,20 @@ class UseMonths(Follower):
                     self._allocate(_Right(index, account, milli, from_s, to_s, at_s))
         if state.now_s >= self._lent_at_s + LENT_STEP_S:
             self._book_lent(state)
+
+    def keep(self) -> bytes:
+        sums = [(month, who, amounts) for (month, who), amounts in self._sums.items()]
+        return msgspec.msgpack.encode(
+            _Memory(sums, self._rights, self._lent_at_s, self._lent.tolist())
+        )
+
+    def begin_from(self, state: State, kept: bytes) -> None:
+        memory = msgspec.msgpack.decode(kept, type=_Memory)
+        self.begin_at(state)
+        self.reset()
+        self._sums.update({(month, who): amounts for month, who, amounts in memory.sums})
+        self._rights, self._lent_at_s = memory.rights, memory.lent_at_s
+        self._lent = np.array(memory.lent, dtype=np.int64)
 
     def closed(self, state: State, job: int, stay: Stay) -> None:
         """Book a stay that is over."""
