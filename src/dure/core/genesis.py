@@ -43,3 +43,13 @@ def unpack_pool(payload: bytes) -> tuple[Pool, Policy]:
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as broken:
         raise DureError(f"the pool's record is damaged: {broken}") from broken
     return Pool(**texts, **numbers), policy  # type: ignore[arg-type]
+
+
+def seed_of(payload: bytes) -> int:
+    """Return the seed of an imagined pool, 0 of a real one.
+
+    Raises:
+        DureError: a version that this program does not know, or damage.
+    """
+    unpack_pool(payload)
+    return int(msgspec.msgpack.decode(payload[1:])["seed"])

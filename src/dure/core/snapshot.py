@@ -1,7 +1,7 @@
 """A state as bytes, so that a pool with a long history starts without folding all of it.
 
-What comes back is what folding the records would have given; what plans only remember for speed (memo,
-marks, scratch) starts empty, as after a fold.
+What comes back is what folding the records would have given; what plans only remember for speed
+(memo, marks, scratch) starts empty, as after a fold.
 """
 
 import zlib
@@ -11,37 +11,40 @@ import msgspec
 import numpy as np
 
 from dure.core import columns as col
-from dure.core.columns import WORKSPACE, IntArray
+from dure.core.columns import IntArray
 from dure.core.errors import DureError
 from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.core.shapes import spread_shapes
-from dure.core.state import Account, State
+from dure.core.state import ASKED, Account, Jobs, State
 
 VERSION = 1
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1
+# Long and narrow tables are kept by column.
+_NARROW = frozenset({"alarms", "claims"})
+# Empty between two cycles.
+_PASSING = frozenset({"fresh", "hurt"})
+_KEPT = (*(name for name in col.STATE_FIELDS if name not in _PASSING), "families")
 
 
 class _Row(NamedTuple):
-    """A row of numbers: where it belongs, which of ``_SIZES``, and its bytes."""
+    """A row of numbers: whose, which of ``_SIZES``, and its bytes."""
 
     field: str
-    place: int
     size: int
     content: bytes
 
 
 def pack_state(state: State) -> bytes:
-    """Encode a state; the pool and the policy are the ledger's first record and left out."""
+    """Encode a state between two cycles; its pool and policy are a ledger's first record."""
     rows: list[_Row] = []
     shapes: dict[str, tuple[int, ...]] = {}
-    for name in _kept_fields():
+    for name in _KEPT:
         array = _in_use(state, name)
         shapes[name] = array.shape
-        for place, row in enumerate(array.reshape(array.shape[0], -1) if array.ndim > 1 else [array]):
-            rows.append(_packed(name, place, row))
+        rows += [_packed(name, row) for row in _rows(array)]
     accounts = [(one.name, one.kind, one.weight) for one in state.accounts]
     body = msgspec.msgpack.encode((shapes, rows, state.job_names, accounts))
     return bytes([VERSION]) + zlib.compress(body, _LEVEL)
@@ -64,26 +67,22 @@ def unpack_state(payload: bytes, pool: Pool, policy: Policy) -> State:
                 dict[str, tuple[int, ...]], list[_Row], list[str], list[tuple[str, int, int]]
             ],
         )
-    except (msgspec.DecodeError, zlib.error) as broken:
+        arrays = {name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()}
+        left = {name: iter(_rows(array)) for name, array in arrays.items()}
+        for row in rows:
+            next(left[row.field])[:] = np.frombuffer(row.content, _SIZES[row.size])
+    except (msgspec.DecodeError, zlib.error, ValueError, LookupError, StopIteration) as broken:
         raise DureError(f"a state is damaged: {broken}") from broken
     state = State(pool, policy)
     for account in accounts[1:]:
         state.add_account(Account(*account))
-    arrays = {name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()}
-    for row in rows:
-        array = arrays[row.field]
-        flat = array.reshape(array.shape[0], -1)[row.place] if array.ndim > 1 else array
-        flat[:] = np.frombuffer(row.content, _SIZES[row.size])
-    _put_back(state, arrays, names)
+    state.add_jobs(Jobs(names, np.zeros((ASKED, len(names)), dtype=np.int64)))
+    _put_back(state, arrays)
     return state
 
 
-def _kept_fields() -> tuple[str, ...]:
-    return (*(name for name in col.Columns._fields if name not in WORKSPACE), "families")
-
-
 def _in_use(state: State, name: str) -> IntArray:
-    """Return the part of a field that is in use; the rest is room."""
+    """Return the part of a field that is in use (the rest is room), long tables by column."""
     c, s = state.c, state.c.scalars
     array: IntArray = getattr(c, name)
     lengths = {
@@ -91,53 +90,45 @@ def _in_use(state: State, name: str) -> IntArray:
         "rows": s[col.S_ROWS_TOP],
         "accounts": s[col.S_ACCOUNTS],
         "allocs": s[col.S_ALLOCS],
-    }
-    firsts = {
         "queue": s[col.S_Q_TAIL],
         "running": s[col.S_RUNNING],
         "alarms": s[col.S_ALARMS],
         "claims": s[col.S_CLAIMS],
-        "fresh": 0,
-        "hurt": 0,
     }
-    if name in lengths:
-        return array[:, : lengths[name]]
     if name == "rights":
         return array[:, : s[col.S_ACCOUNTS]]
-    return array[: firsts[name]] if name in firsts else array
+    array = array.T if name in _NARROW else array
+    return array[..., : lengths[name]] if name in lengths else array
 
 
-def _packed(field: str, place: int, row: IntArray) -> _Row:
+def _rows(array: IntArray) -> list[IntArray]:
+    return [row.reshape(-1) for row in array] if array.ndim > 1 else [array]
+
+
+def _packed(field: str, row: IntArray) -> _Row:
     low, high = (int(row.min()), int(row.max())) if row.size else (0, 0)
-    for size, kind in enumerate(_SIZES):
-        limits = np.iinfo(kind)
-        if limits.min <= low and high <= limits.max:
-            return _Row(field, place, size, np.ascontiguousarray(row, dtype=kind).tobytes())
-    raise AssertionError("every int64 fits the last size")
+    limits = [np.iinfo(kind) for kind in _SIZES]
+    size = next(i for i, one in enumerate(limits) if one.min <= low and high <= one.max)
+    return _Row(field, size, np.ascontiguousarray(row, dtype=_SIZES[size]).tobytes())
 
 
-def _put_back(state: State, arrays: dict[str, IntArray], names: list[str]) -> None:
-    """Fill a new state's columns, made as long as they must be."""
-    state.reserve_jobs(len(names))
-    state.job_names.extend(names)
-    state.job_index.update((name, i) for i, name in enumerate(names))
+def _put_back(state: State, arrays: dict[str, IntArray]) -> None:
+    """Fill a new state's columns, made long enough before."""
     state.c.scalars[:] = arrays["scalars"]
     state.make_room(0)
     for name, array in arrays.items():
         whole: IntArray = getattr(state.c, name)
-        part = tuple(slice(0, size) for size in array.shape)
+        whole = whole.T if name in _NARROW else whole
         if any(size > room for size, room in zip(array.shape, whole.shape, strict=True)):
-            raise DureError(f"a state's {name} is of shape {array.shape}, not of this pool.")
-        whole[part] = array
+            raise DureError(f"a state's {name} is of shape {array.shape}: not of this pool.")
+        whole[tuple(slice(0, size) for size in array.shape)] = array
     _recognise_again(state)
 
 
 def _recognise_again(state: State) -> None:
     """Fill the table of shapes: the first job of each shape stands for it."""
-    jobs, count = state.c.jobs, len(state.job_names)
-    shape = jobs[col.J_SHAPE, :count]
-    _, first = np.unique(shape, return_index=True)
-    first = np.sort(first[shape[first] > 0])
-    before = state.c._replace(shapes=first.astype(np.int64))
-    state.c.shapes[:] = -1
-    spread_shapes(before, state.c.shapes)
+    shape = state.c.jobs[col.J_SHAPE, : len(state.job_names)]
+    found, first = np.unique(shape, return_index=True)
+    table = np.full_like(state.c.shapes, -1)
+    spread_shapes(state.c._replace(shapes=first[found > 0].astype(np.int64)), table)
+    state.c.shapes[:] = table
