@@ -191,7 +191,7 @@ def test_a_second_service_over_the_same_data_is_refused_in_one_line(up: UpProces
 
     assert second.returncode == 2
     assert third.returncode == 1
-    assert f"in use by process {up.process.pid}" in third.stderr
+    assert f"in use by process {up.child.pid}" in third.stderr
     assert len(third.stderr.splitlines()) == 1
     assert httpx.get(f"{up.url}/healthz", trust_env=False).status_code == 200
 

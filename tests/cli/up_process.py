@@ -61,13 +61,13 @@ class UpProcess:
         return self
 
     def _answers(self, log: Path) -> bool:
-        assert self.process.poll() is None, f"dure up ended: {log.read_text()}"
+        assert self.child.poll() is None, f"dure up ended: {log.read_text()}"
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
         return False
 
     @property
-    def process(self) -> "subprocess.Popen[str]":
+    def child(self) -> "subprocess.Popen[str]":
         assert self._process is not None
         return self._process
 
@@ -80,13 +80,13 @@ class UpProcess:
 
     def kill(self) -> None:
         """End it as a power cut would; jobs run on."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(STOP_S_MAX)
+        self.child.send_signal(signal.SIGKILL)
+        self.child.wait(STOP_S_MAX)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end; return its exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(STOP_S_MAX)
+        self.child.send_signal(number)
+        return self.child.wait(STOP_S_MAX)
 
     def close(self) -> None:
         self.http.close()
@@ -95,7 +95,9 @@ class UpProcess:
 
     def run(self, *words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """Run a ``dure`` command that speaks to this service as the administrator."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ
+        }
         env = {**kept, "DURE_URL": self.url, "DURE_TOKEN": self._token, "DURE_LANG": "en"}
         return subprocess.run(
             [*DURE, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=60

@@ -159,7 +159,7 @@ class RealTime:
         alarm_s = state.next_alarm_s
         return (
             has_news
-            or runtime.ledger.head()[0] != runtime.seen
+            or runtime.has_news()
             or (alarm_s is not None and alarm_s <= self._clock.now_s())
             or self._hands.has_unheard(state)
         )

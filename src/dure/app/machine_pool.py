@@ -52,6 +52,7 @@ class MachinePool:
     publisher: Publisher
     machine: MachineNode
     programme: Programme
+    demand: Demand
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -100,7 +101,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     )
     engine = Engine(HERE, turns)
     desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
-    return MachinePool(desk, engine, book, publisher, machine, programme)
+    return MachinePool(desk, engine, book, publisher, machine, programme, demand)
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

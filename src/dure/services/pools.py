@@ -84,6 +84,10 @@ class PoolRuntime:
         if self.ledger.head()[0] != self.seen:
             self._fold(None)
 
+    def has_news(self) -> bool:
+        """Tell whether others wrote since our last cycle, be it read already or not."""
+        return self.ledger.head()[0] != self.seen or bool(self._events)
+
     def _fold(self, upto: int | None) -> None:
         for record in self.ledger.read(self.seen, upto):
             if record.kind == KIND_CYCLE:
