@@ -20,3 +20,13 @@ def twin_ledger(path: Path | None) -> Ledger:
 def recorded_ledger(path: Path) -> Ledger:
     """Open an existing ledger to read it."""
     return SqliteLedger(path, read_only=True)
+
+
+def grouped_ledger(path: Path) -> Ledger:
+    """Open a ledger, or make it, for work that may be done again after a power cut."""
+    return SqliteLedger(path, durable=False, group=TWIN_GROUP)
+
+
+def lasting_ledger(path: Path) -> Ledger:
+    """Open a ledger, or make it, for life: what it acknowledged stays."""
+    return SqliteLedger(path)

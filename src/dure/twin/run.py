@@ -109,7 +109,7 @@ class Run:
         self.clockwork.run(self.horizon_s, tell)
         timing = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         result = self.result()
-        result.timing = timing | _passes(self.clockwork.pass_ns)
+        result.timing = timing | passes(self.clockwork.pass_ns)
         return result
 
     def result(self) -> Result:
@@ -153,7 +153,8 @@ def _all_faults(inputs: Inputs, in_service_at_s: col.IntArray, from_s: int) -> p
     return pl.concat([late, inputs.faults.select(late.columns)])
 
 
-def _passes(pass_ns: list[int]) -> dict[str, float]:
+def passes(pass_ns: list[int]) -> dict[str, float]:
+    """Return what a run took of the machine: peak memory, and how long its cycles were."""
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     passes = np.array(pass_ns or [0]) / 1e6
     return {
