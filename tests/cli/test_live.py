@@ -143,6 +143,16 @@ def test_a_running_job_is_cancelled(member: Platform) -> None:
     assert "Cancelled" in followed.stderr
 
 
+def test_a_job_that_can_never_fit_is_refused_at_once_with_the_reason(member: Platform) -> None:
+    (member.folder / "large.yaml").write_text("dure: {gpus: 999}\nrun: echo\n")
+    done = member.run("submit", "large.yaml")
+    why = member.run("why", done.stdout.strip())
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "there is no place for this job. Ask for less" in done.stderr
+    assert "Refused" in why.stdout and "Ask for less" in why.stdout
+
+
 def test_a_job_that_cannot_be_read_is_wrong_usage_with_its_line(member: Platform) -> None:
     (member.folder / "bad.yaml").write_text("run: echo\nfoo: 1\n")
     done = member.run("submit", "bad.yaml")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Slurm's states in which a job may still run.
 ALIVE = ("PENDING", "RUNNING", "STOPPING", "SUSPENDED", "PREEMPTED", "REQUEUED")
 POLL_S_MIN, POLL_S_MAX = 0.5, 5.0
+# How long a new job's first cycle is waited for, to tell a refusal at once.
+FIRST_LOOK_S, FIRST_LOOK_TRIES = 0.1, 15
+UNSEEN = "WaitingForNextCycle"
 # A service that restarts is waited for: so many polls in a row may fail.
 LOST_POLLS_MAX = 12
 
@@ -72,6 +75,24 @@ def watch(service: "Service", job: str, *, pool: str, with_output: bool) -> None
             return
         pause_s = POLL_S_MIN if is_new else min(pause_s * 1.5, POLL_S_MAX)
         time.sleep(pause_s)
+
+
+def refused_at_once(service: "Service", job: str, *, pool: str) -> str | None:
+    """Return why a job just taken can never start; None if it can, or is not looked at soon."""
+    from dure.cli.client import MissingError
+
+    for _ in range(FIRST_LOOK_TRIES):
+        try:
+            row = _row(service, job, pool)
+        except MissingError:
+            # Taken, but not on a screen yet.
+            row = {"state": "PENDING", "reason": UNSEEN}
+        if row["state"] == "REFUSED":
+            return str(row["reason"])
+        if row["state"] != "PENDING" or row["reason"] != UNSEEN:
+            return None
+        time.sleep(FIRST_LOOK_S)
+    return None
 
 
 def _row(service: "Service", job: str, pool: str) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def submit(
 ) -> None:
     """Hand a job in; its number is printed, and it is durable by then."""
     from dure.cli.client import new_key, path_of
+    from dure.cli.following import refused_at_once, watch
 
     service = connect(url)
     body = {"form": form_of(job), "text": _text(job), "project": project}
@@ -81,9 +82,9 @@ def submit(
     else:
         typer.echo(taken["job"])
     if wait or follow:
-        from dure.cli.following import watch
-
         watch(service, taken["job"], pool=pool, with_output=follow)
+    elif (reason := refused_at_once(service, taken["job"], pool=pool)) is not None:
+        raise stop("job_refused", job=taken["job"], why=refusal(reason))
 
 
 def form_of(job: Path) -> str:
@@ -148,6 +149,16 @@ def reason_of(row: Row) -> str:
     return words(f"whyshort.{row['reason']}", otherwise=row["reason"]) if row["reason"] else ""
 
 
+def refusal(code: str) -> str:
+    """Return the sentence of why a job was refused, in a few words if it needs more numbers."""
+    from dure.reports.messages import MessageError
+
+    try:
+        return words(f"why.{code}", otherwise=code)
+    except MessageError:
+        return words(f"whyshort.{code}", otherwise=code)
+
+
 def find(service: Any, job: str, what: str, pool: str) -> tuple[Any, str]:
     """Get a job's document; without a pool, ``here`` comes first, then every other.
 
@@ -192,7 +203,7 @@ def why(
         ]
     else:
         facts += [
-            ("reason", reason_of(row)),
+            ("reason", refusal(row["reason"])),
             ("start", moment(row["start_at_s"])),
             ("end", moment(row["end_at_s"])),
         ]
