@@ -34,6 +34,7 @@ JOB_SCHEMA = {
     "cpu_milli": WHOLE,
     "memory_mib": WHOLE,
 }
+SERVICE_EVERY_S = 60
 UNSET = {
     **dict.fromkeys(("nodes", "gpus_per_node", "min_gpus", "cpu_milli", "memory_mib"), 0),
     **dict.fromkeys(("class", "after"), ""),
@@ -52,7 +53,7 @@ class Drawn:
         duration_s: 0 if it is still to be drawn from the size's distribution.
         gpus: asked for.
         fractional: a single GPU may be asked for in part.
-        service: follows the day; no estimate, no checkpoint.
+        service: follows the day; no estimate; what it has answered is never lost.
         chance: uniform numbers, shape (job, CHANCES), one column a detail.
         normal: for the estimate.
     """
@@ -189,11 +190,13 @@ def _durations(model: WorkloadModel, jobs: Drawn) -> IntArray:
 
 
 def _not_preemptible(model: WorkloadModel, jobs: Drawn, groups: Sequence[str]) -> BoolArray:
-    """Choose the jobs that nobody may stop; one larger than its allocation could never run so."""
+    """Choose the jobs that nobody may stop; one of more than half of what its project holds would
+    wait for ever beside its project's other work.
+    """
     kept = model.service_not_preemptible
     of_group = np.array([kept.get(group, kept["else"]) for group in groups])
     share = np.where(jobs.service, of_group[jobs.project], model.batch_not_preemptible)
-    return (jobs.chance[:, 3] < share) & (jobs.gpus <= jobs.held_gpus)
+    return (jobs.chance[:, 3] < share) & (2 * jobs.gpus <= jobs.held_gpus)
 
 
 def _estimates(model: WorkloadModel, jobs: Drawn, duration_s: IntArray) -> IntArray:
@@ -220,7 +223,8 @@ def _checkpoints(model: WorkloadModel, jobs: Drawn) -> tuple[IntArray, IntArray]
         takes = np.rint(low + (high - low) * jobs.chance[:, 8]).astype(np.int64)
         every_s = np.where(saves, often, every_s)
         takes_s = np.where(saves & (jobs.chance[:, 7] < one.on_notice), takes, takes_s)
-    return every_s, takes_s
+    # A replica has nothing to save: whenever it stops, only the rest of its day is left to do.
+    return np.where(jobs.service, SERVICE_EVERY_S, every_s), takes_s
 
 
 def _accelerators(

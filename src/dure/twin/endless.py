@@ -1,0 +1,250 @@
+"""The twin's loop for a world that goes on for ever: a day is drawn when it begins."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Protocol
+
+import numpy as np
+
+from dure.core import columns as col
+from dure.core.calendar import DAY_S
+from dure.core.columns import IntArray
+from dure.core.events import Event
+from dure.core.plan import Observed
+from dure.core.quota import Right
+from dure.core.state import Account, Jobs, State, no_facts, no_jobs
+from dure.drivers.imagined import ImaginedHands
+from dure.services.cycle import run_once
+from dure.services.pools import Hands, PoolRuntime, Reader
+from dure.services.ports import Ledger
+from dure.twin.clockwork import NEVER_S, submission_facts
+
+Tell = Callable[[int, int], None]
+TELL_EVERY = 1024
+# So many of the last cycles are timed.
+TIMED = 1 << 19
+
+
+class ScriptedPool(PoolRuntime):
+    """A pool into which a script submits jobs, beside those that people hand in.
+
+    What the script lists is numbered when the cycle gathers, after all that others list in it.
+
+    Attributes:
+        offered: jobs submitted since the last cycle; their owners are listed already.
+        owners: accounts that the script needs; the next cycle lists those that are new.
+        rights: what the owners hold from the very first cycle on, in the order of their places.
+        was_refolded: called when the state was thrown away and folded again.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        hands: Hands,
+        *,
+        reader: Reader,
+        decode: Callable[[bytes], Sequence[Event]],
+        rights: Sequence[Right],
+    ) -> None:
+        super().__init__(ledger, hands, reader=reader, decode=decode)
+        self.offered: Jobs | None = None
+        self.owners: list[Account] = []
+        self._rights = rights
+        self.was_refolded: Callable[[], None] = lambda: None
+
+    def refold(self, upto: int | None = None) -> None:
+        super().refold(upto)
+        self.was_refolded()
+
+    def begin_from(self, state: State, seq: int) -> None:
+        """Stand at a record whose state is known, and fold what came after."""
+        self.state, self.seen, self._events = state, seq, []
+        self.catch_up()
+
+    @property
+    def next_end_s(self) -> int | None:
+        """When the next running job ends; None if none runs."""
+        assert isinstance(self.hands, ImaginedHands), "a script is for imagined machines"
+        return self.hands.next_end_s
+
+    def has_news(self) -> bool:
+        """Tell whether others wrote since our last cycle, or we have read it and not planned
+        yet.
+        """
+        return self.ledger.head()[0] != self.seen or bool(self._events)
+
+    def gather(self, now_s: int) -> Observed:
+        observed = super().gather(now_s)
+        accounts, jobs, facts = list(observed.accounts), observed.jobs, [observed.facts]
+        if self.owners:
+            listed = {(one.kind, one.name) for one in accounts}.union(self.state.account_index)
+            accounts += [one for one in self.owners if (one.kind, one.name) not in listed]
+            if self.state.now_s < 0:
+                facts.append(self._first_rights(accounts, now_s))
+        offered = self.offered
+        if offered is not None and offered.names:
+            first = len(self.state.job_names) + len(jobs.names)
+            facts.append(submission_facts(offered.columns[col.J_SUBMIT], first=first))
+            jobs = Jobs(
+                [*jobs.names, *offered.names],
+                np.concatenate([jobs.columns, offered.columns], axis=1),
+            )
+        return Observed(accounts, jobs, np.concatenate(facts) if len(facts) > 1 else facts[0])
+
+    def _first_rights(self, accounts: Sequence[Account], now_s: int) -> IntArray:
+        index = dict(self.state.account_index)
+        for one in accounts:
+            index.setdefault((one.kind, one.name), len(index))
+        facts = np.zeros((len(self._rights), col.FACT_WIDTH), dtype=np.int64)
+        for place, (name, kind, milli, from_s, to_s) in enumerate(self._rights):
+            account = index[col.ACCOUNT_PROVIDER, name]
+            type_ = self.state.pool.types.index(kind)
+            facts[place] = col.K_ALLOCATED, now_s, to_s, place, account, type_, milli, from_s
+        return facts
+
+
+class Days(Protocol):
+    """What happens in the world, a day at a time."""
+
+    def open_day(self, day_from_s: int) -> Sequence[Account]:
+        """Do what the office does at a midnight; return who will submit jobs. A cycle follows."""
+        ...
+
+    def jobs(self, day_from_s: int, state: State) -> Jobs:
+        """Return the jobs of a day in the order of submission."""
+        ...
+
+    def faults(self, day_from_s: int, to_s: int) -> IntArray:
+        """Return the faults and repairs of a day in order."""
+        ...
+
+    def cancellations(self, state: State, now_s: int) -> IntArray:
+        """Return facts of jobs that their projects give up at a midnight."""
+        ...
+
+
+class Endless:
+    """Drives one pool through days.
+
+    Args:
+        pool: founded or folded; its hands have resumed.
+        first_day_s: midnight at which the world begins.
+        check_every: cycles between two full checks of the invariants.
+    """
+
+    def __init__(
+        self,
+        pool: ScriptedPool,
+        days: Days,
+        *,
+        first_day_s: int,
+        check_every: int,
+    ) -> None:
+        self.pool, self._days = pool, days
+        self._first_day_s, self._check_every = first_day_s, check_every
+        self.cycles, self.pass_ns = 0, deque[int](maxlen=TIMED)
+        self._day_s = -1
+        self._jobs, self._job_at, self._job = no_jobs(), [NEVER_S], 0
+        self._faults, self._fault_at, self._fault = no_facts(), [NEVER_S], 0
+
+    @property
+    def last_s(self) -> int:
+        """The moment of the last cycle, -1 before the first."""
+        return self.pool.state.now_s
+
+    def run_to(self, until_s: int, tell: Tell | None = None) -> None:
+        """Run everything up to and including ``until_s``."""
+        while True:
+            self._resume()
+            midnight_s = self._next_midnight_s()
+            now_s = min(self._next_s(), midnight_s)
+            if now_s > until_s:
+                break
+            if now_s == midnight_s:
+                self._begin_day(midnight_s)
+            else:
+                self._step(now_s)
+            if tell is not None and self.cycles % TELL_EVERY == 0:
+                tell(now_s, len(self.pool.state.job_names))
+        if self.pool.has_news() and until_s >= self.last_s >= 0:
+            self._cycle(until_s)
+
+    def forget_place(self) -> None:
+        """Find the place in the day anew before the next cycle: the state is another one."""
+        self._day_s = -1
+
+    def _next_midnight_s(self) -> int:
+        return self._first_day_s if self._day_s < 0 else self._day_s + DAY_S
+
+    def _next_s(self) -> int:
+        """Return the next moment at which anything happens by itself, or ``NEVER_S``."""
+        if self._day_s < 0:
+            return NEVER_S
+        end_s, alarm_s = self.pool.next_end_s, self.pool.state.next_alarm_s
+        next_s = min(
+            self._job_at[self._job],
+            self._fault_at[self._fault],
+            NEVER_S if end_s is None else end_s,
+            NEVER_S if alarm_s is None else alarm_s,
+        )
+        # A day's first jobs may be of the midnight second itself; nothing else comes twice.
+        is_first = self._job_at[self._job] <= self.last_s
+        return next_s if next_s == NEVER_S else max(next_s, self.last_s + (0 if is_first else 1))
+
+    def _resume(self) -> None:
+        """Find the place in the day of a pool that was folded from its ledger."""
+        if self._day_s >= 0 or self.last_s < 0:
+            return
+        passed_s = self.last_s - self._first_day_s
+        self._draw(self._first_day_s + passed_s // DAY_S * DAY_S)
+        known = self.pool.state.job_index
+        while self._job < len(self._jobs.names) and (
+            self._job_at[self._job] < self.last_s or self._jobs.names[self._job] in known
+        ):
+            self._job += 1
+        while self._fault_at[self._fault] <= self.last_s:
+            self._fault += 1
+
+    def _begin_day(self, midnight_s: int) -> None:
+        """Let the office act, plan once on what it did, then draw the day."""
+        self.pool.owners = list(self._days.open_day(midnight_s))
+        facts = [self._days.faults(midnight_s, midnight_s + 1)]
+        if self.last_s >= 0:
+            facts.append(self._days.cancellations(self.pool.state, midnight_s))
+        self._cycle(midnight_s, np.concatenate(facts))
+        self.pool.owners = []
+        self._draw(midnight_s)
+        while self._fault_at[self._fault] <= midnight_s:
+            self._fault += 1
+
+    def _draw(self, day_from_s: int) -> None:
+        self._day_s = day_from_s
+        self._jobs, self._job = self._days.jobs(day_from_s, self.pool.state), 0
+        self._job_at = [*self._jobs.columns[col.J_SUBMIT].tolist(), NEVER_S]
+        self._faults, self._fault = self._days.faults(day_from_s, day_from_s + DAY_S), 0
+        self._fault_at = [*self._faults[:, 1].tolist(), NEVER_S]
+
+    def _step(self, now_s: int) -> None:
+        job, fault = self._job, self._fault
+        while self._job_at[job] <= now_s:
+            job += 1
+        while self._fault_at[fault] <= now_s:
+            fault += 1
+        offered = None
+        if job > self._job:
+            chosen = slice(self._job, job)
+            offered = Jobs(self._jobs.names[chosen], self._jobs.columns[:, chosen])
+        self.pool.offered = offered
+        facts = self._faults[self._fault : fault]
+        self._job, self._fault = job, fault
+        self._cycle(now_s, facts)
+        self.pool.offered = None
+
+    def _cycle(self, now_s: int, facts: IntArray | None = None) -> None:
+        if facts is not None and len(facts):
+            self.pool.inbox.append(Observed([], no_jobs(), facts))
+        self.cycles += 1
+        begun_ns = perf_counter_ns()
+        run_once(self.pool, now_s, check=self.cycles % self._check_every == 0)
+        self.pass_ns.append(perf_counter_ns() - begun_ns)
