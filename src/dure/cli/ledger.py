@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from dure.cli.output import Output
 
 if TYPE_CHECKING:
     from dure.ledger.verify import Decoders, Examination, Flaw
@@ -27,15 +28,6 @@ DataOption = Annotated[
 DEFAULT_DATA = Path("data")
 # Verifying fewer records takes less than a second.
 PROGRESS_RECORDS_MIN = 200_000
-
-
-class Output(StrEnum):
-    """How a listing is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
-    CSV = "csv"
 
 
 def register(app: typer.Typer) -> None:
