@@ -16,6 +16,7 @@ from dure.core.moves import (
     occupy,
     push_alarm,
     refresh_node,
+    skip_dead,
     sweep_queue,
     vacate,
 )
@@ -300,6 +301,7 @@ def end_cycle(c: Columns) -> None:
     """Forget what only this cycle needed, in a plan and in a fold alike."""
     s = c.scalars
     s[S_FREED], s[S_FRESH], s[S_HURT], s[S_DUE] = 0, 0, 0, 0
+    skip_dead(c)
     scattered = s[S_Q_DEAD] > 1024 and 2 * s[S_Q_DEAD] > s[S_Q_TAIL] - s[S_Q_HEAD]
     # The queue has twice the room of the jobs, so that no cycle can run over its end.
     if scattered or 2 * s[S_Q_TAIL] > c.queue.size:

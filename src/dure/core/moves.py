@@ -108,6 +108,16 @@ def dequeue(c: Columns, job: int) -> None:
 
 
 @inner
+def skip_dead(c: Columns) -> None:
+    """Move the queue's head over entries of jobs that no longer wait."""
+    s = c.scalars
+    while s[S_Q_HEAD] < s[S_Q_TAIL] and c.jobs[J_STATE, c.queue[s[S_Q_HEAD]]] != PENDING:
+        c.jobs[J_IN_QUEUE, c.queue[s[S_Q_HEAD]]] = 0
+        s[S_Q_HEAD] += 1
+        s[S_Q_DEAD] -= 1
+
+
+@inner
 def sweep_queue(c: Columns) -> None:
     """Close the gaps that dequeued jobs left."""
     s, queue = c.scalars, c.queue

@@ -9,14 +9,13 @@ from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, stop_noticed_now
-from dure.core.moves import refresh_node
+from dure.core.moves import refresh_node, skip_dead
 from dure.core.placement import find_place
 from dure.core.starting import (
     begin_pass,
     failed_already,
     is_ready,
     remember_failure,
-    skip_dead,
     start,
 )
 

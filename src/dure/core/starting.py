@@ -6,6 +6,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.moves import skip_dead
 from dure.core.placement import could_ever_fit, find_place
 
 (NO_REASON, NOTHING_ASKED, SHAPE_IS_WRONG, NEVER_FITS, UNKNOWN_TYPE, DEPENDENCY_FAILED) = range(6)
@@ -108,16 +109,6 @@ def refuse_impossible(c: Columns) -> None:
         reason = _verdict(c, job) if jobs[J_ATTEMPT, job] == 0 else NO_REASON
         if reason != NO_REASON:
             emit(c, K_REFUSED, job, reason, 0, 0, 0, 0)
-
-
-@inner
-def skip_dead(c: Columns) -> None:
-    """Move the queue's head over entries of jobs that no longer wait."""
-    s = c.scalars
-    while s[S_Q_HEAD] < s[S_Q_TAIL] and c.jobs[J_STATE, c.queue[s[S_Q_HEAD]]] != PENDING:
-        c.jobs[J_IN_QUEUE, c.queue[s[S_Q_HEAD]]] = 0
-        s[S_Q_HEAD] += 1
-        s[S_Q_DEAD] -= 1
 
 
 @inner
