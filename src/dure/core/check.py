@@ -1,8 +1,14 @@
-"""What must always hold of a state (DESIGN section 5), checked from scratch, not from counters."""
+"""What must always hold of a state after a cycle (DESIGN section 5), not taken from counters.
+
+Numbers in the docstrings are those of the list in DESIGN. Everything is done in columns: a pool of
+1,642 nodes is checked in a few milliseconds, so that a live pool can check every plan.
+"""
 
 import numpy as np
 
 from dure.core import columns as col
+from dure.core.check_promises import promises_broken
+from dure.core.checked import Checked, checked
 from dure.core.columns import IntArray
 from dure.core.moves import bits_of
 from dure.core.state import State
@@ -10,173 +16,290 @@ from dure.core.state import State
 
 def violations(state: State) -> list[str]:
     """Return a sentence for each invariant that the state breaks; empty if it is sound."""
-    rows = _live_rows(state)
+    seen = checked(state)
     found: list[str] = []
-    for part in (_devices, _kinds, _rights, _jobs, _books, _claims):
-        found += part(state, rows)
+    for part in (_rows, _devices, _kinds, _nodes, _accounts, _jobs, _places, _line):
+        found += part(seen)
+    return found + promises_broken(seen)
+
+
+def _first(wrong: IntArray) -> int:
+    return int(np.flatnonzero(wrong)[0])
+
+
+def _rows(k: Checked) -> list[str]:
+    """1: each placement row is of one running job and one node, and in both of their lists."""
+    c, s, rows = k.state.c, k.state.c.scalars, k.rows
+    found = []
+    if np.unique(rows).size != rows.size:
+        return ["a placement row stands in two lists"]
+    gpus = c.nodes[col.N_GPUS, k.node]
+    mask, milli = c.rows[col.R_MASK, rows], c.rows[col.R_MILLI, rows]
+    if (mask <= 0).any() or (mask >> gpus != 0).any():
+        found.append("a placement names a device that its node does not have")
+    if (milli != c.jobs[col.J_MILLI, k.job]).any():
+        found.append("a placement takes another share of its devices than its job asked for")
+    pairs = k.job * c.nodes.shape[1] + k.node
+    if np.unique(pairs).size != pairs.size:
+        found.append("a job stands twice on one node")
+    row = c.nodes[col.N_ROWS]
+    by_node: list[IntArray] = []
+    while (row := row[row >= 0]).size and len(by_node) <= rows.size:
+        by_node.append(row)
+        row = c.rows[col.R_NEXT_OF_NODE, row]
+    listed = np.concatenate(by_node) if by_node else np.zeros(0, dtype=np.int64)
+    if not np.array_equal(np.sort(listed), np.sort(rows)):
+        found.append(f"jobs list {rows.size} placements, nodes list {listed.size}")
+    elif (np.bincount(k.node, minlength=c.nodes.shape[1]) == 0)[c.nodes[col.N_ROWS] >= 0].any():
+        found.append("a node lists a placement of another node")
+    if rows.size and int(rows.max()) >= s[col.S_ROWS_TOP]:
+        found.append("a placement stands beyond the end of the table")
     return found
 
 
-def _live_rows(state: State) -> IntArray:
-    """Return the indices of the placement rows in use."""
-    c = state.c
-    running = c.running[: c.scalars[col.S_RUNNING]]
-    row = c.jobs[col.J_ROWS, running]
-    found = []
-    while (row := row[row >= 0]).size:
-        found.append(row)
-        row = c.rows[col.R_NEXT_OF_JOB, row]
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
-
-
-def _spread(state: State, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Return (device, row) pairs for every device of every row."""
-    c = state.c
-    node, mask = c.rows[col.R_NODE, rows], c.rows[col.R_MASK, rows]
-    width = int(c.nodes[col.N_GPUS].max())
-    device, of = np.nonzero((mask[None, :] >> np.arange(width)[:, None]) & 1)
-    return c.nodes[col.N_FIRST, node[of]] + device, rows[of]
-
-
-def _devices(state: State, rows: IntArray) -> list[str]:
-    """1: one placement per device share. 15: none on a device that is dirty, down or another's
-    hold.
-    """
-    c = state.c
-    device, row = _spread(state, rows)
+def _devices(k: Checked) -> list[str]:
+    """1 and 2: one placement per device share. 15: none on a device that is dirty; none if down."""
+    c, now_s = k.state.c, int(k.state.c.scalars[col.S_NOW])
     used = np.zeros(c.devices.shape[1], dtype=np.int64)
-    np.add.at(used, device, c.rows[col.R_MILLI, row])
+    np.add.at(used, k.device, c.rows[col.R_MILLI, k.row_of_device])
     found = []
-    free = c.devices[col.D_FREE]
-    if (used + free != col.WHOLE).any() or (free < 0).any():
-        bad = int(np.flatnonzero((used + free != col.WHOLE) | (free < 0))[0])
+    free, cleaning = c.devices[col.D_FREE], c.devices[col.D_CLEANING]
+    wrong = (used + free != col.WHOLE) | (free < 0)
+    if wrong.any():
+        bad = _first(wrong)
         found.append(f"device {bad}: {used[bad]} milli placed, {free[bad]} free, of {col.WHOLE}")
-    for name, column in (("down", col.D_DOWN), ("being cleaned", col.D_CLEANING)):
-        if (c.devices[column, device] > 0).any():
-            bad = int(device[np.flatnonzero(c.devices[column, device] > 0)[0]])
-            found.append(f"device {bad} is {name} and has a placement")
+    leaving = c.jobs[col.J_STATE, c.rows[col.R_JOB, k.row_of_device]] == col.STOPPING
+    down = (c.devices[col.D_DOWN, k.device] > 0) & ~leaving
+    if down.any():
+        found.append(f"device {k.device[_first(down)]} is down and has a placement")
+    if ((cleaning != 0) & ((cleaning != 1) | (free != col.WHOLE))).any():
+        found.append("a device is being cleaned and has a placement")
+    clean_at = c.devices[col.D_CLEAN_AT]
+    if ((clean_at > now_s) & (cleaning == 0)).any():
+        bad = _first((clean_at > now_s) & (cleaning == 0))
+        found.append(f"device {bad} goes on to its next owner before it is clean")
+    if ((clean_at <= now_s) & (cleaning > 0)).any():
+        found.append("a device is clean and nobody was told")
+    if (c.devices[col.D_DOWN] < 0).any():
+        found.append("a device was repaired more often than it failed")
     return found
 
 
-def _kinds(state: State, rows: IntArray) -> list[str]:
+def _kinds(k: Checked) -> list[str]:
     """5: every milli-GPU is of exactly one kind, now and in the books."""
-    c, s = state.c, state.c.scalars
+    c, s = k.state.c, k.state.c.scalars
     capacity = int(c.nodes[col.N_GPUS].sum()) * col.WHOLE
     now = s[col.S_KIND : col.S_KIND + 7]
     found = []
     if int(now.sum()) != capacity or (now < 0).any():
         found.append(f"kinds add up to {now.sum()} milli ({now.tolist()}), the pool has {capacity}")
-    milli = c.rows[col.R_MILLI, rows] * bits_of(c.rows[col.R_MASK, rows])
-    kind = c.jobs[col.J_CLASS, c.rows[col.R_JOB, rows]]
-    for k in (col.OWN, col.LOAN, col.SCAVENGE):
-        if int(milli[kind == k].sum()) != int(now[k]):
-            found.append(
-                f"{col.KINDS[k]}: placements hold {milli[kind == k].sum()}, count {now[k]}"
-            )
+    kind = c.jobs[col.J_CLASS, k.job]
+    for part in (col.OWN, col.LOAN, col.SCAVENGE):
+        held = int(k.milli[kind == part].sum())
+        if held != int(now[part]):
+            found.append(f"{col.KINDS[part]}: placements hold {held}, count {now[part]}")
+    for part, by_node in zip((col.IDLE, col.RESERVED, col.DRAINING, col.DOWN), k.free, strict=True):
+        if int(by_node.sum()) != int(now[part]):
+            found.append(f"{col.KINDS[part]}: devices hold {by_node.sum()}, count {now[part]}")
+    sums = s[col.S_SUM : col.S_SUM + 7]
     passed_s = int(s[col.S_NOW] - s[col.S_STARTED_AT])
-    booked = int(s[col.S_SUM : col.S_SUM + 7].sum())
-    if s[col.S_NOW] >= 0 and booked != capacity * passed_s:
-        found.append(f"booked {booked} milli-s, capacity x time is {capacity * passed_s}")
+    if s[col.S_NOW] >= 0 and (int(sums.sum()) != capacity * passed_s or (sums < 0).any()):
+        found.append(f"booked {sums.sum()} milli-s, capacity x time is {capacity * passed_s}")
+    if s[col.S_LENT] != now[col.LOAN]:
+        found.append("what is lent is not what runs on loan")
     return found
 
 
-def _rights(state: State, rows: IntArray) -> list[str]:
-    """2: own use and claims of an account stay within its entitlement, once shrinks are settled."""
-    c = state.c
-    own = np.zeros_like(c.rights[col.E_OWN])
-    job = c.rows[col.R_JOB, rows]
-    is_own = c.jobs[col.J_CLASS, job] == col.OWN
-    milli = c.rows[col.R_MILLI, rows] * bits_of(c.rows[col.R_MASK, rows])
-    kind = c.nodes[col.N_TYPE, c.rows[col.R_NODE, rows]]
-    np.add.at(own, (c.jobs[col.J_OWNER, job[is_own]], kind[is_own]), milli[is_own])
+def _nodes(k: Checked) -> list[str]:
+    """14: counters by node and shelf are what devices say. 2: CPU and memory are not overspent."""
+    c, nodes = k.state.c, k.state.c.nodes
+    found = []
+    counted = (col.N_IDLE, col.N_RESERVED, col.N_DRAINING, col.N_DOWN_MILLI)
+    for row, by_node in zip(counted, k.free, strict=True):
+        if (nodes[row] != by_node).any():
+            found.append(f"node {_first(nodes[row] != by_node)}: its free devices are miscounted")
+    devices = c.devices
+    whole = (devices[col.D_FREE] == col.WHOLE) & (devices[col.D_DOWN] == 0)
+    whole &= (devices[col.D_CLEANING] == 0) & (devices[col.D_HOLD] == 0)
+    first = nodes[col.N_FIRST]
+    free = np.add.reduceat(whole.astype(np.int64), first)
+    free[nodes[col.N_CORDONED] > 0] = 0
+    if (free != nodes[col.N_FREE]).any():
+        found.append("a node's count of free devices is wrong")
+    if (
+        np.add.reduceat((devices[col.D_HOLD] > 0).astype(np.int64), first) != nodes[col.N_HELD]
+    ).any():
+        found.append("a node's count of held devices is wrong")
+    hist = np.zeros_like(c.hist)
+    np.add.at(hist, (nodes[col.N_SHELF], free), 1)
+    if (hist != c.hist).any():
+        found.append("a leaf's count of free nodes is wrong")
+    for name, asked, size, left in (
+        ("CPU", col.J_CPU, col.N_CPU, col.N_CPU_FREE),
+        ("memory", col.J_MEMORY, col.N_MEMORY, col.N_MEMORY_FREE),
+    ):
+        used, held = _limits(k, asked)
+        if (nodes[left] != nodes[size] - used - held).any():
+            found.append(f"a node's count of free {name} is wrong")
+        if ((nodes[size] > 0) & (used > nodes[size])).any():
+            found.append(f"a node's {name} is given out twice")
+    return found
+
+
+def _limits(k: Checked, asked: int) -> tuple[IntArray, IntArray]:
+    """Return how much of a limited thing placements use and holds set aside, by node."""
+    c = k.state.c
+    used, held = np.zeros_like(c.nodes[0]), np.zeros_like(c.nodes[0])
+    gpus = c.jobs[col.J_GPUS]
+    part = -(-c.jobs[asked, k.job] * bits_of(c.rows[col.R_MASK, k.rows]) // gpus[k.job])
+    np.add.at(used, k.node, part)
+    node, job, count = k.holds
+    np.add.at(held, node, -(-c.jobs[asked, job] * count // np.maximum(gpus[job], 1)))
+    return used, held
+
+
+def _accounts(k: Checked) -> list[str]:
+    """2: own use and claims stay within the entitlement, which is what active allocations give."""
+    c, s, state = k.state.c, k.state.c.scalars, k.state
+    own, entitled = np.zeros_like(c.rights[col.E_OWN]), np.zeros_like(c.rights[col.E_OWN])
+    owner, kind = c.jobs[col.J_OWNER, k.job], c.nodes[col.N_TYPE, k.node]
+    class_ = c.jobs[col.J_CLASS, k.job]
+    is_own = class_ == col.OWN
+    np.add.at(own, (owner[is_own], kind[is_own]), k.milli[is_own])
     found = []
     if (own != c.rights[col.E_OWN]).any():
         found.append("an account's own use is not what its placements hold")
-    if state.policy.name == "dure":
-        over = (c.rights[col.E_OWN] > c.rights[col.E_ENTITLED]) & (c.rights[col.E_ENTITLED] >= 0)
-        if over.any():
-            account, kind_over = (int(i) for i in np.argwhere(over)[0])
-            found.append(
-                f"account {state.accounts[account].name!r} uses "
-                f"{c.rights[col.E_OWN, account, kind_over]} milli of "
-                f"{state.pool.types[kind_over]} as its own, more than its entitlement "
-                f"{c.rights[col.E_ENTITLED, account, kind_over]}"
-            )
+    borrowed = np.bincount(owner[~is_own], k.milli[~is_own], c.accounts.shape[1])
+    if (borrowed != c.accounts[col.A_BORROWED]).any():
+        found.append("what an account borrows is not what its placements hold")
+    spare = class_ == col.SCAVENGE
+    if (
+        np.bincount(kind[spare], k.milli[spare], c.types.shape[1]) != c.types[col.T_SCAVENGED]
+    ).any():
+        found.append("what scavenges is not what its placements hold")
+    allocs, now_s = c.allocs[:, : s[col.S_ALLOCS]], s[col.S_NOW]
+    active = allocs[:, (allocs[col.L_FROM] <= now_s) & (now_s < allocs[col.L_TO])]
+    np.add.at(entitled, (active[col.L_ACCOUNT], active[col.L_TYPE]), active[col.L_MILLI])
+    pool = c.accounts[col.A_KIND] == col.ACCOUNT_POOL
+    pool[s[col.S_ACCOUNTS] :] = False
+    entitled[pool] = c.rights[col.E_ENTITLED, pool]
+    if (entitled != c.rights[col.E_ENTITLED]).any():
+        found.append("an entitlement is not what the active allocations add up to")
+    if (entitled[~pool].sum(axis=0) != c.types[col.T_ENTITLED]).any():
+        found.append("a type's entitlements do not add up")
+    over = c.rights[col.E_OWN] + c.rights[col.E_CLAIMED] > c.rights[col.E_ENTITLED]
+    if state.policy.name == "dure" and over[~pool].any():
+        account, bad = (int(i) for i in np.argwhere(over & ~pool[:, None])[0])
+        found.append(
+            f"account {state.accounts[account].name!r} uses or claims "
+            f"{c.rights[col.E_OWN, account, bad] + c.rights[col.E_CLAIMED, account, bad]} milli of "
+            f"{state.pool.types[bad]} as its own, more than its entitlement "
+            f"{c.rights[col.E_ENTITLED, account, bad]}"
+        )
     return found
 
 
-def _jobs(state: State, rows: IntArray) -> list[str]:
-    """4 and 13: running jobs are whole, on suitable nodes; nobody else has a placement."""
-    c, s = state.c, state.c.scalars
+def _jobs(k: Checked) -> list[str]:
+    """4 and 5: a running job is whole and listed once; each second of a job is queued or run."""
+    c, s, now_s = k.state.c, k.state.c.scalars, int(k.state.c.scalars[col.S_NOW])
     jobs = c.jobs[:, : s[col.S_JOBS]]
-    active = (jobs[col.J_STATE] == col.RUNNING) | (jobs[col.J_STATE] == col.STOPPING)
-    used = np.zeros(jobs.shape[1], dtype=np.int64)
-    milli = c.rows[col.R_MILLI, rows] * bits_of(c.rows[col.R_MASK, rows])
-    job = c.rows[col.R_JOB, rows]
-    np.add.at(used, job, milli)
-    found = []
+    status = jobs[col.J_STATE]
+    active = (status == col.RUNNING) | (status == col.STOPPING)
+    used = np.bincount(k.job, k.milli, jobs.shape[1]).astype(np.int64)
     want = np.where(active, jobs[col.J_GPUS] * jobs[col.J_MILLI], 0)
-    if (used != want).any():
-        bad = int(np.flatnonzero(used != want)[0])
-        found.append(f"job {state.job_names[bad]}: {used[bad]} milli placed, {want[bad]} due")
-    if int(active.sum()) != int(s[col.S_RUNNING]):
+    found = []
+    if (used != want).any() or (jobs[col.J_USED] != want).any():
+        bad = _first((used != want) | (jobs[col.J_USED] != want))
+        name = k.state.job_names[bad]
+        found.append(f"job {name}: {used[bad]} milli placed, {want[bad]} due")
+    running = c.running[: s[col.S_RUNNING]]
+    if not np.array_equal(np.sort(running), np.flatnonzero(active)):
         found.append(f"{active.sum()} jobs run, {s[col.S_RUNNING]} are listed")
-    shelf = c.nodes[col.N_SHELF, c.rows[col.R_NODE, rows]]
+    elif (jobs[col.J_RUN_POS, running] != np.arange(running.size)).any():
+        found.append("a running job is listed elsewhere than it thinks")
+    there = k.submitted
+    waiting = (status == col.PENDING) & there
+    over = status > col.STOPPING
+    if (over != (jobs[col.J_ENDED] >= 0)).any() and s[col.S_STARTED_AT] >= 0:
+        found.append("a job that has ended has no end, or one that has not has one")
+    spent_s = jobs[col.J_QUEUED_S] + jobs[col.J_RUN_S]
+    spent_s = spent_s + np.where(active, now_s - jobs[col.J_STARTED], 0)
+    spent_s = spent_s + np.where(waiting, now_s - jobs[col.J_QUEUED_SINCE], 0)
+    wrong = there & (spent_s != np.where(over, jobs[col.J_ENDED], now_s) - jobs[col.J_SUBMIT])
+    if wrong.any():
+        bad = _first(wrong)
+        found.append(f"job {k.state.job_names[bad]}: its seconds queued and run do not add up")
+    if ((jobs[col.J_ATTEMPT] > 0) != (jobs[col.J_FIRST_START] >= 0)).any():
+        found.append("a job has an attempt and no start, or a start and no attempt")
+    return found
+
+
+def _places(k: Checked) -> list[str]:
+    """13: data grades. And each gang stands where, and only when, its job agreed to run."""
+    c, state = k.state.c, k.state
+    jobs, job = c.jobs, k.job
+    shelf = c.nodes[col.N_SHELF, k.node]
+    found = []
     if (jobs[col.J_GRADE, job] > c.shelves[col.H_GRADE, shelf]).any():
         found.append("a job's data grade is above its node's")
-    types = jobs[col.J_TYPES, job] >> c.nodes[col.N_TYPE, c.rows[col.R_NODE, rows]] & 1
-    if (types == 0).any():
+    kind = c.nodes[col.N_TYPE, k.node]
+    if (jobs[col.J_TYPES, job] >> kind & 1 == 0).any():
         found.append("a job stands on an accelerator that it does not accept")
+    if (jobs[col.J_PLACED_TYPE, job] != kind).any():
+        found.append("a gang stands on two kinds of accelerator")
+    provider = jobs[col.J_PROVIDER, job]
+    if (
+        state.policy.name == "siloed"
+        and ((provider >= 0) & (provider != c.shelves[col.H_PROVIDER, shelf])).any()
+    ):
+        found.append("a job stands outside its provider's silo")
+    asked = jobs[col.J_CLASS_ASKED, job]
+    if (
+        state.policy.name == "dure"
+        and ((asked > 1 + col.OWN) & (jobs[col.J_CLASS, job] == col.OWN)).any()
+    ):
+        found.append("a job that asked to borrow runs as its owner's own")
+    each = np.where(jobs[col.J_NODES] > 0, jobs[col.J_GPUS] // np.maximum(jobs[col.J_NODES], 1), 0)
+    each = np.where((jobs[col.J_NODES] <= 0) & (jobs[col.J_GPN] > 0), jobs[col.J_GPN], each)[job]
+    if ((each > 0) & (bits_of(c.rows[col.R_MASK, k.rows]) != each)).any():
+        found.append("a gang's part has another size than its job asked for")
+    tied = jobs[col.J_LOCALITY, job] == col.LOCALITY_REQUIRED
+    for level in range(col.AT_NODE, col.AT_ANY):
+        at = np.flatnonzero(tied & (jobs[col.J_LEVEL, job] == level))
+        if at.size:
+            low = shelf[at] if level else k.node[at]
+            domain = c.shelves[col.H_LEAF + level - col.AT_LEAF, low] if level else low
+            pairs = np.unique(np.stack((job[at], domain)), axis=1)
+            if np.unique(pairs[0]).size != pairs.shape[1]:
+                found.append(f"a gang stands in more than one {col.LEVELS[level]}")
+    after = jobs[col.J_AFTER, c.running[: c.scalars[col.S_RUNNING]]]
+    if (jobs[col.J_STATE, after[after >= 0]] != col.COMPLETED).any():
+        found.append("a job runs before the one that it comes after has ended well")
     return found
 
 
-def _books(state: State, rows: IntArray) -> list[str]:
-    """14: counters by node and shelf are what the devices say; waiting jobs stand in the line
-    once.
-    """
-    c, s = state.c, state.c.scalars
-    whole = (
-        (c.devices[col.D_FREE] == col.WHOLE)
-        & (c.devices[col.D_DOWN] == 0)
-        & (c.devices[col.D_CLEANING] == 0)
-        & (c.devices[col.D_HOLD] == 0)
-    )
-    first = c.nodes[col.N_FIRST]
-    free = np.add.reduceat(whole.astype(np.int64), first)
-    free[c.nodes[col.N_CORDONED] > 0] = 0
-    found = []
-    if (free != c.nodes[col.N_FREE]).any():
-        found.append("a node's count of free devices is wrong")
-    hist = np.zeros_like(c.hist)
-    np.add.at(hist, (c.nodes[col.N_SHELF], free), 1)
-    if (hist != c.hist).any():
-        found.append("a leaf's count of free nodes is wrong")
+def _line(k: Checked) -> list[str]:
+    """7 and 14: each waiting job stands in the line once, in its order; alarms are in order too."""
+    c, s = k.state.c, k.state.c.scalars
     line = c.queue[s[col.S_Q_HEAD] : s[col.S_Q_TAIL]]
     line = line[c.jobs[col.J_STATE, line] == col.PENDING]
-    waiting = np.flatnonzero(c.jobs[col.J_STATE, : s[col.S_JOBS]] == col.PENDING)
+    status = c.jobs[col.J_STATE, : s[col.S_JOBS]]
+    waiting = np.flatnonzero((status == col.PENDING) & k.submitted)
+    found = []
     if not np.array_equal(np.sort(line), waiting):
         found.append(f"{waiting.size} jobs wait, {line.size} stand in the line")
-    return found
-
-
-def _claims(state: State, rows: IntArray) -> list[str]:
-    """6: holds belong to claims of waiting jobs, each large enough, and no borrower stays past its
-    time.
-    """
-    c, s = state.c, state.c.scalars
-    holder = c.devices[col.D_HOLD]
-    claimants = c.claims[: s[col.S_CLAIMS], 0]
-    found = []
-    held = np.bincount(holder[holder > 0] - 1, minlength=int(s[col.S_JOBS]))
-    if set(np.flatnonzero(held).tolist()) != set(claimants.tolist()):
-        found.append("a hold without a claim, or a claim without a hold")
-    elif (held[claimants] != c.jobs[col.J_GPUS, claimants]).any():
-        found.append("a claim holds more or fewer devices than its gang needs")
-    if (c.jobs[col.J_STATE, claimants] != col.PENDING).any():
-        found.append("a claim of a job that does not wait")
-    running = c.running[: s[col.S_RUNNING]]
-    stop = c.jobs[col.J_STOP_AT, running]
-    late = (stop >= 0) & (stop < s[col.S_NOW]) & (c.jobs[col.J_STATE, running] == col.RUNNING)
-    if late.any() and state.policy.instant_stop:
-        found.append(f"job {state.job_names[running[late][0]]} runs on after its time to leave")
+    key = c.jobs[col.J_KEY, line]
+    if ((key[1:] < key[:-1]) | ((key[1:] == key[:-1]) & (line[1:] < line[:-1]))).any():
+        found.append("the line is out of order")
+    after = c.jobs[col.J_AFTER, line]
+    parent = after[(after >= 0) & (after < s[col.S_JOBS])]
+    if (c.jobs[col.J_STATE, parent] > col.COMPLETED).any():
+        found.append("a job waits for one that ended badly")
+    alarms = c.alarms[: s[col.S_ALARMS]]
+    if alarms.size and int(alarms[0, 0]) <= s[col.S_NOW]:
+        found.append("an alarm is overdue")
+    if len(alarms) > 1:
+        child = np.arange(1, len(alarms))
+        if (alarms[(child - 1) // 2, 0] > alarms[child, 0]).any():
+            found.append("the alarms are out of order")
     return found

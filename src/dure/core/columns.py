@@ -107,7 +107,10 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_SPARE,
     S_SHAPES,
     S_FAMILIES,
-) = range(28)
+    S_AFTERS,
+    S_BADLY,
+    S_SHARED_ROWS,
+) = range(31)
 S_KIND = 32  # milli by kind now, 7 of them
 S_SUM = 40  # milli-seconds by kind since the start, 7 of them
 SCALARS = 48
@@ -246,17 +249,18 @@ J_COUNT = J_ASKED + 26
 (
     X_FIT,
     X_DOMAIN,
+    X_FIT_REST,
+    X_DOMAIN_REST,
     X_RESERVED,
     X_SHADOW,
-    X_COST,
     X_HEAD,
     X_TAIL,
     X_NEXT,
-    X_ORDER,
     X_VICTIM,
+    X_LEAVES,
     X_NODE,
     X_COUNT,
-) = range(12)
+) = range(13)
 FAMILIES = 64
 MARKS_FROM = 16  # stamps of marks start above the small flags
 UNKNOWN_S = 1_000_000_000

@@ -11,7 +11,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.moves import bits
-from dure.core.placement import shape_of, suits
+from dure.core.placement import is_plain, mask_on, place_in_group, shape_of, suits
 from dure.core.starting import is_ready, start, start_in_order
 
 
@@ -91,42 +91,52 @@ def _room(c: Columns, node: int, short: bool) -> int:
 
 
 @inner
-def _pick_room(c: Columns, job: int, group: int, short: bool) -> int:
-    """Pick nodes for a backfilled job: a short one on reserved nodes first; return how many, or
-    0.
-    """
-    need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-    got = 0
-    for wants in (1, 0):
-        wants_reserved = wants == 1
-        if wants_reserved and not short:
+def _pick_next(
+    c: Columns, job: int, group: int, count: int, short: bool, reserved: bool, at: int
+) -> bool:
+    """Pick the first node with ``count`` devices of room that is not picked yet."""
+    for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
+        if not suits(c, job, shelf):
             continue
-        for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-            if not suits(c, job, shelf):
+        for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
+            if short and (c.scratch[X_RESERVED, node] > 0) != reserved:
                 continue
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                count = each if got < need else extra
-                if got == need + (1 if extra > 0 else 0):
-                    return got
-                if short and (c.scratch[X_RESERVED, node] > 0) != wants_reserved:
-                    continue
-                if _room(c, node, short) >= count:
-                    c.picks[got, 0], c.picks[got, 2] = node, WHOLE
-                    c.picks[got, 1] = _lowest(c, node, count)
-                    got += 1
-    return got if got == need + (1 if extra > 0 else 0) else 0
+            if c.scratch[X_NODE, node] == 0 and _room(c, node, short) >= count:
+                c.picks[at, 0], c.picks[at, 2] = node, WHOLE
+                c.picks[at, 1] = mask_on(c, job, node, count)
+                c.scratch[X_NODE, node] = 1
+                return True
+    return False
 
 
 @inner
-def _lowest(c: Columns, node: int, count: int) -> int:
-    """Return the mask of the node's lowest ``count`` devices that are free."""
-    mask, first, devices = 0, c.nodes[N_FIRST, node], c.devices
-    for d in range(c.nodes[N_GPUS, node]):
-        i = first + d
-        if count > 0 and devices[D_FREE, i] == WHOLE and devices[D_DOWN, i] == 0:
-            mask |= 1 << d
-            count -= 1
-    return mask
+def _pick_room(c: Columns, job: int, group: int, short: bool) -> int:
+    """Pick nodes for a backfilled job, reserved ones first if it is short: how many, or 0."""
+    need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
+    total = need + (1 if extra > 0 else 0)
+    got = 0
+    while got < total:
+        count = each if got < need else extra
+        found = short and _pick_next(c, job, group, count, short, True, got)
+        if not found and not _pick_next(c, job, group, count, short, False, got):
+            break
+        got += 1
+    for i in range(got):
+        c.scratch[X_NODE, c.picks[i, 0]] = 0
+    return got if got == total else 0
+
+
+@inner
+def _leaves_room(c: Columns, count: int) -> bool:
+    """Tell whether the picks leave the head's reservation alone."""
+    for i in range(count):
+        node, whole = c.picks[i, 0], 0
+        for d in range(c.nodes[N_GPUS, node]):
+            is_whole = c.devices[D_FREE, c.nodes[N_FIRST, node] + d] == WHOLE
+            whole += 1 if is_whole and c.picks[i, 1] >> d & 1 else 0
+        if whole > _room(c, node, False):
+            return False
+    return True
 
 
 @inner
@@ -134,11 +144,18 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> None:
     jobs = c.jobs
     estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S + 1
     short = c.scalars[S_NOW] + estimate_s <= shadow_s
+    simple = is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY
     for other in range(c.groups.shape[1]):
-        if not jobs[J_TYPES, job] >> c.groups[G_TYPE, other] & 1 or jobs[J_MILLI, job] < WHOLE:
+        if not jobs[J_TYPES, job] >> c.groups[G_TYPE, other] & 1:
             continue
         # Another kind of node cannot delay the head.
-        count = _pick_room(c, job, other, short or other != group)
+        is_free = short or other != group
+        if simple:
+            count = _pick_room(c, job, other, is_free)
+        else:
+            count = place_in_group(c, job, other)
+            if not is_free and not _leaves_room(c, count):
+                continue
         if count > 0:
             start(c, job, OWN, count, 0)
             if not short:
@@ -152,7 +169,7 @@ def start_easy(c: Columns) -> None:
     """Start in order; reserve for the first that does not fit; backfill behind it (policy easy)."""
     s = c.scalars
     head = start_in_order(c)
-    if head < 0 or s[S_KIND + IDLE] == 0 or not is_ready(c, head):
+    if head < 0 or s[S_KIND + IDLE] == 0:
         return
     running, ends = _expected_ends(c)
     best_s, best_group = -1, -1
@@ -162,12 +179,15 @@ def start_easy(c: Columns) -> None:
             if shadow_s >= 0 and (best_s < 0 or shadow_s < best_s):
                 best_s, best_group = shadow_s, group
     if best_group < 0:
-        return
-    _shadow(c, head, best_group, running, ends)
-    _reserve(c, head, best_group)
-    for i in range(s[S_Q_HEAD] + 1, s[S_Q_TAIL]):
+        # Nobody's end makes room for the head (nodes are down, say): nobody can delay it.
+        best_s = FOREVER_S
+        c.scratch[X_RESERVED, : c.nodes.shape[1]] = 0
+    else:
+        _shadow(c, head, best_group, running, ends)
+        _reserve(c, head, best_group)
+    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
         job = c.queue[i]
         if s[S_KIND + IDLE] == 0:
             return
-        if c.jobs[J_STATE, job] == PENDING and is_ready(c, job):
+        if job != head and c.jobs[J_STATE, job] == PENDING and is_ready(c, job):
             _backfill(c, job, best_group, best_s)

@@ -9,6 +9,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.moves import (
     add_running,
+    bits,
     charge,
     dequeue,
     drop_running,
@@ -18,6 +19,7 @@ from dure.core.moves import (
     refresh_node,
     skip_dead,
     sweep_queue,
+    take_limits,
     vacate,
 )
 from dure.core.shapes import recognise
@@ -58,6 +60,7 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
     jobs[J_SAVED, job], jobs[J_LOST, job] = saved_s, jobs[J_LOST, job] + lost
     if cause == BY_CANCEL:
         jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
+        c.scalars[S_BADLY] = 1
         return
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
     if cause == BY_RECLAIM:
@@ -77,6 +80,8 @@ def _ended(c: Columns, job: int, at_s: int, attempt: int, state: int) -> None:
         return
     _close_attempt(c, job, at_s)
     jobs[J_STATE, job], jobs[J_ENDED, job] = state, at_s
+    if state != COMPLETED:
+        c.scalars[S_BADLY] = 1
 
 
 @inner
@@ -99,10 +104,16 @@ def _drop_claim(c: Columns, job: int) -> None:
         if nodes[N_HELD, node] == 0:
             continue
         first = nodes[N_FIRST, node]
+        held = 0
         for d in range(first, first + nodes[N_GPUS, node]):
             if devices[D_HOLD, d] == job + 1:
                 devices[D_HOLD, d] = 0
-        refresh_node(c, node)
+                held += 1
+        if held > 0:
+            take_limits(c, job, node, held, -1)
+            refresh_node(c, node)
+    # Its owner may claim anew, even where nothing of what was held is free yet.
+    s[S_FREED] = 1
 
 
 @inner
@@ -111,6 +122,7 @@ def _hold(c: Columns, job: int, node: int, mask: int) -> None:
     for d in range(c.nodes[N_GPUS, node]):
         if mask >> d & 1:
             c.devices[D_HOLD, first + d] = job + 1
+    take_limits(c, job, node, bits(mask), 1)
     refresh_node(c, node)
     last = c.scalars[S_CLAIMS] - 1
     if c.claims[last, 1] < 0:
@@ -127,9 +139,10 @@ def _fault(c: Columns, node: int, count: int, change: int) -> None:
     first = c.nodes[N_FIRST, node]
     affected = gpus if count == 0 or count > gpus else count
     for d in range(first + gpus - affected, first + gpus):
-        c.devices[D_DOWN, d] += change
+        # A repair of what was not broken must not make the next fault go unnoticed.
+        c.devices[D_DOWN, d] = max(0, c.devices[D_DOWN, d] + change)
     if affected == gpus:
-        c.nodes[N_DOWN, node] += change
+        c.nodes[N_DOWN, node] = max(0, c.nodes[N_DOWN, node] + change)
     if change > 0:
         c.hurt[s[S_HURT], 0], c.hurt[s[S_HURT], 1] = node, affected
         s[S_HURT] += 1
@@ -152,10 +165,11 @@ def _allocate(c: Columns, f: np.ndarray) -> None:
     allocs[L_ACCOUNT, index], allocs[L_TYPE, index], allocs[L_MILLI, index] = f[4], f[5], f[6]
     allocs[L_FROM, index], allocs[L_TO, index], allocs[L_LENDABLE, index] = f[7], f[2], 1
     c.scalars[S_ALLOCS] = max(c.scalars[S_ALLOCS], index + 1)
-    push_alarm(c, max(f[7], f[1]), ALARM_RIGHTS, index)
+    now_s = c.scalars[S_NOW]
+    push_alarm(c, max(f[7], now_s), ALARM_RIGHTS, index)
     if f[2] < FOREVER_S:
-        push_alarm(c, max(f[2], f[1]), ALARM_RIGHTS, index)
-    count_rights(c, f[1])
+        push_alarm(c, max(f[2], now_s), ALARM_RIGHTS, index)
+    count_rights(c, now_s)
 
 
 @inner
@@ -193,12 +207,15 @@ def _cancel(c: Columns, job: int, at_s: int) -> None:
     """A person cancels: a waiting job ends here; a running one is stopped by the plan."""
     jobs = c.jobs
     if jobs[J_STATE, job] == PENDING:
+        # What is held for it is released by the plan, with the notices that nobody needs any more.
         _leave_queue(c, job, at_s)
-        _drop_claim(c, job)
         jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
+        c.scalars[S_BADLY] = 1
     elif jobs[J_STATE, job] == RUNNING:
         jobs[J_STOP_AT, job], jobs[J_STOP_CAUSE, job] = at_s, BY_CANCEL
         push_alarm(c, at_s, ALARM_STOP, job)
+    elif jobs[J_STATE, job] == STOPPING:
+        jobs[J_STOP_CAUSE, job] = BY_CANCEL
 
 
 @inner
@@ -214,7 +231,11 @@ def _left(c: Columns, job: int, at_s: int, attempt: int, saved: int) -> None:
 @inner
 def _submitted(c: Columns, job: int) -> None:
     jobs = c.jobs
+    # No submission lies ahead, whatever the clock of the one who handed it in says.
+    jobs[J_SUBMIT, job] = min(jobs[J_SUBMIT, job], c.scalars[S_NOW])
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, jobs[J_SUBMIT, job]
+    if jobs[J_AFTER, job] >= 0:
+        c.scalars[S_AFTERS] += 1
     jobs[J_KEY, job] = jobs[J_WORK, job] if c.policy[P_POLICY] == SJF else 0
     recognise(c, job)
     if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED and jobs[J_PATIENCE, job] > 0:
@@ -225,7 +246,8 @@ def _submitted(c: Columns, job: int) -> None:
 @inner
 def apply_fact(c: Columns, f: np.ndarray) -> None:
     """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``."""
-    kind, at_s, job = f[0], f[1], f[2]
+    # What a backend's clock says is for the reader; the books go by the pool's own.
+    kind, at_s, job = f[0], c.scalars[S_NOW], f[2]
     jobs = c.jobs
     if kind == K_SUBMITTED:
         _submitted(c, job)
@@ -246,6 +268,7 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
     elif kind == K_REFUSED:
         _leave_queue(c, job, at_s)
         jobs[J_STATE, job], jobs[J_REASON, job], jobs[J_ENDED, job] = REFUSED, f[3], at_s
+        c.scalars[S_BADLY] = 1
     elif kind == K_RECLASSED:
         _reclass(c, job, at_s, f[3], f[4])
     elif kind == K_CLAIMED:
@@ -272,7 +295,7 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
 
 @inner
 def _apply_rare(c: Columns, f: np.ndarray) -> None:
-    kind, at_s, job = f[0], f[1], f[2]
+    kind, at_s, job = f[0], c.scalars[S_NOW], f[2]
     if kind == K_CANCELLED:
         _cancel(c, job, at_s)
     elif kind == K_STOP_ORDERED:
@@ -300,9 +323,9 @@ def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int
 def end_cycle(c: Columns) -> None:
     """Forget what only this cycle needed, in a plan and in a fold alike."""
     s = c.scalars
-    s[S_FREED], s[S_FRESH], s[S_HURT], s[S_DUE] = 0, 0, 0, 0
+    s[S_FREED], s[S_FRESH], s[S_HURT], s[S_DUE], s[S_BADLY] = 0, 0, 0, 0, 0
     skip_dead(c)
     scattered = s[S_Q_DEAD] > 1024 and 2 * s[S_Q_DEAD] > s[S_Q_TAIL] - s[S_Q_HEAD]
-    # The queue has twice the room of the jobs, so that no cycle can run over its end.
-    if scattered or 2 * s[S_Q_TAIL] > c.queue.size:
+    # The queue has four times the room of the jobs, so that no cycle can run over its end.
+    if scattered or 4 * s[S_Q_TAIL] > c.queue.size:
         sweep_queue(c)

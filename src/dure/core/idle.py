@@ -8,7 +8,7 @@ from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.placement import shape_of, suits
 from dure.core.sharing import entitled_types
-from dure.core.starting import failed_already
+from dure.core.starting import failed_already, is_ready
 
 
 @inner
@@ -17,8 +17,7 @@ def _may_run(c: Columns, job: int) -> bool:
     jobs = c.jobs
     if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
         return False
-    after = jobs[J_AFTER, job]
-    if after >= 0 and jobs[J_STATE, after] != COMPLETED:
+    if not is_ready(c, job):
         return False
     if c.policy[P_POLICY] != DURE:
         return True

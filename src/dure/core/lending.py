@@ -13,175 +13,9 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
-from dure.core.moves import bits
-from dure.core.placement import domain_of, find_place, shape_of, suits, widest_level
+from dure.core.placement import find_place
 from dure.core.starting import start
-
-
-@inner
-def leave_by(c: Columns, asked_at_s: int) -> int:
-    """Return the last moment at which a borrower may stop for a claim asked at ``asked_at_s``."""
-    p = c.policy
-    return int(asked_at_s + p[P_RETURN_S] - p[P_DRAIN_S] - p[P_CLEANING_S] - p[P_START_S])
-
-
-@inner
-def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
-    """Return when the running job last had all its work saved; its start of running if never."""
-    every_s, since_s = c.jobs[J_CKPT_EVERY, job], c.jobs[J_RUN_SINCE, job]
-    if every_s <= 0:
-        return int(since_s)
-    return int(since_s + (at_s - since_s) // every_s * every_s)
-
-
-@inner
-def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
-    """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
-
-    The price is the work that is lost, and more for each time it was reclaimed before.
-    """
-    now_s, jobs = c.scalars[S_NOW], c.jobs
-    dearer = c.policy[P_DEARER_S] * jobs[J_RECLAIMS, job] * jobs[J_USED, job]
-    if jobs[J_STOP_AT, job] >= 0:
-        return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
-    takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
-    if takes_s >= 0 and now_s + takes_s <= latest_s:
-        return int(now_s + takes_s), 1, int(dearer)
-    saved_at_s = last_checkpoint(c, job, now_s)
-    if every_s > 0:
-        next_s = saved_at_s if saved_at_s == now_s else saved_at_s + every_s
-        if next_s <= latest_s:
-            return int(next_s), 1, int(dearer)
-    return int(now_s), 0, int(dearer + (now_s - saved_at_s) * jobs[J_USED, job])
-
-
-@inner
-def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
-    """Tell whether a job is a borrower that can be gone by ``latest_s``."""
-    jobs = c.jobs
-    if jobs[J_STATE, job] != RUNNING or jobs[J_CLASS, job] == OWN:
-        return False
-    return bool(jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_AT, job] <= latest_s)
-
-
-@inner
-def _open_devices(c: Columns, node: int) -> int:
-    """Return the mask of devices that are healthy, unheld and empty (being cleaned counts)."""
-    devices, first, mask = c.devices, c.nodes[N_FIRST, node], 0
-    if c.nodes[N_CORDONED, node] > 0:
-        return 0
-    for d in range(c.nodes[N_GPUS, node]):
-        i = first + d
-        if devices[D_DOWN, i] == 0 and devices[D_HOLD, i] == 0 and devices[D_FREE, i] == WHOLE:
-            mask |= 1 << d
-    return mask
-
-
-@inner
-def _free_on_node(
-    c: Columns, node: int, each: int, latest_s: int, stamp: int, mark: int
-) -> tuple[int, int]:
-    """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
-
-    Borrowers are added cheapest first; one that leaves anyway (marked, or under notice) costs
-    nothing.
-    With ``mark`` the borrowers needed are marked.
-    """
-    mask, price = _open_devices(c, node), 0
-    devices, first = c.devices, c.nodes[N_FIRST, node]
-    while bits(mask) < each:
-        best_row, best_price, best_mask = -1, 1 << 62, 0
-        row = c.nodes[N_ROWS, node]
-        while row >= 0:
-            job, useful = c.rows[R_JOB, row], c.rows[R_MASK, row] & ~mask
-            for d in range(c.nodes[N_GPUS, node]):
-                i = first + d
-                shared = c.rows[R_MILLI, row] + devices[D_FREE, i] < WHOLE
-                if useful >> d & 1 and (shared or devices[D_HOLD, i] > 0 or devices[D_DOWN, i] > 0):
-                    useful &= ~(1 << d)
-            if useful and _may_leave(c, job, latest_s):
-                cost = 0 if c.marks[job] == stamp else way_out(c, job, latest_s)[2]
-                if cost < best_price or (cost == best_price and job < c.rows[R_JOB, best_row]):
-                    best_row, best_price, best_mask = row, cost, useful
-            row = c.rows[R_NEXT_OF_NODE, row]
-        if best_row < 0:
-            return -1, 0
-        mask |= best_mask
-        price += best_price
-        if mark > 0:
-            c.marks[c.rows[R_JOB, best_row]] = stamp
-    while bits(mask) > each:
-        mask &= ~_highest(mask)
-    return price, mask
-
-
-@inner
-def _highest(mask: int) -> int:
-    bit = 1
-    while mask > 1:
-        mask >>= 1
-        bit <<= 1
-    return bit
-
-
-@inner
-def _price_domain(
-    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int
-) -> tuple[int, int]:
-    """Pick nodes of a domain one by one at the least further price: (price, nodes) or (-1, 0)."""
-    need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-    total = need + (1 if extra > 0 else 0)
-    c.memo[M_STAMP, 1] += 1
-    stamp, price = c.memo[M_STAMP, 1], 0
-    for at in range(total):
-        want = each if at < need else extra
-        best_node, best_price = -1, 1 << 62
-        for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-            if domain_of(c, shelf, level) != domain or not suits(c, job, shelf):
-                continue
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
-                    continue
-                cost, mask = _free_on_node(c, node, want, latest_s, stamp, 0)
-                if cost >= 0 and cost < best_price:
-                    best_node, best_price = node, cost
-                if best_price == 0:
-                    break
-            if best_price == 0:
-                break
-        if best_node < 0:
-            return -1, 0
-        cost, mask = _free_on_node(c, best_node, want, latest_s, stamp, 1)
-        c.scratch[X_NODE, best_node] = stamp
-        c.picks[at, 0], c.picks[at, 1], c.picks[at, 2] = best_node, mask, WHOLE
-        price += cost
-    return price, total
-
-
-@inner
-def _choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
-    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows."""
-    for group in range(c.groups.shape[1]):
-        if not types >> c.groups[G_TYPE, group] & 1:
-            continue
-        need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-        if each > c.groups[G_GPUS, group] or c.jobs[J_MILLI, job] < WHOLE:
-            continue
-        spread = need > 1 or extra > 0
-        widest = widest_level(c, job) if spread else AT_ANY
-        for level in range(AT_LEAF if spread else AT_ANY, widest + 1):
-            best_domain, best_price, seen = -1, 1 << 62, -1
-            for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-                domain = domain_of(c, shelf, level)
-                if domain == seen:
-                    continue
-                seen = domain
-                price, _ = _price_domain(c, job, group, level, domain, latest_s)
-                if price >= 0 and price < best_price:
-                    best_domain, best_price = domain, price
-            if best_domain >= 0:
-                return _price_domain(c, job, group, level, best_domain, latest_s)[1]
-    return 0
+from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
 
 
 @inner
@@ -194,7 +28,7 @@ def claim(c: Columns, job: int, types: int) -> bool:
     s = c.scalars
     now_s = s[S_NOW]
     latest_s = leave_by(c, now_s)
-    count = _choose_victims(c, job, types, latest_s)
+    count = choose_victims(c, job, types, latest_s)
     if count == 0:
         return False
     due_at_s = now_s + c.policy[P_RETURN_S]
@@ -278,7 +112,13 @@ def _held_rows(c: Columns, job: int) -> int:
                 if devices[D_FREE, i] < WHOLE or devices[D_CLEANING, i] > 0:
                     return -1
         if mask:
-            c.picks[count, 0], c.picks[count, 1], c.picks[count, 2] = node, mask, WHOLE
+            # Its CPU and memory are set aside with its devices; a borrower may still use them.
+            if nodes[N_CPU, node] > 0 and nodes[N_CPU_FREE, node] < 0:
+                return -1
+            if nodes[N_MEMORY, node] > 0 and nodes[N_MEMORY_FREE, node] < 0:
+                return -1
+            c.picks[count, 0], c.picks[count, 1] = node, mask
+            c.picks[count, 2] = c.jobs[J_MILLI, job]
             count += 1
     return count
 
@@ -328,6 +168,39 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
         waits = waits and c.jobs[J_STOP_CAUSE, victims[i]] == BY_RECLAIM
         if waits and not _is_held_from(c, victims[i]):
             emit(c, K_WITHDRAWN, victims[i], job, 0, 0, 0, 0)
+
+
+@inner
+def _stands_on_cordoned(c: Columns, job: int) -> bool:
+    """Tell whether a node takes no new work any more that has devices held for the job."""
+    for node in range(c.nodes.shape[1]):
+        if c.nodes[N_HELD, node] > 0 and c.nodes[N_CORDONED, node] > 0:
+            first = c.nodes[N_FIRST, node]
+            for d in range(first, first + c.nodes[N_GPUS, node]):
+                if c.devices[D_HOLD, d] == job + 1:
+                    return True
+    return False
+
+
+@inner
+def settle_claims(c: Columns) -> None:
+    """End claims that lost their reason: cancelled jobs, cordoned nodes, shrunk entitlements.
+
+    Of an owner's claims the youngest go first.
+    """
+    s, jobs, rights = c.scalars, c.jobs, c.rights
+    i = s[S_CLAIMS] - 1
+    while i >= 0:
+        job, kind = c.claims[i, 0], c.claims[i, 1]
+        owner = jobs[J_OWNER, job]
+        taken = rights[E_OWN, owner, kind] + rights[E_CLAIMED, owner, kind]
+        over = taken > rights[E_ENTITLED, owner, kind]
+        over = over and c.accounts[A_KIND, owner] != ACCOUNT_POOL
+        if over or jobs[J_STATE, job] != PENDING:
+            end_claim(c, job, CLAIM_CANCELLED)
+        elif _stands_on_cordoned(c, job):
+            end_claim(c, job, CLAIM_FAULT)
+        i -= 1
 
 
 @inner

@@ -173,11 +173,9 @@ def refresh_node(c: Columns, node: int) -> None:
 
 
 @inner
-def share_of(total: int, part_milli: int, whole_milli: int) -> int:
-    """Return ``total`` in proportion ``part/whole``, rounded up: a gang's CPU or memory on one
-    node.
-    """
-    return (total * part_milli + whole_milli - 1) // whole_milli
+def share_of(total: int, devices: int, gang_gpus: int) -> int:
+    """Return a gang's CPU or memory for some of its devices, rounded up."""
+    return (total * devices + gang_gpus - 1) // gang_gpus
 
 
 @inner
@@ -188,6 +186,14 @@ def bits(mask: int) -> int:
         mask &= mask - 1
         count += 1
     return count
+
+
+@inner
+def take_limits(c: Columns, job: int, node: int, devices: int, times: int) -> None:
+    """Take CPU and memory for some of a gang's devices from a node; ``times`` -1 gives it back."""
+    jobs, nodes = c.jobs, c.nodes
+    nodes[N_CPU_FREE, node] -= times * share_of(jobs[J_CPU, job], devices, jobs[J_GPUS, job])
+    nodes[N_MEMORY_FREE, node] -= times * share_of(jobs[J_MEMORY, job], devices, jobs[J_GPUS, job])
 
 
 @inner
@@ -222,19 +228,21 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
     rows[R_MASK, row], rows[R_MILLI, row] = mask, milli
     rows[R_NEXT_OF_NODE, row], nodes[N_ROWS, node] = nodes[N_ROWS, node], row
     rows[R_NEXT_OF_JOB, row], jobs[J_ROWS, job] = jobs[J_ROWS, job], row
-    first = nodes[N_FIRST, node]
+    first, held = nodes[N_FIRST, node], 0
     for d in range(nodes[N_GPUS, node]):
         if mask >> d & 1:
+            held += 1 if devices[D_HOLD, first + d] == job + 1 else 0
             devices[D_FREE, first + d] -= milli
             devices[D_HOLD, first + d] = 0
             devices[D_CLEANING, first + d] = 0
+            if devices[D_OWNER, first + d] == jobs[J_OWNER, job] + 1:
+                devices[D_CLEAN_AT, first + d] = 0
             devices[D_OWNER, first + d] = jobs[J_OWNER, job] + 1
+    take_limits(c, job, node, held, -1)
+    take_limits(c, job, node, bits(mask), 1)
     part = milli * bits(mask)
     jobs[J_USED, job] += part
     jobs[J_PLACED_TYPE, job] = nodes[N_TYPE, node]
-    whole = jobs[J_GPUS, job] * jobs[J_MILLI, job]
-    nodes[N_CPU_FREE, node] -= share_of(jobs[J_CPU, job], part, whole)
-    nodes[N_MEMORY_FREE, node] -= share_of(jobs[J_MEMORY, job], part, whole)
     charge(c, job, part)
     refresh_node(c, node)
 
@@ -242,7 +250,7 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
 @inner
 def _leave(c: Columns, row: int, at_s: int) -> None:
     """Free one placement row's devices; a device left by its last tenant is cleaned first."""
-    s, rows, nodes, devices, jobs = c.scalars, c.rows, c.nodes, c.devices, c.jobs
+    s, rows, nodes, devices = c.scalars, c.rows, c.nodes, c.devices
     job, node, mask, milli = (
         rows[R_JOB, row],
         rows[R_NODE, row],
@@ -268,11 +276,8 @@ def _leave(c: Columns, row: int, at_s: int) -> None:
                 if clean_at != alarm_at:
                     push_alarm(c, clean_at, ALARM_CLEAN, node)
                     alarm_at = clean_at
-    part = milli * bits(mask)
-    whole = jobs[J_GPUS, job] * jobs[J_MILLI, job]
-    nodes[N_CPU_FREE, node] += share_of(jobs[J_CPU, job], part, whole)
-    nodes[N_MEMORY_FREE, node] += share_of(jobs[J_MEMORY, job], part, whole)
-    charge(c, job, -part)
+    take_limits(c, job, node, bits(mask), -1)
+    charge(c, job, -milli * bits(mask))
     rows[R_NEXT_OF_JOB, row], s[S_ROWS_FREE] = s[S_ROWS_FREE], row
     refresh_node(c, node)
 

@@ -27,13 +27,12 @@ def slots(c: Columns, job: int, node: int) -> int:
             usable = devices[D_DOWN, d] == 0 and devices[D_CLEANING, d] != 1
             if usable and devices[D_HOLD, d] == 0 and devices[D_FREE, d] >= milli:
                 count += 1
-    whole = jobs[J_GPUS, job] * milli
     for need, size, free in (
         (jobs[J_CPU, job], nodes[N_CPU, node], nodes[N_CPU_FREE, node]),
         (jobs[J_MEMORY, job], nodes[N_MEMORY, node], nodes[N_MEMORY_FREE, node]),
     ):
         if need > 0 and size > 0:
-            while count > 0 and share_of(need, count * milli, whole) > free:
+            while count > 0 and share_of(need, count, jobs[J_GPUS, job]) > free:
                 count -= 1
     return count
 
@@ -58,8 +57,9 @@ def shape_of(c: Columns, job: int, node_gpus: int) -> tuple[int, int, int]:
     jobs = c.jobs
     gpus, nodes, each = jobs[J_GPUS, job], jobs[J_NODES, job], jobs[J_GPN, job]
     if nodes > 0:
-        each = each if each > 0 else (gpus + nodes - 1) // nodes
-        return nodes, each, 0
+        return nodes, (gpus + nodes - 1) // nodes, 0
+    if each > 0:
+        return gpus // each, each, 0
     if gpus < node_gpus:
         return 1, gpus, 0
     return gpus // node_gpus, node_gpus, gpus % node_gpus
@@ -89,17 +89,15 @@ def domain_of(c: Columns, shelf: int, level: int) -> int:
 
 
 @inner
-def _is_plain(c: Columns, job: int) -> bool:
+def is_plain(c: Columns, job: int) -> bool:
     jobs = c.jobs
     return bool(jobs[J_MILLI, job] == WHOLE and jobs[J_CPU, job] == 0 and jobs[J_MEMORY, job] == 0)
 
 
 @inner
-def _count_fits(c: Columns, job: int, group: int, each: int, plain: bool) -> int:
-    """Write to scratch how many nodes of each shelf have ``each`` usable devices; return the
-    sum.
-    """
-    fit, total = c.scratch[X_FIT], 0
+def _count_fits(c: Columns, job: int, group: int, each: int, plain: bool, row: int) -> int:
+    """Write to scratch how many nodes of each shelf have ``each`` usable devices; return all."""
+    fit, total = c.scratch[row], 0
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         fit[shelf] = 0
         if not suits(c, job, shelf):
@@ -116,19 +114,26 @@ def _count_fits(c: Columns, job: int, group: int, each: int, plain: bool) -> int
 
 
 @inner
-def _choose_domain(c: Columns, group: int, level: int, need: int) -> int:
-    """Return the domain of a level that the need fills best, the lowest on a tie; -1 if none
-    can.
+def _choose_domain(c: Columns, group: int, level: int, need: int, extra: int) -> int:
+    """Return the domain of a level that the need fills best, the lowest on a tie, or -1.
+
+    A remainder (``extra`` > 0) needs one node more, in the same domain.
     """
     fit, sums = c.scratch[X_FIT], c.scratch[X_DOMAIN]
+    rest, rest_sums = c.scratch[X_FIT_REST], c.scratch[X_DOMAIN_REST]
     first, last = c.groups[G_FROM, group], c.groups[G_TO, group]
     for shelf in range(first, last):
-        sums[domain_of(c, shelf, level)] = 0
+        domain = domain_of(c, shelf, level)
+        sums[domain], rest_sums[domain] = 0, 0
     for shelf in range(first, last):
-        sums[domain_of(c, shelf, level)] += fit[shelf]
+        domain = domain_of(c, shelf, level)
+        sums[domain] += fit[shelf]
+        rest_sums[domain] += rest[shelf] if extra > 0 else 0
     best = -1
     for shelf in range(first, last):
         domain = domain_of(c, shelf, level)
+        if extra > 0 and rest_sums[domain] <= need:
+            continue
         if sums[domain] >= need and (
             best < 0 or sums[domain] < sums[best] or (sums[domain] == sums[best] and domain < best)
         ):
@@ -137,7 +142,7 @@ def _choose_domain(c: Columns, group: int, level: int, need: int) -> int:
 
 
 @inner
-def _mask_on(c: Columns, job: int, node: int, count: int) -> int:
+def mask_on(c: Columns, job: int, node: int, count: int) -> int:
     """Choose ``count`` usable devices of a node: the fullest that fit, then the lowest."""
     devices, milli = c.devices, c.jobs[J_MILLI, job]
     first, gpus = c.nodes[N_FIRST, node], c.nodes[N_GPUS, node]
@@ -158,7 +163,7 @@ def _mask_on(c: Columns, job: int, node: int, count: int) -> int:
 
 @inner
 def _pick(c: Columns, job: int, node: int, devices: int, at: int) -> None:
-    c.picks[at, 0], c.picks[at, 1] = node, _mask_on(c, job, node, devices)
+    c.picks[at, 0], c.picks[at, 1] = node, mask_on(c, job, node, devices)
     c.picks[at, 2] = c.jobs[J_MILLI, job]
 
 
@@ -244,10 +249,8 @@ def _pick_single(c: Columns, job: int, group: int, each: int, plain: bool) -> in
 @inner
 def _pick_remainder(
     c: Columns, job: int, group: int, level: int, domain: int, count: int, extra: int, plain: bool
-) -> int:
-    """Pick the node that takes a gang's last few devices, tightest and nearest; 0 if there is
-    none.
-    """
+) -> None:
+    """Pick the node that takes a gang's last few devices, the nearest, then the tightest."""
     best_node, best_far, best_spare = -1, 2, 1 << 60
     leaf = c.shelves[H_LEAF, c.nodes[N_SHELF, c.picks[count - 1, 0]]]
     for i in range(count):
@@ -266,33 +269,30 @@ def _pick_remainder(
                 best_node, best_far, best_spare = node, far, usable
     for i in range(count):
         c.scratch[X_NODE, c.picks[i, 0]] = 0
-    if best_node < 0:
-        return 0
     _pick(c, job, best_node, extra, count)
-    return 1
 
 
 @inner
-def _place_in_group(c: Columns, job: int, group: int) -> int:
+def place_in_group(c: Columns, job: int, group: int) -> int:
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
     if each > c.groups[G_GPUS, group]:
         return 0
-    plain = _is_plain(c, job)
+    plain = is_plain(c, job)
     if need == 1 and extra == 0:
         return _pick_single(c, job, group, each, plain)
     widest = widest_level(c, job)
-    if widest == AT_NODE or _count_fits(c, job, group, each, plain) < need:
+    if widest == AT_NODE or _count_fits(c, job, group, each, plain, X_FIT) < need:
+        return 0
+    if extra > 0 and _count_fits(c, job, group, extra, plain, X_FIT_REST) <= need:
         return 0
     for level in range(AT_LEAF, widest + 1):
-        domain = _choose_domain(c, group, level, need)
-        if domain < 0:
-            continue
-        _fill_domain(c, job, group, level, domain, each, need, plain)
-        if extra == 0:
-            return need
-        if _pick_remainder(c, job, group, level, domain, need, extra, plain):
+        domain = _choose_domain(c, group, level, need, extra)
+        if domain >= 0:
+            _fill_domain(c, job, group, level, domain, each, need, plain)
+            if extra == 0:
+                return need
+            _pick_remainder(c, job, group, level, domain, need, extra, plain)
             return need + 1
-        _count_fits(c, job, group, each, plain)
     return 0
 
 
@@ -308,7 +308,7 @@ def find_place(c: Columns, job: int, types: int) -> int:
     """
     for group in range(c.groups.shape[1]):
         if types >> c.groups[G_TYPE, group] & 1:
-            count = _place_in_group(c, job, group)
+            count = place_in_group(c, job, group)
             if count > 0:
                 return count
     return 0
@@ -335,12 +335,14 @@ def could_ever_fit(c: Columns, job: int) -> bool:
             if not suits(c, job, shelf):
                 continue
             for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                whole = c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
-                part = each * c.jobs[J_MILLI, job]
-                cpu, memory = c.nodes[N_CPU, node], c.nodes[N_MEMORY, node]
-                if cpu > 0 and share_of(c.jobs[J_CPU, job], part, whole) > cpu:
+                cpu, memory, gpus = (
+                    c.nodes[N_CPU, node],
+                    c.nodes[N_MEMORY, node],
+                    c.jobs[J_GPUS, job],
+                )
+                if cpu > 0 and share_of(c.jobs[J_CPU, job], each, gpus) > cpu:
                     continue
-                if memory > 0 and share_of(c.jobs[J_MEMORY, job], part, whole) > memory:
+                if memory > 0 and share_of(c.jobs[J_MEMORY, job], each, gpus) > memory:
                     continue
                 sums[domain_of(c, shelf, level)] += 1
         if sums.max() >= need + (1 if extra > 0 else 0):

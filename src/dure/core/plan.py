@@ -42,10 +42,7 @@ def plan_cycle(state: State, observed: Observed, now_s: int) -> Plan:
         observed: what happened since.
         now_s: the pool's clock; one that went back counts as standing still.
     """
-    for account in observed.accounts:
-        state.add_account(account)
-    state.add_jobs(observed.jobs)
-    state.make_room(len(observed.facts))
+    state.prepare(observed.accounts, observed.jobs, observed.facts)
     count = PLANNERS[state.policy.name](state.c, now_s, observed.facts)
     decided = state.c.facts[:count].copy()
     return Plan(CycleRecord(now_s, True, observed.accounts, observed.jobs, observed.facts, decided))

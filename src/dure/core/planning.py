@@ -12,7 +12,12 @@ from dure.core.kernel import inner, kernel
 from dure.core.lending import end_claim, stop_borrower, stop_due
 from dure.core.preempting import refill
 from dure.core.sharing import share
-from dure.core.starting import refuse_impossible, start_in_order, start_what_fits
+from dure.core.starting import (
+    refuse_impossible,
+    refuse_orphans,
+    start_in_order,
+    start_what_fits,
+)
 
 
 @inner
@@ -62,6 +67,7 @@ def _settle(c: Columns, now_s: int, observed: IntArray) -> None:
     _suffer_faults(c)
     stop_due(c)
     refuse_impossible(c)
+    refuse_orphans(c)
 
 
 @inner
@@ -79,7 +85,7 @@ def plan_in_order(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``fifo``."""
     _settle(c, now_s, observed)
     start_in_order(c)
-    return _finish(c)
+    return int(_finish(c))
 
 
 @kernel
@@ -87,7 +93,7 @@ def plan_what_fits(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``greedy``, ``sjf`` or ``siloed``."""
     _settle(c, now_s, observed)
     start_what_fits(c)
-    return _finish(c)
+    return int(_finish(c))
 
 
 @kernel
@@ -95,7 +101,7 @@ def plan_easy(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``easy``."""
     _settle(c, now_s, observed)
     start_easy(c)
-    return _finish(c)
+    return int(_finish(c))
 
 
 @kernel
@@ -103,7 +109,7 @@ def plan_refill(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``srtf`` or ``srsf``."""
     _settle(c, now_s, observed)
     refill(c)
-    return _finish(c)
+    return int(_finish(c))
 
 
 @kernel
@@ -111,7 +117,7 @@ def plan_share(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``dure``."""
     _settle(c, now_s, observed)
     share(c)
-    return _finish(c)
+    return int(_finish(c))
 
 
 PLANNERS = {

@@ -8,7 +8,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
-from dure.core.lending import claim, serve_claims, stop_noticed_now
+from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
 from dure.core.moves import refresh_node, skip_dead
 from dure.core.placement import find_place
 from dure.core.starting import (
@@ -84,7 +84,10 @@ def _promote(c: Columns) -> None:
 
 @inner
 def _demote(c: Columns) -> None:
-    """An entitlement shrank: the youngest gangs beyond it run on as loans (the promise is gone)."""
+    """An entitlement shrank: the youngest gangs beyond it run on as loans (the promise is gone).
+
+    Those that may not borrow go last; they run on too, but an owner may call their GPUs back.
+    """
     jobs, rights, over = c.jobs, c.rights, False
     for a in range(1, c.scalars[S_ACCOUNTS]):
         for kind in range(rights.shape[2]):
@@ -92,13 +95,17 @@ def _demote(c: Columns) -> None:
     if not over:
         return
     running = _running_in_order(c)
-    for i in range(running.size - 1, -1, -1):
-        job = running[i]
-        owner, kind = jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job]
-        if jobs[J_CLASS, job] != OWN or c.accounts[A_KIND, owner] == ACCOUNT_POOL:
-            continue
-        if rights[E_OWN, owner, kind] > rights[E_ENTITLED, owner, kind]:
-            emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)
+    for firm in (0, 1):
+        for i in range(running.size - 1, -1, -1):
+            job = running[i]
+            owner, kind = jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job]
+            if jobs[J_CLASS, job] != OWN or c.accounts[A_KIND, owner] == ACCOUNT_POOL:
+                continue
+            may_borrow = jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN
+            if firm == 0 and not may_borrow:
+                continue
+            if rights[E_OWN, owner, kind] > rights[E_ENTITLED, owner, kind]:
+                emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)
 
 
 @inner
@@ -302,6 +309,7 @@ def _start_as(c: Columns, job: int, kind: int) -> None:
 def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
+    settle_claims(c)
     begin_pass(c)
     serve_claims(c)
     if s[S_FREED] > 0:

@@ -51,15 +51,35 @@ def remember_failure(c: Columns, job: int) -> None:
 
 @inner
 def is_ready(c: Columns, job: int) -> bool:
-    """Tell whether the job that this one comes after has ended well; refuse it if that ended
-    badly.
-    """
+    """Tell whether the job that this one comes after, if any, has ended well."""
     after = c.jobs[J_AFTER, job]
-    if after < 0 or c.jobs[J_STATE, after] == COMPLETED:
+    if after < 0:
         return True
-    if c.jobs[J_STATE, after] > COMPLETED:
-        emit(c, K_REFUSED, job, DEPENDENCY_FAILED, 0, 0, 0, 0)
-    return False
+    # It may be a job that is submitted later.
+    return bool(after < c.scalars[S_JOBS] and c.jobs[J_STATE, after] == COMPLETED)
+
+
+@inner
+def _is_orphan(c: Columns, job: int) -> bool:
+    """Tell whether the job can never become ready: what it waits for ended badly, or is itself."""
+    after = c.jobs[J_AFTER, job]
+    if after < 0 or after >= c.scalars[S_JOBS]:
+        return False
+    return bool(after == job or c.jobs[J_STATE, after] > COMPLETED)
+
+
+@inner
+def refuse_orphans(c: Columns) -> None:
+    """Refuse whoever comes after a job that ended badly in this cycle, and after those, too."""
+    s = c.scalars
+    while s[S_BADLY] > 0:
+        s[S_BADLY] = 0
+        if s[S_AFTERS] == 0:
+            return
+        for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
+            job = c.queue[i]
+            if c.jobs[J_STATE, job] == PENDING and _is_orphan(c, job):
+                emit(c, K_REFUSED, job, DEPENDENCY_FAILED, 0, 0, 0, 0)
 
 
 @inner
@@ -84,12 +104,12 @@ def _verdict(c: Columns, job: int) -> int:
         return NOTHING_ASKED
     if jobs[J_TYPES, job] == 0:
         return UNKNOWN_TYPE
-    if (
-        (nodes > 0 or each > 0)
-        and max(nodes, 1) * max(each, 1) != gpus
-        and (nodes <= 0 or each > 0 or gpus % nodes != 0)
-    ):
+    if nodes > 0 and (gpus % nodes != 0 or (each > 0 and nodes * each != gpus)):
         return SHAPE_IS_WRONG
+    if nodes <= 0 and each > 0 and gpus % each != 0:
+        return SHAPE_IS_WRONG
+    if _is_orphan(c, job):
+        return DEPENDENCY_FAILED
     shape = jobs[J_SHAPE, job]
     if shape == 0:
         return NO_REASON if could_ever_fit(c, job) else NEVER_FITS
@@ -113,16 +133,20 @@ def refuse_impossible(c: Columns) -> None:
 
 @inner
 def start_in_order(c: Columns) -> int:
-    """Start from the head of the line until one does not fit; return it, or -1 (policy fifo)."""
+    """Start from the head of the line until one does not fit; return it, or -1 (policy fifo).
+
+    Who waits for another job does not stand in the way: that job may be behind it in the line.
+    """
     s = c.scalars
     begin_pass(c)
-    while True:
-        skip_dead(c)
-        if s[S_Q_HEAD] >= s[S_Q_TAIL]:
-            return -1
-        job = c.queue[s[S_Q_HEAD]]
+    skip_dead(c)
+    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
+        job = c.queue[i]
+        if c.jobs[J_STATE, job] != PENDING or not is_ready(c, job):
+            continue
         if not try_start(c, job, OWN):
             return int(job)
+    return -1
 
 
 @inner
