@@ -88,6 +88,6 @@ def take_due(c: Columns) -> None:
         if c.due[i, 1] == ALARM_RIGHTS:
             rights = True
         elif c.due[i, 1] == ALARM_RETRY:
-            s[S_FREED] = 1
+            s[S_FREED] |= FREED_RIGHTS
     if rights:
         count_rights(c, s[S_NOW])

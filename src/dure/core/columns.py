@@ -245,6 +245,10 @@ J_COUNT = J_ASKED + 26
 (ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY) = range(4)
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
+# What came free since the last pass: room that anyone sees, or only rights and devices to clean.
+(FREED_ROOM, FREED_RIGHTS) = (1, 2)
+# Columns of the stamp row: of this pass, of marks, the last given, of claims.
+(STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS) = range(4)
 (M_EVER, M_FAILED, M_LEAST, M_UNCLAIMED, M_STAMP, M_COUNT) = range(6)
 (
     X_FIT,

@@ -113,7 +113,7 @@ def _drop_claim(c: Columns, job: int) -> None:
             take_limits(c, job, node, held, -1)
             refresh_node(c, node)
     # Its owner may claim anew, even where nothing of what was held is free yet.
-    s[S_FREED] = 1
+    s[S_FREED] |= FREED_RIGHTS
 
 
 @inner
@@ -188,7 +188,7 @@ def count_rights(c: Columns, now_s: int) -> None:
         for account in range(1, c.scalars[S_ACCOUNTS]):
             c.types[T_ENTITLED, t] += rights[E_ENTITLED, account, t]
     if (rights[E_ENTITLED] != before).any():
-        c.scalars[S_FREED] = 1
+        c.scalars[S_FREED] |= FREED_RIGHTS
 
 
 @inner
@@ -199,7 +199,7 @@ def _reclass(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
     charge(c, job, -used)
     jobs[J_CLASS, job], jobs[J_ATTEMPT, job], jobs[J_STARTED, job] = kind, attempt, at_s
     charge(c, job, used)
-    c.scalars[S_FREED] = 1
+    c.scalars[S_FREED] |= FREED_RIGHTS
 
 
 @inner

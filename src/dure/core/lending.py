@@ -35,13 +35,16 @@ def claim(c: Columns, job: int, types: int) -> bool:
     emit(c, K_CLAIMED, job, due_at_s, 0, 0, 0, 0)
     for i in range(count):
         emit(c, K_HELD, job, c.picks[i, 0], c.picks[i, 1], 0, 0, 0)
-    c.memo[M_STAMP, 1] += 1
+    c.memo[M_STAMP, STAMP_MARKS] += 1
     for i in range(count):
         row = c.nodes[N_ROWS, c.picks[i, 0]]
         while row >= 0:
             borrower, following = c.rows[R_JOB, row], c.rows[R_NEXT_OF_NODE, row]
-            if c.rows[R_MASK, row] & c.picks[i, 1] and c.marks[borrower] != c.memo[M_STAMP, 1]:
-                c.marks[borrower] = c.memo[M_STAMP, 1]
+            if (
+                c.rows[R_MASK, row] & c.picks[i, 1]
+                and c.marks[borrower] != c.memo[M_STAMP, STAMP_MARKS]
+            ):
+                c.marks[borrower] = c.memo[M_STAMP, STAMP_MARKS]
                 stop_at_s, saves, _ = way_out(c, borrower, latest_s)
                 milli = c.jobs[J_USED, borrower]
                 emit(c, K_NOTICED, borrower, job, stop_at_s, saves, milli, due_at_s)
@@ -127,7 +130,7 @@ def _held_rows(c: Columns, job: int) -> int:
 def _borrowers_on_holds(c: Columns, job: int) -> int:
     """Write who still runs, under notice, on devices held for a job; return how many."""
     victims, count = c.scratch[X_VICTIM], 0
-    c.memo[M_STAMP, 1] += 1
+    c.memo[M_STAMP, STAMP_MARKS] += 1
     for node in range(c.nodes.shape[1]):
         if c.nodes[N_HELD, node] == 0:
             continue
@@ -136,8 +139,8 @@ def _borrowers_on_holds(c: Columns, job: int) -> int:
             other = c.rows[R_JOB, row]
             for d in range(c.nodes[N_GPUS, node]):
                 mine = c.devices[D_HOLD, first + d] == job + 1 and c.rows[R_MASK, row] >> d & 1
-                if mine and c.marks[other] != c.memo[M_STAMP, 1]:
-                    c.marks[other] = c.memo[M_STAMP, 1]
+                if mine and c.marks[other] != c.memo[M_STAMP, STAMP_MARKS]:
+                    c.marks[other] = c.memo[M_STAMP, STAMP_MARKS]
                     victims[count] = other
                     count += 1
             row = c.rows[R_NEXT_OF_NODE, row]

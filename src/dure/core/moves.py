@@ -160,8 +160,10 @@ def refresh_node(c: Columns, node: int) -> None:
     s[S_KIND + RESERVED] += reserved - nodes[N_RESERVED, node]
     s[S_KIND + DRAINING] += draining - nodes[N_DRAINING, node]
     s[S_KIND + DOWN] += down - nodes[N_DOWN_MILLI, node]
-    if idle > nodes[N_IDLE, node] or reserved > nodes[N_RESERVED, node]:
-        s[S_FREED] = 1
+    if idle > nodes[N_IDLE, node]:
+        s[S_FREED] |= FREED_ROOM
+    if reserved > nodes[N_RESERVED, node]:
+        s[S_FREED] |= FREED_RIGHTS
     nodes[N_IDLE, node], nodes[N_RESERVED, node] = idle, reserved
     nodes[N_DRAINING, node], nodes[N_DOWN_MILLI, node] = draining, down
     nodes[N_HELD, node] = held
@@ -192,6 +194,8 @@ def bits(mask: int) -> int:
 def take_limits(c: Columns, job: int, node: int, devices: int, times: int) -> None:
     """Take CPU and memory for some of a gang's devices from a node; ``times`` -1 gives it back."""
     jobs, nodes = c.jobs, c.nodes
+    if times < 0 and (jobs[J_CPU, job] > 0 or jobs[J_MEMORY, job] > 0):
+        c.scalars[S_FREED] |= FREED_ROOM
     nodes[N_CPU_FREE, node] -= times * share_of(jobs[J_CPU, job], devices, jobs[J_GPUS, job])
     nodes[N_MEMORY_FREE, node] -= times * share_of(jobs[J_MEMORY, job], devices, jobs[J_GPUS, job])
 
@@ -203,7 +207,7 @@ def charge(c: Columns, job: int, milli: int) -> None:
     kind, owner = jobs[J_CLASS, job], jobs[J_OWNER, job]
     s[S_KIND + kind] += milli
     if milli < 0:
-        s[S_FREED] = 1
+        s[S_FREED] |= FREED_RIGHTS
     if kind == OWN:
         c.rights[E_OWN, owner, jobs[J_PLACED_TYPE, job]] += milli
         return

@@ -93,7 +93,7 @@ def refill(c: Columns) -> None:
             if jobs[J_STATE, order[i]] == RUNNING:
                 preempt(c, order[i])
         _start_chosen(c, order, chosen)
-    s[S_FREED] = 1
+    s[S_FREED] |= FREED_ROOM
     begin_pass(c)
     for i in range(order.size):
         if jobs[J_STATE, order[i]] == PENDING:

@@ -15,6 +15,7 @@ from dure.core.starting import (
     begin_pass,
     failed_already,
     is_ready,
+    new_stamp,
     remember_failure,
     start,
 )
@@ -71,13 +72,19 @@ def _promote(c: Columns) -> None:
     jobs = c.jobs
     if c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE] == 0:
         return
-    running = _running_in_order(c)
-    for i in range(running.size):
-        job = running[i]
+    running, count = np.empty(c.scalars[S_RUNNING], dtype=np.int64), 0
+    for i in range(c.scalars[S_RUNNING]):
+        job = c.running[i]
         if jobs[J_STATE, job] != RUNNING or jobs[J_CLASS, job] == OWN or jobs[J_STOP_AT, job] >= 0:
             continue
         if jobs[J_CLASS_ASKED, job] == 1 + LOAN or jobs[J_CLASS_ASKED, job] == 1 + SCAVENGE:
             continue
+        if could_be_own(jobs, c.rights, job):
+            running[count] = job
+            count += 1
+    running = np.sort(running[:count])
+    for i in range(count):
+        job = running[i]
         if has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], jobs[J_USED, job]):
             emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, OWN, 0, 0, 0)
 
@@ -137,7 +144,7 @@ def _start_entitled(c: Columns) -> None:
 @inner
 def _claim_once(c: Columns, job: int, types: int) -> None:
     """Claim, unless the same shape found nothing to claim in this pass or there are no loans."""
-    shape, stamp = c.jobs[J_SHAPE, job], c.memo[M_STAMP, 0]
+    shape, stamp = c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
     on_loan = c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE]
     coming = c.scalars[S_KIND + DRAINING]
     if on_loan + coming == 0 or (shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp):
@@ -263,6 +270,8 @@ def _succeed(c: Columns, kind: int) -> None:
     s, jobs = c.scalars, c.jobs
     if s[S_KIND + DRAINING] == 0 or s[S_Q_HEAD] == s[S_Q_TAIL]:
         return
+    freed, stamp = s[S_FREED], c.memo[M_STAMP, STAMP_PASS]
+    least = c.memo[M_LEAST, :FAMILIES].copy()
     owners = np.zeros(s[S_ACCOUNTS], dtype=np.int64)
     for node in range(c.nodes.shape[1]):
         if c.nodes[N_DRAINING, node] > 0:
@@ -274,8 +283,8 @@ def _succeed(c: Columns, kind: int) -> None:
         if owners[owner] == 0:
             continue
         _show_cleaning(c, owner, 1)
-        s[S_FREED] = 1
-        begin_pass(c)
+        new_stamp(c)
+        c.memo[M_LEAST, :FAMILIES] = 1 << 60
         for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
             job = c.queue[i]
             if jobs[J_OWNER, job] != owner or jobs[J_STATE, job] != PENDING:
@@ -283,7 +292,9 @@ def _succeed(c: Columns, kind: int) -> None:
             if jobs[J_CLAIM_DUE, job] < 0 and not failed_already(jobs, c.memo, job):
                 _start_as(c, job, kind)
         _show_cleaning(c, owner, 2)
-        begin_pass(c)
+    # What others could see did not grow meanwhile, so what failed for them still fails.
+    c.memo[M_STAMP, STAMP_PASS], s[S_FREED] = stamp, freed
+    c.memo[M_LEAST, :FAMILIES] = least
 
 
 @inner

@@ -21,11 +21,20 @@ def start(c: Columns, job: int, kind: int, count: int, held: int) -> None:
 
 
 @inner
+def new_stamp(c: Columns) -> None:
+    """Open a pass of its own: what failed before it counts no more."""
+    c.memo[M_STAMP, STAMP_LAST] += 1
+    c.memo[M_STAMP, STAMP_PASS] = c.memo[M_STAMP, STAMP_LAST]
+
+
+@inner
 def begin_pass(c: Columns) -> None:
     """Forget what failed, if anything became free since it did."""
-    if c.scalars[S_FREED] > 0:
-        c.memo[M_STAMP, 0] += 1
+    if c.scalars[S_FREED] & FREED_ROOM:
+        new_stamp(c)
         c.memo[M_LEAST, :FAMILIES] = 1 << 60
+    if c.scalars[S_FREED] > 0:
+        c.memo[M_STAMP, STAMP_CLAIMS] += 1
 
 
 @inner
@@ -35,7 +44,7 @@ def failed_already(jobs: IntArray, memo: IntArray, job: int) -> bool:
     It takes two matrices, not all columns: it is asked of every waiting job in every pass.
     """
     shape, family = jobs[J_SHAPE, job], jobs[J_FAMILY, job]
-    if shape > 0 and memo[M_FAILED, shape] == memo[M_STAMP, 0]:
+    if shape > 0 and memo[M_FAILED, shape] == memo[M_STAMP, STAMP_PASS]:
         return True
     return bool(family >= 0 and jobs[J_GPUS, job] >= memo[M_LEAST, family])
 
@@ -44,7 +53,7 @@ def failed_already(jobs: IntArray, memo: IntArray, job: int) -> bool:
 def remember_failure(c: Columns, job: int) -> None:
     """Keep in mind that the job's shape fits nowhere until something becomes free."""
     shape, family = c.jobs[J_SHAPE, job], c.jobs[J_FAMILY, job]
-    c.memo[M_FAILED, shape] = c.memo[M_STAMP, 0]
+    c.memo[M_FAILED, shape] = c.memo[M_STAMP, STAMP_PASS]
     if family >= 0:
         c.memo[M_LEAST, family] = min(c.memo[M_LEAST, family], c.jobs[J_GPUS, job])
 

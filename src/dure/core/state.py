@@ -69,7 +69,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
     scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
     scalars[col.S_FREED] = 1
     memo = np.zeros((col.M_COUNT, 1024), dtype=np.int64)
-    memo[col.M_STAMP, :2] = 1, col.MARKS_FROM
+    memo[col.M_STAMP, :4] = 1, col.MARKS_FROM, 1, 1
     memo[col.M_LEAST] = 1 << 60
     capacity = np.zeros((col.T_COUNT, types), dtype=np.int64)
     np.add.at(

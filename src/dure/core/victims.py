@@ -130,8 +130,8 @@ def _free_on_node(
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
         return -1, 0
-    c.memo[M_STAMP, 1] += 2
-    leaves, must = c.memo[M_STAMP, 1], c.memo[M_STAMP, 1] + 1
+    c.memo[M_STAMP, STAMP_MARKS] += 2
+    leaves, must = c.memo[M_STAMP, STAMP_MARKS], c.memo[M_STAMP, STAMP_MARKS] + 1
     row = c.nodes[N_ROWS, node]
     usable = _opened(c, job, node, each, healthy, leaves)
     if usable == 0:
@@ -188,8 +188,8 @@ def _price_domain(
     """Pick nodes of a domain one by one at the least further price: (price, nodes) or (-1, 0)."""
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
     total = need + (1 if extra > 0 else 0)
-    c.memo[M_STAMP, 1] += 1
-    stamp, price = c.memo[M_STAMP, 1], 0
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp, price = c.memo[M_STAMP, STAMP_MARKS], 0
     for at in range(total):
         want = each if at < need else extra
         best_node, best_price = -1, 1 << 62

@@ -43,7 +43,9 @@ class Chronicle:
 
     def facts(self) -> pl.DataFrame:
         """Return the facts kept, in order, with their position as ``at``."""
-        parts = [part[np.isin(part[:, 0], self._KEPT)] for part in self._facts]
+        is_kept = np.zeros(64, dtype=bool)
+        is_kept[list(self._KEPT)] = True
+        parts = [part[is_kept[part[:, 0]]] for part in self._facts]
         rows = np.concatenate(parts) if parts else np.zeros((0, col.FACT_WIDTH), dtype=np.int64)
         names = ("kind", "at_s", "job", "a", "b", "c", "d", "e")
         return pl.DataFrame(dict(zip(names, rows.T, strict=True))).with_row_index("at")
