@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pathlib
 
 __version__ = "0.1.0"
 
@@ -13,14 +12,15 @@ def _keep_kernels_fresh() -> None:
     Numba looks only at the file of the kernel itself, but a kernel holds the code of all kernels
     that it calls: after an edit elsewhere it would run the old rules.
     """
-    core = pathlib.Path(__file__).parent / "core"
+    core = os.path.join(os.path.dirname(__file__), "core")
     digest = hashlib.sha256()
-    for source in sorted(core.glob("*.py")):
-        text = source.read_bytes()
-        if b"dure.core.kernel import" in text or source.name in {"columns.py", "kernel.py"}:
+    for name in sorted(name for name in os.listdir(core) if name.endswith(".py")):
+        with open(os.path.join(core, name), "rb") as source:
+            text = source.read()
+        if b"dure.core.kernel import" in text or name in {"columns.py", "kernel.py"}:
             digest.update(text)
-    folder = core / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    folder = os.path.join(core, "__pycache__", f"kernels-{digest.hexdigest()[:12]}")
+    os.environ.setdefault("NUMBA_CACHE_DIR", folder)
 
 
 _keep_kernels_fresh()

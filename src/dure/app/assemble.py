@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import FOUNDING, HERE, Settings
-from dure.core.errors import LedgerError
+from dure.core.errors import DureError, LedgerError
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.sqlite import SqliteLedger
@@ -35,6 +36,7 @@ class Platform:
     """A platform, assembled; ``start`` lets its engines run, ``close`` ends everything in order.
 
     Attributes:
+        keepers: write down where pools stand, so that the next start is quick.
         has_people: somebody has an account already.
     """
 
@@ -42,6 +44,7 @@ class Platform:
     here: MachinePool
     engines: list[Engine]
     ledgers: list[Ledger]
+    keepers: list[Callable[[], None]]
     lock: DataLock
 
     @property
@@ -57,6 +60,11 @@ class Platform:
         """Stop the engines, close the ledgers; jobs of this machine run on."""
         for engine in self.engines:
             engine.stop()
+        for keep in self.keepers:
+            try:
+                keep()
+            except DureError as wrong:
+                log.warning("the next start will take longer: %s", wrong)
         close_all(self.ledgers)
         self.lock.release()
 
@@ -77,18 +85,20 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         clock = SystemClock()
         people, people_book = open_people(settings.data, ledgers)
         here = assemble_here(settings, open_ledger(settings.data / HERE, ledgers), clock)
+        keepers: list[Callable[[], None]] = []
         engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
         if settings.scenario == FOUNDING:
             assert begin is not None, "the founding scenario is brought by the twin"
             founding = assemble_founding(settings, begin, poll_s=settings.poll_s)
-            ledgers.append(founding.ledger)
+            ledgers.append(founding.scenario.ledger)
+            keepers.append(founding.scenario.keep)
             engines.append(founding.engine)
             pools[FOUNDING], programme = founding.desk, founding.programme
         pools[HERE] = here.desk
         services = Services(pools, programme, people, dure.__version__)
-        return Platform(services, here, engines, ledgers, lock)
+        return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)
         lock.release()

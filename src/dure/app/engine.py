@@ -25,6 +25,8 @@ FAILURES_MAX = 3
 REST_S_MAX = 10.0
 # A stepped pool gives the book away so often, for people who write to it.
 SLICE_S = 0.05
+# Between two slices of a pool that is behind its clock.
+BREATH_S = 0.005
 STOP_S_MAX = 30.0
 # What ended longer ago than this is booked at its own moment: we were away meanwhile.
 LATE_S = 5
@@ -168,7 +170,8 @@ class RealTime:
 class Stepped(Protocol):
     """An imagined pool that can be brought forward in time; ``runtime`` is its only state."""
 
-    runtime: PoolRuntime
+    @property
+    def runtime(self) -> PoolRuntime: ...
 
     def run_to(self, until_s: int) -> None:
         """Run every cycle up to ``until_s``, a moment of its own clock."""
@@ -196,21 +199,22 @@ class SteppedTime:
     ) -> None:
         self._pool, self._publisher, self._clock, self._lock = pool, publisher, clock, lock
         self._step_s, self._poll_s = max(1, step_s), poll_s
+        self._at_s = pool.runtime.state.now_s
         self._pace = Pace()
 
     def turn(self) -> float:
         with self._lock:
             begin_s = time.monotonic()
-            state = self._pool.runtime.state
             target_s = self._clock.now_s()
-            while state.now_s < target_s and time.monotonic() - begin_s < SLICE_S:
-                self._pool.run_to(min(state.now_s + self._step_s, target_s))
-                state = self._pool.runtime.state
+            while self._at_s < target_s and time.monotonic() - begin_s < SLICE_S:
+                next_s = min(self._at_s + self._step_s, target_s)
+                self._pool.run_to(next_s)
+                self._at_s = next_s
             if self._pace.is_due(changed=True):
-                self._pace.publish(self._publisher, state, min(target_s, state.now_s))
-        is_behind = state.now_s < target_s
-        return 0.005 if is_behind else self._poll_s
+                self._pace.publish(self._publisher, self._pool.runtime.state, self._at_s)
+        return BREATH_S if self._at_s < target_s else self._poll_s
 
     def failed(self, wrong: Exception, count: int) -> None:
         with self._lock:
             self._pool.runtime.refold()
+            self._at_s = max(self._at_s, self._pool.runtime.state.now_s)

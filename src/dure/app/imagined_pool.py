@@ -1,13 +1,12 @@
 """The pool ``founding``: an imagined nation that the twin brings, gone on with at its speed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from dure.app.engine import Engine, SteppedTime
 from dure.app.settings import FOUNDING, Settings
-from dure.core.state import CycleRecord, State
 from dure.drivers.clock import ScaledClock
 from dure.services.asked import Demand
 from dure.services.book import Book
@@ -24,14 +23,13 @@ from dure.services.views import Name
 # An imagined pool is brought forward in pieces of this much real time.
 STEP_S = 0.02
 TITLE = Name("창립 시나리오 (모의)", "Founding scenario (simulated)")
-Listen = Callable[[State, CycleRecord], None]
 
 
 class Scenario(Protocol):
     """An imagined nation that has run to where the platform takes it over.
 
     Attributes:
-        runtime: its pool; every record that it folded or wrote was told to the listener.
+        runtime: its pool; the followers know every record of it.
         ledger: its ledger, for closing it.
         book: the same ledger as people write to it.
         programme: its calls, applications, projects, over that book.
@@ -39,12 +37,24 @@ class Scenario(Protocol):
         published: by call, figures of reality to set beside the result.
     """
 
-    runtime: PoolRuntime
     ledger: Ledger
-    book: Book
     programme: Programme
-    names: Mapping[str, Name]
-    published: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def runtime(self) -> PoolRuntime: ...
+
+    @property
+    def book(self) -> Book: ...
+
+    @property
+    def names(self) -> Mapping[str, Name]: ...
+
+    @property
+    def published(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    def keep(self) -> None:
+        """Write down where everything stands, so that the next start is quick."""
+        ...
 
     def run_to(self, until_s: int) -> None:
         """Run every cycle up to ``until_s``, a moment of its own clock."""
@@ -54,7 +64,7 @@ class Scenario(Protocol):
 class Begin(Protocol):
     """Opens a scenario in a folder and runs it to its end, or takes up the one that is there."""
 
-    def __call__(self, folder: Path, *, listen: Listen) -> Scenario: ...
+    def __call__(self, folder: Path, *, followers: Mapping[str, Publisher]) -> Scenario: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class ImaginedPool:
     desk: PoolDesk
     engine: Engine
     programme: ProgrammeDesk
-    ledger: Ledger
+    scenario: Scenario
 
 
 def assemble_founding(settings: Settings, begin: Begin, *, poll_s: float) -> ImaginedPool:
@@ -72,7 +82,7 @@ def assemble_founding(settings: Settings, begin: Begin, *, poll_s: float) -> Ima
     names: dict[str, Name] = {}
     title = Title(FOUNDING, TITLE, imagined=True, speed=settings.speed, names=names)
     publisher = Publisher(title, Demand())
-    scenario = begin(settings.data / FOUNDING, listen=publisher.listen)
+    scenario = begin(settings.data / FOUNDING, followers={"views": publisher})
     names |= scenario.names
     state = scenario.runtime.state
     clock = ScaledClock(state.now_s, speed=settings.speed)
@@ -92,4 +102,4 @@ def assemble_founding(settings: Settings, begin: Begin, *, poll_s: float) -> Ima
         providers=scenario.names,
         published=scenario.published,
     )
-    return ImaginedPool(WatchedPool(publisher), Engine(FOUNDING, turns), programme, scenario.ledger)
+    return ImaginedPool(WatchedPool(publisher), Engine(FOUNDING, turns), programme, scenario)

@@ -4,6 +4,8 @@ import errno
 import logging
 import signal
 import socket
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +13,12 @@ import typer
 from dure.cli.ledger import DEFAULT_DATA, DataOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from dure.app.assemble import Platform
-    from dure.app.imagined_pool import Begin
+    from dure.app.imagined_pool import Begin, Scenario
     from dure.app.settings import Settings
+    from dure.services.publishing import Publisher
 
 HOST = "127.0.0.1"
 BACKLOG = 128
@@ -164,11 +169,29 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
 def _begin(settings: "Settings") -> "Begin | None":
     """Return what plays the founding scenario, None where it is not wanted."""
     from dure.app.settings import FOUNDING
-    from dure.core.errors import InputError
 
     if settings.scenario != FOUNDING:
         return None
-    raise InputError("--scenario", found=FOUNDING, expected="empty", next_step="It comes soon.")
+    from dure.twin.founding import FOUNDING_TO_S, OPERATION_S, begin_founding
+
+    def begin(folder: Path, *, followers: "Mapping[str, Publisher]") -> "Scenario":
+        with _progress("the founding scenario", OPERATION_S, FOUNDING_TO_S) as tell:
+            return begin_founding(folder, followers=followers, tell=tell)
+
+    return begin
+
+
+@contextmanager
+def _progress(what: str, from_s: int, to_s: int) -> "Iterator[Callable[[int, int], None]]":
+    """Show on a terminal how far a scenario has come in its own time."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(what, total=to_s - from_s)
+    with bar:
+        yield lambda at_s, _jobs: bar.update(task, completed=at_s - from_s)
 
 
 def _greet(platform: "Platform", settings: "Settings", port: int) -> None:

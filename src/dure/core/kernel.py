@@ -6,7 +6,7 @@ explicit signature (Numba would compile them anew for every combination of const
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from numba import njit, types
 from numba.core import config
@@ -17,9 +17,18 @@ from dure.core.columns import MATRICES, TABLES, Columns
 config.LOOP_VECTORIZE = False  # type: ignore[attr-defined]
 config.SLP_VECTORIZE = False  # type: ignore[attr-defined]
 
-kernel = njit(cache=True, nogil=True)
+_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 _INNER: Any = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-inner = njit(**_INNER)
+
+
+def kernel(function: _Kernel) -> _Kernel:
+    """Compile a function that Python calls."""
+    return cast(_Kernel, njit(cache=True, nogil=True)(function))
+
+
+def inner(function: _Kernel) -> _Kernel:
+    """Compile a function that only kernels call."""
+    return cast(_Kernel, njit(**_INNER)(function))
 
 
 def _dimensions(name: str) -> int:
@@ -31,9 +40,11 @@ _COLUMNS = types.NamedTuple(  # type: ignore[no-untyped-call]
 )
 
 
-def inner_of_ints(count: int) -> Callable[[Any], Any]:
-    """Return a decorator for an inner kernel of ``Columns`` and ``count`` integers, giving
-    nothing.
-    """
-    compiled: Callable[[Any], Any] = njit(types.void(_COLUMNS, *[types.int64] * count), **_INNER)
-    return compiled
+def inner_of_ints(count: int) -> Callable[[_Kernel], _Kernel]:
+    """Return a decorator for an inner kernel of ``Columns`` and ``count`` integers."""
+
+    def compile_once(function: _Kernel) -> _Kernel:
+        signature = types.void(_COLUMNS, *[types.int64] * count)
+        return cast(_Kernel, njit(signature, **_INNER)(function))
+
+    return compile_once

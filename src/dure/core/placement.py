@@ -90,6 +90,7 @@ def domain_of(c: Columns, shelf: int, level: int) -> int:
 
 @inner
 def is_plain(c: Columns, job: int) -> bool:
+    """Tell whether a job takes whole devices and has no limits of CPU or memory."""
     jobs = c.jobs
     return bool(jobs[J_MILLI, job] == WHOLE and jobs[J_CPU, job] == 0 and jobs[J_MEMORY, job] == 0)
 
@@ -274,6 +275,7 @@ def _pick_remainder(
 
 @inner
 def place_in_group(c: Columns, job: int, group: int) -> int:
+    """Choose a place among nodes of one kind; return how many rows of ``picks``, 0 if none."""
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
     if each > c.groups[G_GPUS, group]:
         return 0

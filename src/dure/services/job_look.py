@@ -68,7 +68,7 @@ class Look:
         stop_by_s = int(column[col.J_STOP_AT]) if row.state in ("RUNNING", "STOPPING") else NEVER_S
         wishes = dict(_wishes(asked)) if asked is not None else _asked_columns(column)
         exit_code = self._stories.exit_code(job)
-        if exit_code is not None:
+        if asked is not None and exit_code is not None:
             wishes["exit_code"] = str(exit_code)
         return JobStory(row, self._stories.attempts(state, job), wishes, stop_by_s)
 

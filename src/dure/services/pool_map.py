@@ -29,9 +29,9 @@ class PoolMap:
         # Leaf names repeat from cluster to cluster; node names are unique and settle every tie.
         self.nodes_in_order = np.lexsort((first, leaf, cluster, provider))
         at = self.nodes_in_order
-        gpus = pool.gpus[order]
+        gpus, node_names = pool.gpus[order], pool.names
         self.nodes = NodeColumns(
-            ids=[pool.names[i] for i in at],
+            ids=[node_names[i] for i in at],
             providers=providers,
             clusters=clusters,
             leaves=leaves,

@@ -52,7 +52,9 @@ class Publisher:
         self.title, self._demand = title, demand
         self.use = UseMonths()
         self.stories = Stories(closed=self.use.closed)
-        self.returns, self.samples = Returns(), Samples()
+        self.returns = Returns()
+        # An imagined pool has cycles by the hundred thousand, and hours that pass in a second.
+        self.samples = Samples(queue_step_s=600 if title.imagined else 0)
         # Use comes first: it must have begun anew before it is told of stays that are over.
         self._parts: tuple[Follower, ...] = (self.use, self.stories, self.returns, self.samples)
         self._state: State | None = None

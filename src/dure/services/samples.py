@@ -17,12 +17,22 @@ Sample = tuple[int, ...]
 
 
 class Samples(Follower):
-    """What the pool did at each full hour; between two records nothing changes."""
+    """What the pool did at each full hour; between two records nothing changes.
+
+    Args:
+        queue_step_s: the GPUs that are waited for may be so old in a sample; counting them is
+            what costs most.
+    """
+
+    def __init__(self, *, queue_step_s: int = 0) -> None:
+        self._queue_step_s = queue_step_s
+        super().__init__()
 
     def reset(self) -> None:
         self._rows: deque[tuple[int, Sample]] = deque(maxlen=SAMPLES_MAX)
         self._next_s = -1
         self._now: Sample = ()
+        self._queue_at_s, self._queue_gpus = -1, 0
 
     def follow(self, state: State, record: CycleRecord) -> None:
         now_s = int(state.c.scalars[col.S_NOW])
@@ -30,10 +40,9 @@ class Samples(Follower):
             self._next_s = -(-now_s // STEP_S) * STEP_S
         if now_s >= self._next_s:
             self._fill(now_s - 1)
-            if now_s == self._next_s:
-                self._now = _sample(state)
-                self._fill(now_s)
-        self._now = _sample(state)
+        self._now = self._sample(state, now_s)
+        if now_s >= self._next_s:
+            self._fill(now_s)
 
     def keep(self) -> bytes:
         return msgspec.msgpack.encode((list(self._rows), self._next_s, self._now))
@@ -62,15 +71,21 @@ class Samples(Follower):
                 self._rows.append((self._next_s, self._now))
             self._next_s += STEP_S
 
+    def _sample(self, state: State, now_s: int) -> Sample:
+        """Return milli-GPU by kind, waiting jobs, waiting GPUs."""
+        s = state.c.scalars
+        count = int(s[col.S_Q_TAIL] - s[col.S_Q_HEAD] - s[col.S_Q_DEAD])
+        if count == 0:
+            self._queue_gpus = 0
+        elif now_s >= self._queue_at_s + self._queue_step_s:
+            self._queue_at_s, self._queue_gpus = now_s, waiting_gpus(state)
+        return (*s[col.S_KIND : col.S_KIND + 7].tolist(), count, self._queue_gpus)
 
-def _sample(state: State) -> Sample:
-    """Return milli-GPU by kind, waiting jobs, waiting GPUs."""
-    s, c = state.c.scalars, state.c
-    waiting = waiting_jobs(state)
-    gpus = 0
-    if waiting.size:
-        gpus = int((c.jobs[col.J_GPUS, waiting] * c.jobs[col.J_MILLI, waiting]).sum()) // col.WHOLE
-    return (*s[col.S_KIND : col.S_KIND + 7].tolist(), int(waiting.size), gpus)
+
+def waiting_gpus(state: State) -> int:
+    """Return the whole GPUs that the jobs in the line ask for together."""
+    jobs, waiting = state.c.jobs, waiting_jobs(state)
+    return int((jobs[col.J_GPUS, waiting] * jobs[col.J_MILLI, waiting]).sum()) // col.WHOLE
 
 
 def waiting_jobs(state: State) -> col.IntArray:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -18,8 +17,7 @@ ATTEMPTS_MAX = 200
 _ENDS = (col.K_ENDED, col.K_STOPPED, col.K_REFUSED, col.K_CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(NamedTuple):
     """One attempt in the engine's words: kind of use, nodes and milli-GPU by number."""
 
     attempt: int
@@ -87,7 +85,10 @@ class Stories(Follower):
 
     def exit_code(self, job: int) -> int | None:
         """Return how a job's process ended, None if it did not end by itself or long ago."""
-        return self._exit_codes.get(job)
+        stays = self._stays.get(job)
+        if not stays or stays[-1].cause != col.BY_DONE:
+            return None
+        return self._exit_codes.get(job, 0)
 
     def attempts(self, state: State, job: int) -> tuple[Attempt, ...]:
         """Return a job's attempts as screens see them."""
@@ -106,13 +107,18 @@ class Stories(Follower):
         )
 
     def _take_in(self, state: State, facts: list[list[int]]) -> None:
-        for kind, at_s, job, a, b, c, d, _ in facts:
+        at = 0
+        while at < len(facts):
+            kind, at_s, job, a, b, c, d, _ = facts[at]
+            at += 1
             if kind == col.K_STARTED:
-                self._open(job, Stay(a, b, (), 0, 0, at_s))
-            elif kind == col.K_PLACED:
-                self._place(job, a, b.bit_count(), c)
+                # A start is followed by the rows that it stands on.
+                begin = at
+                while at < len(facts) and facts[at][0] == col.K_PLACED:
+                    at += 1
+                self._open(job, _stay(a, b, at_s, facts[begin:at]))
             elif kind == col.K_ENDED:
-                if self._close(state, job, a, at_s, col.BY_DONE, 0):
+                if self._close(state, job, a, at_s, col.BY_DONE, 0) and c:
                     self._exit_codes[job] = c
             elif kind == col.K_STOPPED:
                 self._close(state, job, a, at_s, b, d)
@@ -124,12 +130,6 @@ class Stories(Follower):
     def _open(self, job: int, stay: Stay) -> None:
         self._stays[job] = (*self._stays.get(job, ())[1 - ATTEMPTS_MAX :], stay)
 
-    def _place(self, job: int, node: int, gpus: int, milli: int) -> None:
-        *before, last = self._stays[job]
-        nodes = (*last.nodes, node)
-        more = replace(last, nodes=nodes, gpus=last.gpus + gpus, milli=last.milli + gpus * milli)
-        self._stays[job] = (*before, more)
-
     def _close(
         self, state: State, job: int, attempt: int, at_s: int, cause: int, lost: int
     ) -> Stay | None:
@@ -137,7 +137,7 @@ class Stories(Follower):
         stays = self._stays.get(job, ())
         if not stays or stays[-1].to_s != NEVER_S or stays[-1].attempt != attempt:
             return None
-        last = replace(stays[-1], to_s=at_s, cause=cause, lost_milli_s=lost)
+        last = stays[-1]._replace(to_s=at_s, cause=cause, lost_milli_s=lost)
         self._stays[job] = (*stays[:-1], last)
         if self._closed is not None:
             self._closed(state, job, last)
@@ -156,3 +156,14 @@ class Stories(Follower):
             forgotten = self.ended.popleft()
             self._stays.pop(forgotten, None)
             self._exit_codes.pop(forgotten, None)
+
+
+def _stay(attempt: int, kind: int, at_s: int, placed: list[list[int]]) -> Stay:
+    """Return the stay that begins on the rows ``placed``: facts with node, mask, milli a device."""
+    nodes, gpus, milli = [], 0, 0
+    for _, _, _, node, mask, each, _, _ in placed:
+        count = mask.bit_count()
+        nodes.append(node)
+        gpus += count
+        milli += count * each
+    return Stay(attempt, kind, tuple(nodes), gpus, milli, at_s)

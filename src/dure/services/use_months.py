@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -17,10 +18,13 @@ from dure.services.standing import Follower
 from dure.services.stories import Stay
 from dure.services.views import NEVER_S
 
-# Whose idle GPUs a loan stands on is a matter of proportion; a look every ten minutes settles it.
-LENT_STEP_S = 600
+# Whose idle GPUs a loan stands on is a matter of proportion; a look an hour settles it.
+LENT_STEP_S = 3_600
+# Months of Korean civil time begin at full hours of UTC.
+STEP_S = 3_600
 Cell = tuple[str, str]
-(_OWN, _LOAN, _SCAVENGE, _LENT, _LOST) = range(5)
+# The first three are the engine's kinds of use.
+(_LENT, _LOST) = (col.SCAVENGE + 1, col.SCAVENGE + 2)
 
 
 @dataclass(slots=True)
@@ -80,12 +84,12 @@ class UseMonths(Follower):
         who = owner_name(state, job)
         if not who:
             return
-        lost = stay.lost_milli_s
+        month = ""
         for month, seconds in months_between(stay.from_s, stay.to_s):
-            sums = self._sums[month, who]
-            sums[_OWN + stay.kind] += stay.milli * seconds
+            self._sums[month, who][stay.kind] += stay.milli * seconds
+        if stay.lost_milli_s and month:
             # What a stop lost is told in the month of the stop.
-            sums[_LOST] += lost if month == month_of(stay.to_s) else 0
+            self._sums[month, who][_LOST] += stay.lost_milli_s
 
     def rows(
         self, state: State, open_stays: Sequence[tuple[int, Stay]], now_s: int
@@ -156,7 +160,14 @@ def owner_name(state: State, job: int) -> str:
 def months_between(from_s: int, to_s: int) -> Iterator[tuple[str, int]]:
     """Yield (month, seconds of it) for an interval; nothing for an empty one."""
     while from_s < to_s and from_s != NEVER_S:
-        month = month_of(from_s)
-        end_s = min(to_s, month_window_s(month)[1])
+        month, month_to_s = _month_at(from_s // STEP_S)
+        end_s = min(to_s, month_to_s)
         yield month, end_s - from_s
         from_s = end_s
+
+
+@lru_cache(maxsize=4096)
+def _month_at(step: int) -> tuple[str, int]:
+    """Return the month of a moment, in steps that no month begins within, and its end."""
+    month = month_of(step * STEP_S)
+    return month, month_window_s(month)[1]

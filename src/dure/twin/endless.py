@@ -24,6 +24,7 @@ Tell = Callable[[int, int], None]
 TELL_EVERY = 1024
 # So many of the last cycles are timed.
 TIMED = 1 << 19
+_NO_JOBS, _NO_FACTS = no_jobs(), no_facts()
 
 
 class ScriptedPool(PoolRuntime):
@@ -35,7 +36,8 @@ class ScriptedPool(PoolRuntime):
         offered: jobs submitted since the last cycle; their owners are listed already.
         owners: accounts that the script needs; the next cycle lists those that are new.
         rights: what the owners hold from the very first cycle on, in the order of their places.
-        was_refolded: called when the state was thrown away and folded again.
+        from_kept: stands the pool at a state that was kept, if there is one that fits.
+        was_refolded: called when the state is another one.
     """
 
     def __init__(
@@ -51,10 +53,13 @@ class ScriptedPool(PoolRuntime):
         self.offered: Jobs | None = None
         self.owners: list[Account] = []
         self._rights = rights
+        self.from_kept: Callable[[], bool] = lambda: False
         self.was_refolded: Callable[[], None] = lambda: None
 
     def refold(self, upto: int | None = None) -> None:
-        super().refold(upto)
+        """Throw the state away; take up the kept one and fold what came after, or fold all."""
+        if upto is not None or not self.from_kept():
+            super().refold(upto)
         self.was_refolded()
 
     def begin_from(self, state: State, seq: int) -> None:
@@ -68,6 +73,10 @@ class ScriptedPool(PoolRuntime):
         assert isinstance(self.hands, ImaginedHands), "a script is for imagined machines"
         return self.hands.next_end_s
 
+    def is_settled(self) -> bool:
+        """Tell whether every named event that was read is part of a cycle's record."""
+        return not self._events
+
     def has_news(self) -> bool:
         """Tell whether others wrote since our last cycle, or we have read it and not planned
         yet.
@@ -75,22 +84,27 @@ class ScriptedPool(PoolRuntime):
         return self.ledger.head()[0] != self.seen or bool(self._events)
 
     def gather(self, now_s: int) -> Observed:
-        observed = super().gather(now_s)
-        accounts, jobs, facts = list(observed.accounts), observed.jobs, [observed.facts]
+        if self._events or self.owners:
+            observed = super().gather(now_s)
+        else:
+            # Nobody but the script lists anything: most cycles, so the short way.
+            parts = [self.hands.observe(self.state, now_s), *(one.facts for one in self.inbox)]
+            parts = [facts for facts in parts if len(facts)]
+            observed = Observed([], _NO_JOBS, _joined(parts))
+        accounts, jobs, facts = observed.accounts, observed.jobs, observed.facts
         if self.owners:
             listed = {(one.kind, one.name) for one in accounts}.union(self.state.account_index)
-            accounts += [one for one in self.owners if (one.kind, one.name) not in listed]
+            fresh = [one for one in self.owners if (one.kind, one.name) not in listed]
+            accounts = [*accounts, *fresh]
             if self.state.now_s < 0:
-                facts.append(self._first_rights(accounts, now_s))
+                facts = _joined([facts, self._first_rights(accounts, now_s)])
         offered = self.offered
         if offered is not None and offered.names:
             first = len(self.state.job_names) + len(jobs.names)
-            facts.append(submission_facts(offered.columns[col.J_SUBMIT], first=first))
-            jobs = Jobs(
-                [*jobs.names, *offered.names],
-                np.concatenate([jobs.columns, offered.columns], axis=1),
-            )
-        return Observed(accounts, jobs, np.concatenate(facts) if len(facts) > 1 else facts[0])
+            submitted = submission_facts(offered.columns[col.J_SUBMIT], first=first)
+            facts = _joined([facts, submitted]) if len(facts) else submitted
+            jobs = _both(jobs, offered) if jobs.names else offered
+        return Observed(accounts, jobs, facts)
 
     def _first_rights(self, accounts: Sequence[Account], now_s: int) -> IntArray:
         index = dict(self.state.account_index)
@@ -102,6 +116,14 @@ class ScriptedPool(PoolRuntime):
             type_ = self.state.pool.types.index(kind)
             facts[place] = col.K_ALLOCATED, now_s, to_s, place, account, type_, milli, from_s
         return facts
+
+
+def _joined(parts: Sequence[IntArray]) -> IntArray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else _NO_FACTS
+
+
+def _both(one: Jobs, other: Jobs) -> Jobs:
+    return Jobs([*one.names, *other.names], np.concatenate([one.columns, other.columns], axis=1))
 
 
 class Days(Protocol):
@@ -181,16 +203,17 @@ class Endless:
         """Return the next moment at which anything happens by itself, or ``NEVER_S``."""
         if self._day_s < 0:
             return NEVER_S
-        end_s, alarm_s = self.pool.next_end_s, self.pool.state.next_alarm_s
-        next_s = min(
-            self._job_at[self._job],
-            self._fault_at[self._fault],
-            NEVER_S if end_s is None else end_s,
-            NEVER_S if alarm_s is None else alarm_s,
-        )
+        job_s, last_s = self._job_at[self._job], self.last_s
         # A day's first jobs may be of the midnight second itself; nothing else comes twice.
-        is_first = self._job_at[self._job] <= self.last_s
-        return next_s if next_s == NEVER_S else max(next_s, self.last_s + (0 if is_first else 1))
+        if job_s <= last_s:
+            return last_s
+        next_s = min(job_s, self._fault_at[self._fault])
+        end_s, alarm_s = self.pool.next_end_s, self.pool.state.next_alarm_s
+        if end_s is not None and end_s < next_s:
+            next_s = end_s
+        if alarm_s is not None and alarm_s < next_s:
+            next_s = alarm_s
+        return max(next_s, last_s + 1)
 
     def _resume(self) -> None:
         """Find the place in the day of a pool that was folded from its ledger."""

@@ -129,6 +129,7 @@ def begin_founding(
     *,
     followers: Mapping[str, Follows] | None = None,
     seed: int = 1,
+    to_s: int = FOUNDING_TO_S,
     tell: Tell | None = None,
 ) -> Founding:
     """Open the scenario in a folder for life, after running it to its end if it is not there yet.
@@ -137,24 +138,26 @@ def begin_founding(
         folder: holds ``ledger.db``; made if it is missing.
         followers: told every record, by name.
         seed: of a new one; a scenario that is there keeps its own.
+        to_s: its end, up to which it runs before anybody looks.
         tell: called now and then with (moment, jobs submitted so far).
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / LEDGER
-    if not path.exists() or _is_young(path):
+    if not path.exists() or _last_s(path) < to_s:
         # Nobody acknowledged anything yet, so the first months need not survive a power cut.
         first = Founding(grouped_ledger(path), seed=seed, followers=followers)
-        first.run_to(FOUNDING_TO_S, tell)
+        first.run_to(to_s, tell)
         first.keep()
         first.ledger.close()
     return Founding(lasting_ledger(path), followers=followers)
 
 
-def _is_young(path: Path) -> bool:
+def _last_s(path: Path) -> int:
+    """Return the moment of a ledger's last record, 0 of an empty one."""
     ledger = lasting_ledger(path)
     last = next(iter(ledger.read(ledger.head()[0] - 1)), None)
     ledger.close()
-    return last is None or last.at_s < FOUNDING_TO_S
+    return 0 if last is None else last.at_s
 
 
 def _ledger(out: Path | None) -> Ledger:

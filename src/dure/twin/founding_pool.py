@@ -171,6 +171,8 @@ class Founding:
 
     def keep(self) -> None:
         """Write down where everything stands, so that the next start is quick."""
+        if not self.runtime.is_settled():
+            return
         seq = self.runtime.seen
         kept = {name: one.keep() for name, one in self._followers.items()}
         self.ledger.put_projection(*FOLLOWERS, seq, msgspec.msgpack.encode(kept))
@@ -217,10 +219,9 @@ class Founding:
         if kept is not None:
             self.book.begin_from(*kept)
         self.book.catch_up()
-        if not self._begin_from_kept():
-            self.runtime.refold()
-        self._resume()
+        self.runtime.from_kept = self._begin_from_kept
         self.runtime.was_refolded = self._resume
+        self.runtime.refold()
         self.clock.move_to(self.runtime.state.now_s)
 
     def _begin_from_kept(self) -> bool:

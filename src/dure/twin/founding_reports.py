@@ -26,6 +26,14 @@ _ALLOCATIONS = {
 _NO_FAULTS = {"node": pl.String, "from_s": pl.Int64, "to_s": pl.Int64}
 
 
+def _nodes(pool: Pool) -> pl.DataFrame:
+    """Return the pool's nodes as reports read them, in the engine's order."""
+    texts = ("node", "provider", "accelerator")
+    order = pool.order.tolist()
+    frame = pl.DataFrame({name: [getattr(pool, name)[i] for i in order] for name in texts})
+    return frame.with_columns(gpus=pl.Series(pool.gpus[pool.order], dtype=pl.Int64))
+
+
 def month_document(
     metered: MonthMeter,
     placements: pl.DataFrame,
@@ -48,13 +56,7 @@ def month_document(
         by itself, and what it lent.
     """
     from_s, to_s = metered.from_s, metered.to_s
-    order = pool.order.tolist()
-    nodes = pl.DataFrame(
-        {
-            name: [getattr(pool, name)[i] for i in order]
-            for name in ("node", "provider", "accelerator")
-        }
-    ).with_columns(gpus=pl.Series(pool.gpus[pool.order], dtype=pl.Int64))
+    nodes = _nodes(pool)
     providers = use_by_provider(
         placements,
         nodes,

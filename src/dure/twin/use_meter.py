@@ -19,7 +19,6 @@ from dure.core.state import CycleRecord, State
 VERSION = 1
 # What no placement accounts for, by node.
 STOOD = ("reserved", "draining", "down")
-_STOOD_ROWS = np.array([col.N_RESERVED, col.N_DRAINING, col.N_DOWN_MILLI], dtype=np.int64)
 _INT64 = np.dtype("<i8")
 _Kept = tuple[str, int, int, bytes, bytes, bytes]
 
@@ -42,30 +41,29 @@ class MonthMeter:
 
 
 @kernel
-def _book(sums: np.ndarray, now: np.ndarray, passed_s: int) -> None:
-    for row in range(sums.shape[0]):
-        for i in range(sums.shape[1]):
-            sums[row, i] += now[row, i] * passed_s
-
-
-@kernel
-def _look(
+def _pass(
     use: np.ndarray,
+    now: np.ndarray,
     stood: np.ndarray,
+    standing: np.ndarray,
+    passed_s: int,
     rights: np.ndarray,
     accounts: np.ndarray,
     nodes: np.ndarray,
-    rows: np.ndarray,
     count: int,
 ) -> None:
+    """Book what stood for ``passed_s``, then look at what stands now (``count`` accounts)."""
     for account in range(count):
-        use[0, account] = 0
+        use[0, account] += now[0, account] * passed_s
+        use[1, account] += now[1, account] * passed_s
+        now[0, account] = 0
         for kind in range(rights.shape[2]):
-            use[0, account] += rights[col.E_OWN, account, kind]
-        use[1, account] = accounts[col.A_BORROWED, account]
-    for i in range(rows.size):
+            now[0, account] += rights[col.E_OWN, account, kind]
+        now[1, account] = accounts[col.A_BORROWED, account]
+    for row, column in enumerate((col.N_RESERVED, col.N_DRAINING, col.N_DOWN_MILLI)):
         for node in range(nodes.shape[1]):
-            stood[i, node] = nodes[rows[i], node]
+            stood[row, node] += standing[row, node] * passed_s
+            standing[row, node] = nodes[column, node]
 
 
 class UseMeter:
@@ -94,8 +92,9 @@ class UseMeter:
             if self._of is not None:
                 self._begin()
             self._of = state
-        self._pass(record.at_s)
-        self._see(state)
+        if record.at_s >= self._end_s:
+            self.close_months(record.at_s)
+        self._see(state, record.at_s)
 
     def close_months(self, now_s: int) -> None:
         """Close every month that is over by ``now_s``."""
@@ -152,25 +151,26 @@ class UseMeter:
         self._use = np.stack([running.own, running.borrowed])
         self._now = np.zeros_like(self._use)
         self._stood = running.stood
-        self._see(state)
-
-    def _pass(self, now_s: int) -> None:
-        if now_s >= self._end_s:
-            self.close_months(now_s)
-        self._book(now_s)
+        self._see(state, self._at_s)
 
     def _book(self, now_s: int) -> None:
-        if now_s > self._at_s:
-            _book(self._use, self._now, now_s - self._at_s)
-            _book(self._stood, self._standing, now_s - self._at_s)
-            self._at_s = now_s
+        """Book what stands up to a moment at which nothing changes."""
+        passed_s = max(0, now_s - self._at_s)
+        self._use += self._now * passed_s
+        self._stood += self._standing * passed_s
+        self._at_s += passed_s
 
-    def _see(self, state: State) -> None:
+    def _see(self, state: State, now_s: int) -> None:
         c, count = state.c, len(state.accounts)
         if count > self._use.shape[1]:
             more = ((0, 0), (0, 2 * count - self._use.shape[1]))
             self._use, self._now = np.pad(self._use, more), np.pad(self._now, more)
-        _look(self._now, self._standing, c.rights, c.accounts, c.nodes, _STOOD_ROWS, count)
+        passed_s = max(0, now_s - self._at_s)
+        _pass(
+            self._use, self._now, self._stood, self._standing, passed_s,
+            c.rights, c.accounts, c.nodes, count,
+        )  # fmt: skip
+        self._at_s += passed_s
 
     def _running(self) -> MonthMeter:
         own, borrowed = self._use.copy()
