@@ -1,7 +1,5 @@
 """Lending on a live pool: idle slots are lent, called back, promoted; on paper machines."""
 
-import pytest
-
 from tests.services.live_bench import ADMIN, LiveBench
 
 BORROWER = "gpus: 2, preemptible: true, checkpoint_takes: 2s"
@@ -86,9 +84,6 @@ def test_a_promoted_loan_keeps_its_process_and_ends_by_it() -> None:
     assert len(bench.machine.started) == 2
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the engine drops a cancelled claim without withdrawing its notices"
-)
 def test_a_borrower_may_stay_when_the_claimant_is_cancelled() -> None:
     bench = LiveBench(slots=2)
     bench.allocate("owner", 2)
