@@ -13,8 +13,9 @@ from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
 from dure.services.asked import Demand
-from dure.services.book import Book
 from dure.services.desks import Submission, Submitted, WorkForm
+from dure.services.keeping import Keeper
+from dure.services.kept_book import KeptBook
 from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
 from dure.services.pools import PoolRuntime
@@ -99,19 +100,19 @@ class LiveBench:
         self.evidence: list[Mapping[str, object]] = []
         self.demand = Demand()
         decode = self.demand.reading(decode_events)
-        self.book = Book(self.ledger, encode=encode_events, decode=decode)
+        self.book = KeptBook(self.ledger, encode=encode_events, decode=decode)
         self.book.attach(self.demand)
         self.hands = LocalHands(self.machine, self.demand, self.evidence.append, pool="here")
         self.reader = EventReader(self.demand)
         self.runtime = PoolRuntime(self.ledger, self.hands, reader=self.reader, decode=decode)
         self.publisher = Publisher(Title("here", Name("여기", "here")), self.demand)
-        self.runtime.listeners += [self.hands.listen, self.publisher.listen]
+        followers = {"hands": self.hands.standing, "views": self.publisher}
+        self.keeper = Keeper(self.runtime, self.book, followers)
         if self.ledger.head()[0] == 0:
             rules = {"cleaning_s": 1, "start_s": 1, "backoff_s": 5} | changes
             policy = Policy(instant_stop=False, **rules)
             self.runtime.found(pool_of_slots(slots), policy, at_s=at_s)
-        self.runtime.refold()
-        self.book.catch_up()
+        self.keeper.begin()
         self.hands.repeat(self.runtime.state)
         self.turns = RealTime(
             self.runtime,
@@ -120,6 +121,7 @@ class LiveBench:
             self.publisher,
             self.clock,
             self.book.lock,
+            self.keeper,
             cycle_s=0.0,
             poll_s=0.0,
         )

@@ -85,7 +85,7 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         clock = SystemClock()
         people, people_book = open_people(settings.data, ledgers)
         here = assemble_here(settings, open_ledger(settings.data / HERE, ledgers), clock)
-        keepers: list[Callable[[], None]] = []
+        keepers: list[Callable[[], None]] = [here.keeper.keep]
         engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))

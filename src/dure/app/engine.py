@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dure.core.state import State
 from dure.services.cycle import run_once
+from dure.services.keeping import Keeper
 from dure.services.late_news import book_past
 from dure.services.local_hands import LocalHands
 from dure.services.pools import PoolRuntime
@@ -121,13 +122,14 @@ class RealTime:
         publisher: Publisher,
         clock: Clock,
         lock: RLock,
+        keeper: Keeper,
         *,
         cycle_s: float,
         poll_s: float,
     ) -> None:
         self._runtime, self._hands, self._reader = runtime, hands, reader
         self._publisher, self._clock, self._lock = publisher, clock, lock
-        self._cycle_s, self._poll_s = cycle_s, poll_s
+        self._keeper, self._cycle_s, self._poll_s = keeper, cycle_s, poll_s
         self._pace = Pace()
         self._repeat_at_s = 0.0
         self._changed = True
@@ -139,6 +141,7 @@ class RealTime:
             with self._lock:
                 book_past(self._runtime, self._hands, now_s - LATE_S)
                 run_once(self._runtime, now_s)
+                self._keeper.keep_now_and_then()
             self._changed = True
         elif time.monotonic() >= self._repeat_at_s:
             self._hands.repeat(self._runtime.state)

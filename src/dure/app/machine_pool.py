@@ -23,6 +23,8 @@ from dure.drivers.machine import SLOT, MachineNode, this_machine
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
+from dure.services.keeping import Keeper
+from dure.services.kept_book import KeptBook
 from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
 from dure.services.pools import PoolRuntime
@@ -53,6 +55,7 @@ class MachinePool:
     machine: MachineNode
     programme: Programme
     demand: Demand
+    keeper: Keeper
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -65,7 +68,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     root = settings.data / HERE
     demand = Demand()
     decode = demand.reading(decode_events)
-    book = Book(ledger, encode=encode_events, decode=decode)
+    book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
     programme = Programme(book, clock)
     machine = _machine(settings, ledger)
@@ -74,7 +77,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     reader = EventReader(demand)
     runtime = PoolRuntime(ledger, hands, reader=reader, decode=decode)
     publisher = Publisher(Title(HERE, THIS_MACHINE, names={HERE: THIS_MACHINE}), demand)
-    runtime.listeners += [hands.listen, publisher.listen]
+    keeper = Keeper(runtime, book, {"hands": hands.standing, "views": publisher})
     if ledger.head()[0] == 0:
         policy = Policy(
             cleaning_s=settings.cleaning_s,
@@ -84,8 +87,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
             instant_stop=False,
         )
         runtime.found(pool_of_machine(machine), policy, at_s=clock.now_s())
-    runtime.refold()
-    book.catch_up()
+    keeper.begin()
     allocate(settings.allocations, book, demand, clock, machine)
     hands.repeat(runtime.state)
     publisher.publish(runtime.state, clock.now_s())
@@ -96,12 +98,13 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
         publisher,
         clock,
         book.lock,
+        keeper,
         cycle_s=settings.cycle_s,
         poll_s=settings.poll_s,
     )
     engine = Engine(HERE, turns)
     desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand)
+    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper)
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

@@ -58,11 +58,14 @@ class LocalHands:
         demand: what each job runs.
         evidence: takes one line about each cleaning.
         pool: the pool's name, a part of every order's id.
+
+    Attributes:
+        standing: must follow the pool's records.
     """
 
     def __init__(self, driver: Cleaner, demand: Demand, evidence: Evidence, *, pool: str) -> None:
         self._driver, self._demand, self._evidence, self._pool = driver, demand, evidence, pool
-        self._standing = Standing()
+        self.standing = Standing()
         self._orders = _Orders()
         self._news: dict[Key, Receipt] = {}
         self._shown: list[Receipt] = []
@@ -71,10 +74,6 @@ class LocalHands:
         self._clean_tries: dict[Key, int] = {}
         self._failed: dict[Key, str] = {}
         self._failed_shown: list[Key] = []
-
-    def listen(self, state: State, record: CycleRecord) -> None:
-        """Follow the ledger: which start each running job stems from."""
-        self._standing.listen(state, record)
 
     # --- outside a cycle -------------------------------------------------------------------
 
@@ -92,7 +91,7 @@ class LocalHands:
 
     def has_unheard(self, state: State) -> bool:
         """Tell whether a cancellation must be said again."""
-        return bool(self._standing.unheard(state))
+        return bool(self.standing.unheard(state))
 
     def settle(self) -> None:
         """Tell the backend what the last cycles decided; ``repeat`` tries again what fails."""
@@ -143,7 +142,7 @@ class LocalHands:
             log.error("job %s: attempt %d cannot be started: %s", name, attempt, reason)
             job = state.job_index[name]
             rows.append((col.K_ENDED, now_s, job, self._attempt(state, job), col.FAILED, 1))
-        rows += [(col.K_CANCELLED, now_s, job) for job in self._standing.unheard(state)]
+        rows += [(col.K_CANCELLED, now_s, job) for job in self.standing.unheard(state)]
         return facts_of(rows)
 
     def acknowledge(self) -> None:
@@ -204,7 +203,7 @@ class LocalHands:
 
     def _key(self, state: State, job: int) -> Key:
         """Return the job's name and the attempt that its backend knows."""
-        return state.job_names[job], self._standing.started_as(job)
+        return state.job_names[job], self.standing.started_as(job)
 
     def _attempt(self, state: State, job: int) -> int:
         return int(state.c.jobs[col.J_ATTEMPT, job])
@@ -236,10 +235,10 @@ class LocalHands:
         job = state.job_index.get(receipt.job)
         if job is None or not is_running(state, job):
             return []
-        if self._standing.started_as(job) != receipt.attempt:
+        if self.standing.started_as(job) != receipt.attempt:
             return []
         attempt = self._attempt(state, job)
-        lost = receipt.reason == LOST and self._standing.times_lost(job) < LOST_MAX
+        lost = receipt.reason == LOST and self.standing.times_lost(job) < LOST_MAX
         if receipt.kind == "stopped" or receipt.exit_code == EXIT_SAVED or lost:
             fact = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
             return [fact]

@@ -79,6 +79,11 @@ class PoolRuntime:
         self.seen, self._events = 0, []
         self._fold(upto)
 
+    def begin_from(self, state: State, seq: int) -> None:
+        """Stand at a record whose state is known, and fold what came after."""
+        self.state, self.seen, self._events = state, seq, []
+        self.catch_up()
+
     def catch_up(self) -> None:
         """Fold what others wrote since the last look."""
         if self.ledger.head()[0] != self.seen:
