@@ -159,6 +159,37 @@ def test_an_imagined_pool_is_brought_to_where_its_clock_stands() -> None:
     assert pool.publisher.view().now_s == begun_s + 1000
 
 
+def test_a_pool_that_nobody_looks_at_rests_and_goes_on_when_somebody_does() -> None:
+    pool = Imagined(nation(8), 40, 1)
+
+    class Stepped:
+        runtime = pool.runtime
+
+        def run_to(self, until_s: int) -> None:
+            pool.runtime.state.stand_still_until(until_s)
+
+    state, clock, seconds = pool.runtime.state, Hour(), [0.0]
+    clock.at_s = begun_s = state.now_s
+    turns = SteppedTime(
+        Stepped(),
+        pool.publisher,
+        clock,
+        threading.RLock(),
+        step_s=300,
+        poll_s=0.2,
+        monotone_s=lambda: seconds[0],
+    )
+
+    for seconds[0], clock.at_s in ((599.0, begun_s + 100), (601.0, begun_s + 900)):
+        turns.turn()
+    assert state.now_s == begun_s + 100
+    pool.publisher.view()
+    clock.at_s = begun_s + 950
+    turns.turn()
+
+    assert state.now_s == begun_s + 150
+
+
 def test_a_pool_that_falls_behind_gives_the_book_away_between_slices() -> None:
     pool = Imagined(nation(8), 40, 1)
 

@@ -21,11 +21,15 @@ log = logging.getLogger("dure.engine")
 # A view takes at most this part of the engine's time.
 PUBLISH_SHARE = 20
 PUBLISH_S_MIN, PUBLISH_S_MAX = 0.1, 5.0
+# A pool that never stands still need not be shown more often than people can read.
+PUBLISH_STEPPED_S_MIN = 0.5
 # After so many failures in a row the jobs that came last are refused.
 FAILURES_MAX = 3
 REST_S_MAX = 10.0
 # A stepped pool gives the book away so often, for people who write to it.
 SLICE_S = 0.05
+# An imagined pool that nobody looks at would fill the disk with history for nobody.
+UNWATCHED_S = 600.0
 # Between two slices of a pool that is behind its clock.
 BREATH_S = 0.005
 STOP_S_MAX = 30.0
@@ -91,8 +95,13 @@ class Engine:
 class Pace:
     """When the next view is due: at once after a change, but never so often that it costs much."""
 
-    def __init__(self, monotone_s: Callable[[], float] = time.monotonic) -> None:
-        self._monotone_s = monotone_s
+    def __init__(
+        self,
+        monotone_s: Callable[[], float] = time.monotonic,
+        *,
+        least_s: float = PUBLISH_S_MIN,
+    ) -> None:
+        self._monotone_s, self._least_s = monotone_s, least_s
         self._next_s, self._last_s = 0.0, 0.0
 
     def is_due(self, *, changed: bool) -> bool:
@@ -104,7 +113,7 @@ class Pace:
         publisher.publish(state, now_s)
         self._last_s = self._monotone_s()
         took_s = self._last_s - begin_s
-        self._next_s = self._last_s + max(PUBLISH_S_MIN, PUBLISH_SHARE * took_s)
+        self._next_s = self._last_s + max(self._least_s, PUBLISH_SHARE * took_s)
 
 
 class RealTime:
@@ -184,6 +193,8 @@ class Stepped(Protocol):
 class SteppedTime:
     """The turns of an imagined pool: brought to where its clock stands, a slice at a time.
 
+    One that nobody has looked at for ``UNWATCHED_S`` rests, and goes on when somebody does.
+
     Args:
         clock: the imagined pool's own.
         lock: of the pool's book, so that people's writes and its cycles take turns.
@@ -199,23 +210,37 @@ class SteppedTime:
         *,
         step_s: int,
         poll_s: float,
+        monotone_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool, self._publisher, self._clock, self._lock = pool, publisher, clock, lock
         self._step_s, self._poll_s = max(1, step_s), poll_s
-        self._at_s = pool.runtime.state.now_s
-        self._pace = Pace()
+        self._at_s, self._shown_s = pool.runtime.state.now_s, -1
+        self._pace, self._monotone_s = Pace(least_s=PUBLISH_STEPPED_S_MIN), monotone_s
+        self._looks, self._looked_at_s = publisher.looks, monotone_s()
+        self._clock_s, self._rested_s = clock.now_s(), 0
 
     def turn(self) -> float:
         with self._lock:
             begin_s = time.monotonic()
-            target_s = self._clock.now_s()
+            target_s = self._target_s()
             while self._at_s < target_s and time.monotonic() - begin_s < SLICE_S:
                 next_s = min(self._at_s + self._step_s, target_s)
                 self._pool.run_to(next_s)
                 self._at_s = next_s
-            if self._pace.is_due(changed=True):
+            has_moved = self._at_s > self._shown_s
+            if self._pace.is_due(changed=has_moved):
+                self._shown_s = self._at_s
                 self._pace.publish(self._publisher, self._pool.runtime.state, self._at_s)
         return BREATH_S if self._at_s < target_s else self._poll_s
+
+    def _target_s(self) -> int:
+        """Return where the pool should stand: its clock's moment, less what it rested."""
+        before_s, self._clock_s = self._clock_s, self._clock.now_s()
+        if self._publisher.looks != self._looks:
+            self._looks, self._looked_at_s = self._publisher.looks, self._monotone_s()
+        if self._monotone_s() - self._looked_at_s > UNWATCHED_S:
+            self._rested_s += self._clock_s - before_s
+        return self._clock_s - self._rested_s
 
     def failed(self, wrong: Exception, count: int) -> None:
         with self._lock:

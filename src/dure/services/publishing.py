@@ -60,6 +60,7 @@ class Publisher:
         self._state: State | None = None
         self._map: PoolMap | None = None
         self._seq = 0
+        self.looks = 0
         self._view: PoolView | None = None
 
     def listen(self, state: State, record: CycleRecord) -> None:
@@ -88,7 +89,8 @@ class Publisher:
             raise DureError(f"views were kept and are damaged: {broken}") from broken
 
     def view(self) -> PoolView:
-        """Return the newest view."""
+        """Return the newest view; how often anybody looked is counted."""
+        self.looks += 1
         assert self._view is not None, "publish before anybody looks"
         return self._view
 
