@@ -1,6 +1,5 @@
 """Runs a world through ``plan_cycle`` with the dumbest machines; checks every cycle."""
 
-import heapq
 from collections.abc import Iterator
 
 import numpy as np
@@ -142,6 +141,3 @@ def drive(world: World) -> Drive:
     for _ in run.cycles():
         pass
     return run
-
-
-__all__ = ["END_S", "Drive", "Machines", "drive", "heapq"]

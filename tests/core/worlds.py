@@ -128,14 +128,16 @@ def random_allocations(
     return first, later
 
 
-def random_jobs(world_pool: Pool, accounts: int, count: int, rng: np.random.Generator) -> IntArray:
+def random_jobs(pool: Pool, accounts: int, count: int, rng: np.random.Generator) -> IntArray:
     """Return jobs with every column that decides something."""
     jobs = np.zeros((ASKED, count), dtype=np.int64)
-    submit = np.sort(rng.integers(0, SPAN_S, count))
-    submit[rng.random(count) < 0.3] = SPAN_S // 3  # many in the same second
+    # In some worlds much happens in the same second.
+    grain_s = int(rng.choice([1, 20, 60]))
+    submit = rng.integers(0, SPAN_S, count) // grain_s * grain_s
+    submit[rng.random(count) < 0.3] = SPAN_S // 3
     submit[: count // 20] = 0
     jobs[col.J_SUBMIT] = np.sort(submit)
-    largest = int(world_pool.gpus.max())
+    largest = int(pool.gpus.max())
     jobs[col.J_GPUS] = rng.choice([1, 1, 1, 2, 3, 4, 8, 8, 12, 16, 20, 32], count)
     small = rng.random(count) < 0.3
     jobs[col.J_GPUS, small] = rng.integers(1, largest + 1, int(small.sum()))
@@ -148,8 +150,8 @@ def random_jobs(world_pool: Pool, accounts: int, count: int, rng: np.random.Gene
     jobs[col.J_GPN, each] = jobs[col.J_GPUS, each] // 2
     jobs[col.J_OWNER] = rng.integers(0, accounts, count)
     jobs[col.J_PROJECT] = jobs[col.J_OWNER]
-    jobs[col.J_PROVIDER] = rng.integers(-1, len(world_pool.providers), count)
-    everything = (1 << len(world_pool.types)) - 1
+    jobs[col.J_PROVIDER] = rng.integers(-1, len(pool.providers), count)
+    everything = (1 << len(pool.types)) - 1
     jobs[col.J_TYPES] = np.where(
         rng.random(count) < 0.5, everything, rng.integers(1, everything + 1, count)
     )
@@ -158,7 +160,7 @@ def random_jobs(world_pool: Pool, accounts: int, count: int, rng: np.random.Gene
     jobs[col.J_LOCALITY] = rng.choice([0, 0, 0, 1, 2], count)
     jobs[col.J_LEVEL] = np.where(jobs[col.J_LOCALITY] > 0, rng.integers(0, 5, count), col.AT_ANY)
     jobs[col.J_PATIENCE] = np.where(jobs[col.J_LOCALITY] == 1, rng.integers(0, 900, count), 0)
-    jobs[col.J_WORK] = rng.integers(0, 1200, count)
+    jobs[col.J_WORK] = rng.integers(0, 1200, count) // grain_s * grain_s
     jobs[col.J_ESTIMATE] = np.where(
         rng.random(count) < 0.6, jobs[col.J_WORK] + rng.integers(-60, 600, count), -1
     )
@@ -182,7 +184,7 @@ def random_jobs(world_pool: Pool, accounts: int, count: int, rng: np.random.Gene
 def random_troubles(pool: Pool, jobs: int, rng: np.random.Generator) -> list[tuple[int, FactRow]]:
     """Return faults and repairs (zero-length, partial, overlapping too), cordons, cancels."""
     script: list[tuple[int, FactRow]] = []
-    for _ in range(int(rng.integers(0, 13))):
+    for _ in range(int(rng.integers(0, 25))):
         node, at_s = int(rng.integers(0, len(pool.node))), int(rng.integers(0, SPAN_S))
         lasts_s = int(rng.choice([0, 1, 60, 900, 4000]))
         devices = int(rng.choice([0, 0, 1, 2, 70]))

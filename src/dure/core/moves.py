@@ -162,7 +162,8 @@ def refresh_node(c: Columns, node: int) -> None:
     s[S_KIND + DOWN] += down - nodes[N_DOWN_MILLI, node]
     if idle > nodes[N_IDLE, node]:
         s[S_FREED] |= FREED_ROOM
-    if reserved > nodes[N_RESERVED, node]:
+    # What is being cleaned is room for its last owner alone.
+    if reserved > nodes[N_RESERVED, node] or draining > nodes[N_DRAINING, node]:
         s[S_FREED] |= FREED_RIGHTS
     nodes[N_IDLE, node], nodes[N_RESERVED, node] = idle, reserved
     nodes[N_DRAINING, node], nodes[N_DOWN_MILLI, node] = draining, down

@@ -28,6 +28,7 @@ from dure.core.columns import (
 from dure.core.errors import PolicyError
 
 DAY_S = 86_400
+LONGEST_S = 10**10  # some 300 years; sums of products stay far below 63 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ class Policy:
             )
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and value < 0:
-                raise PolicyError(f"{field.name} is {value}; it must be 0 or more.")
+            if isinstance(value, int) and not 0 <= value <= LONGEST_S:
+                raise PolicyError(f"{field.name} is {value}; it must be 0..{LONGEST_S}.")
         if self.half_life_days < 1:
             raise PolicyError(
                 f"half_life_days is {self.half_life_days}; it must be 1 or more. "

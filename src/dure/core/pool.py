@@ -43,7 +43,7 @@ from dure.core.columns import (
 from dure.core.errors import PolicyError
 
 GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
-GPUS_PER_NODE_MAX = 62  # a node's devices are bits of one integer
+GPUS_PER_NODE_MAX = 63  # a node's devices are bits of one integer
 TYPES_MAX = 62
 
 
@@ -52,7 +52,7 @@ class Pool:
     """Nodes, one entry each, in the order of the input.
 
     Attributes:
-        gpus: devices of each node, 1..62.
+        gpus: devices of each node, 1..63.
         cpu_milli, memory_mib: 0 is not limited.
         use: ``public`` or ``own`` (the provider's).
     """
