@@ -126,6 +126,15 @@ def test_jobs_that_no_plan_can_bear_are_set_aside_and_the_others_run(
     assert bench.state(good) == "COMPLETED"
 
 
+class Kept:
+    """A pool that counts how often it was kept."""
+
+    count = 0
+
+    def keep(self) -> None:
+        self.count += 1
+
+
 class Hour:
     """A clock that a test sets."""
 
@@ -140,7 +149,7 @@ def test_an_imagined_pool_is_brought_to_where_its_clock_stands() -> None:
     pool = Imagined(nation(8), 40, 1)
     reached: list[int] = []
 
-    class Stepped:
+    class Stepped(Kept):
         runtime = pool.runtime
 
         def run_to(self, until_s: int) -> None:
@@ -150,19 +159,22 @@ def test_an_imagined_pool_is_brought_to_where_its_clock_stands() -> None:
     clock, begun_s = Hour(), pool.runtime.state.now_s
     clock.at_s = begun_s + 1000
     lock = threading.RLock()
-    turns = SteppedTime(Stepped(), pool.publisher, clock, lock, step_s=300, poll_s=0.2)
+    stepped = Stepped()
+    turns = SteppedTime(stepped, pool.publisher, clock, lock, step_s=300, poll_s=0.2)
 
     rest_s = turns.turn()
+    turns.turn()
 
     assert reached == [begun_s + 300, begun_s + 600, begun_s + 900, begun_s + 1000]
     assert rest_s == 0.2
     assert pool.publisher.view().now_s == begun_s + 1000
+    assert stepped.count == 1
 
 
 def test_a_pool_that_nobody_looks_at_rests_and_goes_on_when_somebody_does() -> None:
     pool = Imagined(nation(8), 40, 1)
 
-    class Stepped:
+    class Stepped(Kept):
         runtime = pool.runtime
 
         def run_to(self, until_s: int) -> None:
@@ -193,7 +205,7 @@ def test_a_pool_that_nobody_looks_at_rests_and_goes_on_when_somebody_does() -> N
 def test_a_pool_that_falls_behind_gives_the_book_away_between_slices() -> None:
     pool = Imagined(nation(8), 40, 1)
 
-    class Slow:
+    class Slow(Kept):
         runtime = pool.runtime
 
         def run_to(self, until_s: int) -> None:

@@ -189,6 +189,10 @@ class Stepped(Protocol):
         """Run every cycle up to ``until_s``, a moment of its own clock."""
         ...
 
+    def keep(self) -> None:
+        """Write down where everything stands, so that the next start is quick."""
+        ...
+
 
 class SteppedTime:
     """The turns of an imagined pool: brought to where its clock stands, a slice at a time.
@@ -218,9 +222,15 @@ class SteppedTime:
         self._pace, self._monotone_s = Pace(least_s=PUBLISH_STEPPED_S_MIN), monotone_s
         self._looks, self._looked_at_s = publisher.looks, monotone_s()
         self._clock_s, self._rested_s = clock.now_s(), 0
+        self._is_kept = False
 
     def turn(self) -> float:
         with self._lock:
+            if not self._is_kept:
+                # This start may have folded a long history; the next one, be it after a kill,
+                # shall not have to.
+                self._pool.keep()
+                self._is_kept = True
             begin_s = time.monotonic()
             target_s = self._target_s()
             while self._at_s < target_s and time.monotonic() - begin_s < SLICE_S:
