@@ -218,7 +218,7 @@ def test_a_taken_port_is_told_at_once_and_nothing_is_made(tmp_path: Path) -> Non
     ("options", "says"),
     [
         (["--slots", "0"], "slots"),
-        (["--slots", "63"], "--slots"),
+        (["--slots", "64"], "--slots"),
         (["--allocate", "owner"], "--allocate"),
         (["--allocate", "../x=1"], "--allocate"),
         (["--slots", "2", "--allocate", "a=2", "--allocate", "b=1"], "at most the 2"),

@@ -39,7 +39,7 @@ class UpProcess:
         self.http = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=30)
         self._token = ""
 
-    def start(self, *options: str) -> "UpProcess":
+    def start(self, *options: str, within_s: float = START_S_MAX) -> "UpProcess":
         words = ["up", "--data", str(self.data), "--port", str(self.port)]
         log = self.data.with_name(self.data.name + ".log")
         with log.open("w") as out:
@@ -50,7 +50,7 @@ class UpProcess:
                 text=True,
                 start_new_session=True,
             )
-        until(lambda: self._answers(log), within_s=START_S_MAX)
+        until(lambda: self._answers(log), within_s=within_s)
         self.printed = log.read_text()
         for line in self.printed.splitlines():
             parts = line.split()

@@ -7,7 +7,7 @@ are whole seconds; -1 means none where 0 is a value. Constants carry the matrix'
 ``R`` placement rows, ``A`` accounts, ``E`` entitlements, ``L`` allocations.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,8 +270,14 @@ MARKS_FROM = 16  # stamps of marks start above the small flags
 UNKNOWN_S = 1_000_000_000
 
 
-class Columns(NamedTuple):
-    """Everything a kernel may read or move; what ``WORKSPACE`` names is not state."""
+@dataclass(frozen=True)
+class Columns:
+    """Everything a kernel may read or move; what ``WORKSPACE`` names is not state.
+
+    Attributes:
+        address: of ``table``, which says where each matrix stands and how long its axes are:
+            kernels get this one number, not 27 matrices (``core.kernel``).
+    """
 
     scalars: IntArray
     policy: IntArray
@@ -300,12 +306,30 @@ class Columns(NamedTuple):
     scratch: IntArray
     picks: IntArray
     facts: IntArray
+    table: IntArray = field(init=False, repr=False)
+    address: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        table = np.zeros((len(MATRIX_NAMES), TABLE_WIDTH), dtype=np.int64)
+        for row, name in zip(table, MATRIX_NAMES, strict=True):
+            matrix: IntArray = getattr(self, name)
+            if matrix.dtype != np.int64 or not matrix.flags.c_contiguous:
+                raise TypeError(f"{name}: {matrix.dtype}, expected contiguous int64.")
+            row[0], row[1 : 1 + matrix.ndim] = matrix.ctypes.data, matrix.shape
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "address", table.ctypes.data)
+
+    def but(self, **matrices: IntArray) -> "Columns":
+        """Return the same columns with some matrices exchanged."""
+        return replace(self, **matrices)
 
 
+TABLE_WIDTH = 4  # an address and up to three lengths
+MATRIX_NAMES = tuple(one.name for one in fields(Columns) if one.init)
 WORKSPACE = frozenset(
     {"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"}
 )
-STATE_FIELDS = tuple(name for name in Columns._fields if name not in WORKSPACE)
+STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
 MATRICES = frozenset(
     {

@@ -130,5 +130,5 @@ def _recognise_again(state: State) -> None:
     shape = state.c.jobs[col.J_SHAPE, : len(state.job_names)]
     found, first = np.unique(shape, return_index=True)
     table = np.full_like(state.c.shapes, -1)
-    spread_shapes(state.c._replace(shapes=first[found > 0].astype(np.int64)), table)
+    spread_shapes(state.c.but(shapes=first[found > 0].astype(np.int64)), table)
     state.c.shapes[:] = table

@@ -168,7 +168,7 @@ class State:
             c = self.c
             rights = np.zeros((col.E_COUNT, 2 * index, c.rights.shape[2]), dtype=np.int64)
             rights[:, :index] = c.rights
-            self.c = c._replace(
+            self.c = c.but(
                 accounts=_wider(c.accounts, 2 * index),
                 rights=rights,
                 scratch=_wider(c.scratch, max(c.scratch.shape[1], 2 * index)),
@@ -220,7 +220,7 @@ class State:
         spread_shapes(c, shapes)
         memo = _wider(c.memo, size + 2)
         memo[col.M_LEAST, c.memo.shape[1] :] = 1 << 60
-        self.c = c._replace(
+        self.c = c.but(
             jobs=_wider(c.jobs, size),
             queue=_wider(c.queue, 4 * size),
             fresh=_wider(c.fresh, 4 * size),
@@ -238,19 +238,17 @@ class State:
         # A whole device bears one placement row; shared ones bear as many as jobs share them.
         rows = self.c.devices.shape[1] + int(s[col.S_SHARED_ROWS])
         if rows > self.c.rows.shape[1]:
-            self.c = self.c._replace(rows=_wider(self.c.rows, 2 * rows))
+            self.c = self.c.but(rows=_wider(self.c.rows, 2 * rows))
         c, rows = self.c, self.c.rows.shape[1]
         active = int(s[col.S_RUNNING] + s[col.S_Q_TAIL] - s[col.S_Q_HEAD]) + observed
         alarms = int(s[col.S_ALARMS]) + 4 * active + 2 * rows + 256
         facts = 4 * rows + 16 * active + c.nodes.shape[1] + 256
         if alarms > c.alarms.shape[0]:
-            self.c = c = c._replace(
-                alarms=_longer(c.alarms, 2 * alarms), due=_longer(c.due, 2 * alarms)
-            )
+            self.c = c = c.but(alarms=_longer(c.alarms, 2 * alarms), due=_longer(c.due, 2 * alarms))
         if facts > c.facts.shape[0]:
-            self.c = c = c._replace(facts=_longer(c.facts, 2 * facts))
+            self.c = c = c.but(facts=_longer(c.facts, 2 * facts))
         if int(s[col.S_HURT]) + observed > c.hurt.shape[0]:
-            self.c = c = c._replace(hurt=_longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
+            self.c = c = c.but(hurt=_longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
         self._make_allocations(int(s[col.S_ALLOCS]) + observed)
 
     def prepare(self, accounts: Sequence[Account], jobs: Jobs, facts: IntArray) -> None:
@@ -266,7 +264,7 @@ class State:
 
     def _make_allocations(self, count: int) -> None:
         if count > self.c.allocs.shape[1]:
-            self.c = self.c._replace(allocs=_wider(self.c.allocs, 2 * count))
+            self.c = self.c.but(allocs=_wider(self.c.allocs, 2 * count))
 
     def fold(self, record: CycleRecord) -> None:
         """Apply one record: what was observed and, for a cycle, what was decided."""
