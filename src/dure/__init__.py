@@ -17,7 +17,11 @@ def _keep_kernels_fresh() -> None:
     for name in sorted(name for name in os.listdir(core) if name.endswith(".py")):
         with open(os.path.join(core, name), "rb") as source:
             text = source.read()
-        if b"dure.core.kernel import" in text or name in {"columns.py", "kernel.py"}:
+        if b"dure.core.kernel import" in text or name in {
+            "columns.py",
+            "columns_type.py",
+            "kernel.py",
+        }:
             digest.update(text)
     folder = os.path.join(core, "__pycache__", f"kernels-{digest.hexdigest()[:12]}")
     os.environ.setdefault("NUMBA_CACHE_DIR", folder)

@@ -1,8 +1,7 @@
-"""``dure up`` with the founding scenario: a full first page, two pools, killed and started again."""
+"""``dure up`` with the founding scenario: a full first page, two pools, killed and started."""
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -61,7 +60,7 @@ def test_it_goes_on_at_its_speed_and_after_a_kill_from_where_it_stood(up: UpProc
     up.start()
     took_s = time.monotonic() - begin_s
 
-    # A moment that was only shown, between two cycles, is not kept; an hour of the pool is a second.
+    # A moment that was only shown, between two cycles, is not kept; an hour there is a second.
     assert now_s(up) >= before_s - 3600
     assert "13,136" in page(up, "/")
     assert took_s < 15, "it takes two seconds; this machine may be busy"

@@ -1,4 +1,4 @@
-"""The founding scenario for tests: whole days with all invariants, or a quiet quarter in seconds."""
+"""The founding scenario for tests: whole days with invariants, or a quiet quarter in seconds."""
 
 from collections.abc import Sequence
 

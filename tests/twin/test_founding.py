@@ -1,4 +1,4 @@
-"""The founding scenario: the published pool, whole books, equal files for equal seeds, the office."""
+"""The founding scenario: the published pool, whole books, equal files, the office."""
 
 import json
 import subprocess
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.twin.founding_play import after_days, played
 
 from dure.core import columns as col
 from dure.core.calendar import DAY_S, civil, moment_s
@@ -27,6 +26,7 @@ from dure.twin.founding_pool import (
     read_names,
 )
 from dure.twin.tables import read_pool
+from tests.twin.founding_play import after_days, played
 
 DAYS = 2
 
@@ -70,7 +70,7 @@ def test_the_shipped_pool_unfolds_to_the_nodes_of_the_facts(shared_dir: Path) ->
 
 
 def test_operation_begins_and_ends_at_korean_midnights() -> None:
-    assert (OPERATION_S, FOUNDING_TO_S) == (moment_s("2026-03-09"), moment_s("2026-06-08"))
+    assert (moment_s("2026-03-09"), moment_s("2026-06-08")) == (OPERATION_S, FOUNDING_TO_S)
     assert (civil(OPERATION_S).hour, civil(FOUNDING_TO_S).hour) == (0, 0)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.twin.founding_play import after_days, first_records, played, quiet_world
 
 from dure.core.calendar import moment_s
 from dure.core.errors import DureError
@@ -15,6 +14,7 @@ from dure.ledger.memory import MemoryLedger
 from dure.ledger.sqlite import SqliteLedger
 from dure.twin.founding import LEDGER, begin_founding
 from dure.twin.founding_pool import FOLLOWERS, STATE, Founding
+from tests.twin.founding_play import after_days, first_records, played, quiet_world
 
 DAYS = 4
 

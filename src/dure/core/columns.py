@@ -7,7 +7,7 @@ are whole seconds; -1 means none where 0 is a value. Constants carry the matrix'
 ``R`` placement rows, ``A`` accounts, ``E`` entitlements, ``L`` allocations.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -321,7 +321,7 @@ class Columns:
 
     def but(self, **matrices: IntArray) -> "Columns":
         """Return the same columns with some matrices exchanged."""
-        return replace(self, **matrices)
+        return Columns(**{name: getattr(self, name) for name in MATRIX_NAMES} | matrices)
 
 
 TABLE_WIDTH = 4  # an address and up to three lengths
