@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[UpProcess]:
-    process = UpProcess(tmp_path / "data", "--allocate", "owner=2", "--allocate", "guest=0")
+    process = UpProcess(tmp_path / "data", "--allocate", "owner=2")
     yield process
     process.close()
 

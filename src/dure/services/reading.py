@@ -1,7 +1,8 @@
 """Named events become what the engine observes: new owners, new jobs, facts; deterministic.
 
 The owner of a job (DESIGN section 8): its project, if that has ever had an allocation here; else
-the provider that it draws on; else the whole pool.
+the provider that it draws on; else the whole pool, unless others hold allocations of it: then a
+project without one borrows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -170,7 +171,8 @@ class _Batch:
             return self._account(col.ACCOUNT_PROJECT, asked.project)
         if asked.provider in self._state.pool.providers:
             return self._account(col.ACCOUNT_PROVIDER, asked.provider)
-        return 0
+        # Where others hold allocations, a project without one may only borrow what they leave idle.
+        return self._account(col.ACCOUNT_PROJECT, asked.project) if asked.project and holders else 0
 
     def _node_gpus(self, types: int) -> int:
         pool = self._state.pool

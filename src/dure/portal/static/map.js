@@ -101,7 +101,7 @@ function layout(cell, width) {
   }
   let right = width;
   for (let node = 0; node < count; node += 1) right = Math.max(right, x[node] + NODE_COLUMNS * cell);
-  return { x, y, labels, cell, width: right, height: rowBottom + 8 };
+  return { x, y, labels, labelWidth: (gutter || width) - 12, cell, width: right, height: rowBottom + 8 };
 }
 
 // --- colours and patterns ------------------------------------------------------------------------
@@ -196,12 +196,21 @@ function drawLabels(scale, top, leftEdge, style) {
     const x = label.x * scale - leftEdge;
     context.fillStyle = style.getPropertyValue(label.kind === "provider" ? "--krds-light-color-text-bolder" : "--krds-light-color-text-basic");
     context.font = `${label.kind === "provider" ? 700 : 600} ${(label.kind === "provider" ? 15 : 13.5) * scale}px ${font}`;
-    context.fillText(label.text, x, y);
+    const room = (label.kind === "cluster" ? places.labelWidth : places.width) * scale;
+    context.fillText(shortened(label.text, room), x, y);
     if (!label.sub) continue;
     context.fillStyle = style.getPropertyValue("--krds-light-color-text-subtle");
     context.font = `400 ${12 * scale}px ${font}`;
-    context.fillText(label.own ? `${label.sub} · ${words.own_short}` : label.sub, x, y + 16 * scale);
+    context.fillText(shortened(label.own ? `${label.sub} · ${words.own_short}` : label.sub, room), x, y + 16 * scale);
   }
+}
+
+function shortened(text, room) {
+  let shown = text;
+  while (shown.length > 1 && context.measureText(shown).width > room) {
+    shown = `${shown.replace(/…$/, "").slice(0, -1).trimEnd()}…`;
+  }
+  return shown;
 }
 
 function box(node) {
