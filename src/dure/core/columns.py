@@ -110,10 +110,12 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_AFTERS,
     S_BADLY,
     S_SHARED_ROWS,
-) = range(31)
-S_KIND = 32  # milli by kind now, 7 of them
-S_SUM = 40  # milli-seconds by kind since the start, 7 of them
-SCALARS = 48
+    S_STANDING,
+    S_COHORTS,
+) = range(33)
+S_KIND = 40  # milli by kind now, 7 of them
+S_SUM = 48  # milli-seconds by kind since the start, 7 of them
+SCALARS = 56
 
 # --- policy ----------------------------------------------------------------------------------
 (
@@ -201,8 +203,9 @@ POLICY_SIZE = 16
     J_KEY,
     J_SHAPE,
     J_FAMILY,
+    J_COHORT,
     J_ASKED,
-) = range(28)
+) = range(29)
 (
     J_STATE,
     J_CLASS,
@@ -249,7 +252,16 @@ J_COUNT = J_ASKED + 26
 (FREED_ROOM, FREED_RIGHTS) = (1, 2)
 # Columns of the stamp row: of this pass, of marks, the last given, of claims.
 (STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS) = range(4)
-(M_EVER, M_FAILED, M_LEAST, M_UNCLAIMED, M_STAMP, M_COUNT) = range(6)
+(
+    M_EVER,
+    M_FAILED,
+    M_LEAST,
+    M_LEAST_LONG,
+    M_UNCLAIMED,
+    M_BESIDE,
+    M_STAMP,
+    M_COUNT,
+) = range(8)
 (
     X_FIT,
     X_DOMAIN,
@@ -263,8 +275,12 @@ J_COUNT = J_ASKED + 26
     X_VICTIM,
     X_LEAVES,
     X_NODE,
+    X_PATH,
     X_COUNT,
-) = range(13)
+) = range(14)
+# The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
+(C_ROOT, C_PLACE, C_STAMP, C_EXAMPLE, C_COUNT) = range(5)
+(W_LEFT, W_RIGHT, W_LEAST, W_COUNT) = range(4)
 FAMILIES = 64
 MARKS_FROM = 16  # stamps of marks start above the small flags
 UNKNOWN_S = 1_000_000_000
@@ -301,6 +317,11 @@ class Columns:
     claims: IntArray
     shapes: IntArray
     families: IntArray
+    alike: IntArray
+    cohorts: IntArray
+    tree: IntArray
+    standing: IntArray
+    heads: IntArray
     memo: IntArray
     marks: IntArray
     scratch: IntArray
@@ -328,6 +349,7 @@ TABLE_WIDTH = 4  # an address and up to three lengths
 MATRIX_NAMES = tuple(one.name for one in fields(Columns) if one.init)
 WORKSPACE = frozenset(
     {"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"}
+    | {"alike", "cohorts", "tree", "standing", "heads"}
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
@@ -348,6 +370,8 @@ MATRICES = frozenset(
         "allocs",
         "claims",
         "families",
+        "cohorts",
+        "tree",
         "memo",
         "scratch",
         "picks",

@@ -10,48 +10,77 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
+from dure.core.line import first_of, first_within, limit_of, next_of, replace_head
 from dure.core.moves import bits
 from dure.core.placement import is_plain, mask_on, place_in_group, shape_of, suits
-from dure.core.starting import is_ready, start, start_in_order
+from dure.core.starting import (
+    failed_already,
+    is_ready,
+    open_hopeful,
+    remember_failure,
+    start,
+    start_in_order,
+)
 
 
 @inner
-def _expected_ends(c: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Return running jobs and their expected ends, earliest first; an overdue job ends in a
-    second.
-    """
-    s, jobs = c.scalars, c.jobs
-    count = s[S_RUNNING]
-    running = np.sort(c.running[:count])
-    ends = np.empty(count, dtype=np.int64)
-    for i in range(count):
-        job = running[i]
-        estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S
-        ends[i] = max(jobs[J_STARTED, job] + estimate_s, s[S_NOW] + 1)
-    order = np.argsort(ends, kind="mergesort")
-    return running[order], ends[order]
+def _end_s(c: Columns, job: int) -> int:
+    """Return when a running job is expected to end; an overdue one ends in a second."""
+    jobs = c.jobs
+    estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S
+    return int(max(jobs[J_STARTED, job] + estimate_s, c.scalars[S_NOW] + 1))
 
 
 @inner
-def _shadow(c: Columns, head: int, group: int, running: np.ndarray, ends: np.ndarray) -> int:
+def _ends_later(ends: np.ndarray, running: np.ndarray, i: int, j: int) -> bool:
+    return bool(ends[i] > ends[j] or (ends[i] == ends[j] and running[i] > running[j]))
+
+
+@inner
+def _sink(ends: np.ndarray, running: np.ndarray, at: int, count: int) -> None:
+    while 2 * at + 1 < count:
+        child = 2 * at + 1
+        if child + 1 < count and _ends_later(ends, running, child, child + 1):
+            child += 1
+        if not _ends_later(ends, running, at, child):
+            return
+        ends[at], ends[child] = ends[child], ends[at]
+        running[at], running[child] = running[child], running[at]
+        at = child
+
+
+@inner
+def _free_for(c: Columns, head: int, group: int, each: int) -> int:
+    """Write how many devices of each node are free to the shadow; return how many nodes suffice."""
+    shadow, fitting = c.scratch[X_SHADOW], 0
+    for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
+        is_suited = suits(c, head, shelf)
+        for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
+            shadow[node] = c.nodes[N_FREE, node] if is_suited else 0
+            fitting += 1 if shadow[node] >= each else 0
+    return fitting
+
+
+@inner
+def _shadow(c: Columns, head: int, group: int) -> int:
     """Fill the shadow (devices free on each node when the head can start); return that moment, or
     -1.
     """
     shadow = c.scratch[X_SHADOW]
     need, each, extra = shape_of(c, head, c.groups[G_GPUS, group])
     need += 1 if extra > 0 else 0
-    fitting = 0
     first, last = c.groups[G_FROM, group], c.groups[G_TO, group]
-    shadow[: c.nodes.shape[1]] = 0
-    for shelf in range(first, last):
-        if suits(c, head, shelf):
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                shadow[node] = c.nodes[N_FREE, node]
-                fitting += 1 if shadow[node] >= each else 0
+    fitting = _free_for(c, head, group, each)
     if fitting >= need:
         return int(c.scalars[S_NOW])
-    for i in range(running.size):
-        row = c.jobs[J_ROWS, running[i]]
+    count = c.scalars[S_RUNNING]
+    running, ends = c.running[:count].copy(), np.empty(count, dtype=np.int64)
+    for i in range(count):
+        ends[i] = _end_s(c, running[i])
+    for at in range(count // 2 - 1, -1, -1):
+        _sink(ends, running, at, count)
+    while count > 0:
+        row = c.jobs[J_ROWS, running[0]]
         while row >= 0:
             node = c.rows[R_NODE, row]
             shelf = c.nodes[N_SHELF, node]
@@ -61,7 +90,10 @@ def _shadow(c: Columns, head: int, group: int, running: np.ndarray, ends: np.nda
                 fitting += 1 if before < each <= shadow[node] else 0
             row = c.rows[R_NEXT_OF_JOB, row]
         if fitting >= need:
-            return int(ends[i])
+            return int(ends[0])
+        count -= 1
+        ends[0], running[0] = ends[count], running[count]
+        _sink(ends, running, 0, count)
     return -1
 
 
@@ -91,36 +123,46 @@ def _room(c: Columns, node: int, short: bool) -> int:
 
 
 @inner
-def _pick_next(
-    c: Columns, job: int, group: int, count: int, short: bool, reserved: bool, at: int
-) -> bool:
-    """Pick the first node with ``count`` devices of room that is not picked yet."""
+def _pick_pass(
+    c: Columns, job: int, group: int, devices: int, short: bool, reserved: bool, at: int, to: int
+) -> int:
+    """Pick nodes with room for ``devices`` that are not picked yet, in order; return how many now.
+
+    Args:
+        reserved: whether a short job takes reserved nodes in this pass, or the others.
+        at: how many are picked already.
+        to: how many are wanted in all.
+    """
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         if not suits(c, job, shelf):
             continue
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
+            if at == to:
+                return at
+            if c.nodes[N_FREE, node] < devices:
+                continue
             if short and (c.scratch[X_RESERVED, node] > 0) != reserved:
                 continue
-            if c.scratch[X_NODE, node] == 0 and _room(c, node, short) >= count:
+            if c.scratch[X_NODE, node] == 0 and _room(c, node, short) >= devices:
                 c.picks[at, 0], c.picks[at, 2] = node, WHOLE
-                c.picks[at, 1] = mask_on(c, job, node, count)
+                c.picks[at, 1] = mask_on(c, job, node, devices)
                 c.scratch[X_NODE, node] = 1
-                return True
-    return False
+                at += 1
+    return at
 
 
 @inner
 def _pick_room(c: Columns, job: int, group: int, short: bool) -> int:
     """Pick nodes for a backfilled job, reserved ones first if it is short: how many, or 0."""
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-    total = need + (1 if extra > 0 else 0)
-    got = 0
-    while got < total:
-        count = each if got < need else extra
-        found = short and _pick_next(c, job, group, count, short, True, got)
-        if not found and not _pick_next(c, job, group, count, short, False, got):
+    got, total = 0, need + (1 if extra > 0 else 0)
+    for devices, upto in ((each, need), (extra, total)):
+        if short and got < upto:
+            got = _pick_pass(c, job, group, devices, True, True, got, upto)
+        if got < upto:
+            got = _pick_pass(c, job, group, devices, short, False, got, upto)
+        if got < upto:
             break
-        got += 1
     for i in range(got):
         c.scratch[X_NODE, c.picks[i, 0]] = 0
     return got if got == total else 0
@@ -140,10 +182,10 @@ def _leaves_room(c: Columns, count: int) -> bool:
 
 
 @inner
-def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> None:
+def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
+    """Start a job where it does not delay the head; tell whether it could."""
     jobs = c.jobs
-    estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S + 1
-    short = c.scalars[S_NOW] + estimate_s <= shadow_s
+    short = c.scalars[S_NOW] + limit_of(c, job) <= shadow_s
     simple = is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY
     for other in range(c.groups.shape[1]):
         if not jobs[J_TYPES, job] >> c.groups[G_TYPE, other] & 1:
@@ -161,7 +203,47 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> None:
             if not short:
                 for i in range(count):
                     c.scratch[X_SHADOW, c.picks[i, 0]] -= bits(c.picks[i, 1])
-            return
+            return True
+    return False
+
+
+@inner
+def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
+    """Go through the line behind its head: of each cohort the first, and once that would delay the
+    head, the first that is short enough not to.
+    """
+    s, memo, within_s = c.scalars, c.memo, shadow_s - c.scalars[S_NOW]
+    memo[M_STAMP, STAMP_LAST] += 1
+    stamp = memo[M_STAMP, STAMP_LAST]
+    memo[M_LEAST_LONG, :FAMILIES] = 1 << 60
+    open_hopeful(c)
+    while c.heads[0] > 0 and s[S_KIND + IDLE] > 0:
+        job = c.heads[1]
+        cohort, family = c.jobs[J_COHORT, job], c.jobs[J_FAMILY, job]
+        is_long = limit_of(c, job) > within_s
+        if cohort == 0:
+            following = next_of(c, job)
+            if job != head and is_ready(c, job):
+                _backfill(c, job, group, shadow_s)
+            replace_head(c, following)
+        elif job == head or failed_already(c.jobs, c.memo, job):
+            replace_head(c, -1)
+        elif is_long and family >= 0 and c.jobs[J_GPUS, job] >= memo[M_LEAST_LONG, family]:
+            c.cohorts[C_STAMP, cohort] = stamp
+            replace_head(c, first_within(c, cohort, within_s))
+        elif _backfill(c, job, group, shadow_s):
+            if c.cohorts[C_STAMP, cohort] == stamp:
+                replace_head(c, first_within(c, cohort, within_s))
+            else:
+                replace_head(c, first_of(c, cohort))
+        elif not is_long:
+            remember_failure(c, job)
+            replace_head(c, -1)
+        else:
+            if family >= 0:
+                memo[M_LEAST_LONG, family] = min(memo[M_LEAST_LONG, family], c.jobs[J_GPUS, job])
+            c.cohorts[C_STAMP, cohort] = stamp
+            replace_head(c, first_within(c, cohort, within_s))
 
 
 @inner
@@ -171,11 +253,10 @@ def start_easy(c: Columns) -> None:
     head = start_in_order(c)
     if head < 0 or s[S_KIND + IDLE] == 0:
         return
-    running, ends = _expected_ends(c)
-    best_s, best_group = -1, -1
+    best_s, best_group, last_group = -1, -1, -1
     for group in range(c.groups.shape[1]):
         if c.jobs[J_TYPES, head] >> c.groups[G_TYPE, group] & 1:
-            shadow_s = _shadow(c, head, group, running, ends)
+            shadow_s, last_group = _shadow(c, head, group), group
             if shadow_s >= 0 and (best_s < 0 or shadow_s < best_s):
                 best_s, best_group = shadow_s, group
     if best_group < 0:
@@ -183,11 +264,7 @@ def start_easy(c: Columns) -> None:
         best_s = FOREVER_S
         c.scratch[X_RESERVED, : c.nodes.shape[1]] = 0
     else:
-        _shadow(c, head, best_group, running, ends)
+        if last_group != best_group:
+            _shadow(c, head, best_group)
         _reserve(c, head, best_group)
-    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-        job = c.queue[i]
-        if s[S_KIND + IDLE] == 0:
-            return
-        if job != head and c.jobs[J_STATE, job] == PENDING and is_ready(c, job):
-            _backfill(c, job, best_group, best_s)
+    _backfill_line(c, head, best_group, best_s)

@@ -6,9 +6,10 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
+from dure.core.line import first_of, next_of, replace_head
 from dure.core.placement import shape_of, suits
 from dure.core.sharing import entitled_types
-from dure.core.starting import failed_already, is_ready
+from dure.core.starting import is_ready, open_hopeful
 
 
 @inner
@@ -55,35 +56,55 @@ def _take(c: Columns, job: int, hist: np.ndarray) -> int:
 
 
 @inner
+def _anyone_waits(c: Columns) -> bool:
+    """Tell whether nothing but room keeps anybody waiting."""
+    for i in range(c.scalars[S_STANDING]):
+        job = first_of(c, c.standing[i])
+        while job >= 0:
+            if _may_run(c, job):
+                return True
+            if c.standing[i] > 0 and c.jobs[J_CLAIM_DUE, job] < 0:
+                break
+            job = next_of(c, job)
+    return False
+
+
+@inner
+def _beside_line(c: Columns) -> int:
+    """Return the milli-GPUs that a first-fit pass over the line would take."""
+    s, memo = c.scalars, c.memo
+    hist, idle, free = c.hist.copy(), 0, s[S_KIND + IDLE]
+    memo[M_STAMP, STAMP_LAST] += 1
+    stamp = memo[M_STAMP, STAMP_LAST]
+    open_hopeful(c)
+    while c.heads[0] > 0 and free > 0:
+        job = c.heads[1]
+        shape, is_odd = c.jobs[J_SHAPE, job], c.jobs[J_COHORT, job] == 0
+        following = next_of(c, job)
+        got = 0
+        if not _may_run(c, job):
+            # A claim is one job's own; all else holds for the whole cohort.
+            goes_on = is_odd or c.jobs[J_CLAIM_DUE, job] >= 0
+        else:
+            if free >= c.jobs[J_MILLI, job] and (shape == 0 or memo[M_BESIDE, shape] != stamp):
+                got = _take(c, job, hist)
+            if got == 0:
+                memo[M_BESIDE, shape] = stamp
+            goes_on = is_odd or got > 0
+        idle, free = idle + got, free - got
+        replace_head(c, following if goes_on else -1)
+    return idle
+
+
+@inner
 def measure_beside(c: Columns) -> None:
     """Write down a change of the idle (and the held) milli-GPUs that stand beside a queue."""
     s = c.scalars
-    idle, waits = 0, False
-    free = s[S_KIND + IDLE]
-    if s[S_Q_HEAD] < s[S_Q_TAIL] and (free > 0 or s[S_KIND + RESERVED] > 0):
-        hist = c.hist.copy()
-        is_fruitful = 1 if c.policy[P_POLICY] == EASY else 0
-        least = np.full(FAMILIES + 1, 1 << 60)
-        for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-            job = c.queue[i]
-            if c.jobs[J_STATE, job] != PENDING:
-                continue
-            if waits and is_fruitful == 0 and failed_already(c.jobs, c.memo, job):
-                continue
-            if not _may_run(c, job):
-                continue
-            waits = True
-            family = c.jobs[J_FAMILY, job]
-            if free < c.jobs[J_MILLI, job]:
-                continue
-            if family >= 0 and c.jobs[J_GPUS, job] >= least[family]:
-                continue
-            if c.policy[P_POLICY] != EASY and failed_already(c.jobs, c.memo, job):
-                continue
-            got = _take(c, job, hist)
-            idle, free = idle + got, free - got
-            if got == 0 and family >= 0:
-                least[family] = c.jobs[J_GPUS, job]
-    reserved = s[S_KIND + RESERVED] if waits else 0
+    idle, reserved = 0, 0
+    if s[S_STANDING] > 0:
+        if s[S_KIND + IDLE] > 0:
+            idle = _beside_line(c)
+        if s[S_KIND + RESERVED] > 0 and (idle > 0 or _anyone_waits(c)):
+            reserved = s[S_KIND + RESERVED]
     if idle != s[S_BESIDE] or reserved != s[S_RESERVED_BESIDE]:
         emit(c, K_BESIDE, -1, idle, reserved, 0, 0, 0)

@@ -8,6 +8,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
+from dure.core.line import is_before, join_cohort, leave_cohort
 
 
 # --- alarms: a binary heap of (at_s, what, who), smallest first; ties by what, then who -----------
@@ -63,15 +64,10 @@ def pop_alarms(c: Columns, now_s: int) -> None:
 
 # --- the queue: sorted by (key, job); dead entries are skipped and swept now and then -------------
 @inner
-def _queue_before(c: Columns, i: int, j: int) -> bool:
-    a, b = c.jobs[J_KEY, i], c.jobs[J_KEY, j]
-    return bool(a < b or (a == b and i < j))
-
-
-@inner
 def enqueue(c: Columns, job: int) -> None:
     """Put a waiting job in its place; O(1) at the tail, which is where new jobs go."""
     s, queue = c.scalars, c.queue
+    join_cohort(c, job)
     c.fresh[s[S_FRESH]] = job
     s[S_FRESH] += 1
     if c.jobs[J_IN_QUEUE, job] == 1:
@@ -79,10 +75,10 @@ def enqueue(c: Columns, job: int) -> None:
         return
     c.jobs[J_IN_QUEUE, job] = 1
     low, high = s[S_Q_HEAD], s[S_Q_TAIL]
-    if high > low and _queue_before(c, job, queue[high - 1]):
+    if high > low and is_before(c, job, queue[high - 1]):
         while low < high:
             middle = (low + high) // 2
-            if _queue_before(c, queue[middle], job):
+            if is_before(c, queue[middle], job):
                 low = middle + 1
             else:
                 high = middle
@@ -98,6 +94,7 @@ def enqueue(c: Columns, job: int) -> None:
 def dequeue(c: Columns, job: int) -> None:
     """Take a job out of the line; its entry is only marked, by the job's state, and swept later."""
     s = c.scalars
+    leave_cohort(c, job)
     if c.jobs[J_IN_QUEUE, job] == 0:
         return
     if s[S_Q_HEAD] < s[S_Q_TAIL] and c.queue[s[S_Q_HEAD]] == job:

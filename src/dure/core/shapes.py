@@ -1,8 +1,10 @@
 """Equal gangs share a shape: what failed for one in a pass need not be tried for the next.
 
 Shape 0 is for jobs whose demand changes while they wait (preferred locality): never remembered. A
-*family* is all plain gangs (whole devices, any locality) for the same kinds of node: among them,
-what fails for a small gang fails for every larger one.
+*family* is all plain gangs (whole devices, any locality, no form of their own but whole nodes) for
+the same kinds of node: among them,
+what fails for a small gang fails for every larger one. A *cohort* (``core.line``) is all gangs of a
+shape that also have one owner and may run as the same classes.
 """
 
 import numpy as np
@@ -30,10 +32,14 @@ _ASKED = np.array(
 )
 
 
+# The columns that decide, besides its order, when a job's turn comes.
+_ALIKE = np.array([J_SHAPE, J_OWNER, J_CLASS_ASKED, J_PREEMPTIBLE], dtype=np.int64)
+
+
 @inner
-def _mix(c: Columns, job: int) -> int:
+def _mix(c: Columns, job: int, columns: np.ndarray) -> int:
     mixed = np.uint64(1469598103934665603)
-    for column in _ASKED:
+    for column in columns:
         mixed ^= np.uint64(c.jobs[column, job] + 1)
         mixed *= np.uint64(1099511628211)
         mixed ^= mixed >> np.uint64(29)
@@ -41,19 +47,47 @@ def _mix(c: Columns, job: int) -> int:
 
 
 @inner
-def _same(c: Columns, a: int, b: int) -> bool:
-    same = True
-    for column in _ASKED:
-        same = same and c.jobs[column, a] == c.jobs[column, b]
-    return same
+def _same(c: Columns, a: int, b: int, columns: np.ndarray) -> bool:
+    for column in columns:
+        if c.jobs[column, a] != c.jobs[column, b]:
+            return False
+    return True
+
+
+@inner
+def _place_in(c: Columns, table: np.ndarray, job: int, columns: np.ndarray) -> int:
+    """Return where a job like this one stands in a table of examples, or the gap for it."""
+    size = table.shape[0]
+    at = _mix(c, job, columns) % size
+    while table[at] >= 0 and not _same(c, table[at], job, columns):
+        at = (at + 1) % size
+    return at
+
+
+@inner
+def _takes_whole_nodes(c: Columns, job: int) -> bool:
+    """Tell whether a gang that says how it stands asks for whole nodes of every kind it accepts."""
+    jobs = c.jobs
+    each = jobs[J_GPN, job]
+    if jobs[J_NODES, job] > 0:
+        each = jobs[J_GPUS, job] // jobs[J_NODES, job]
+        if each * jobs[J_NODES, job] != jobs[J_GPUS, job]:
+            return False
+    for group in range(c.groups.shape[1]):
+        takes = jobs[J_TYPES, job] >> c.groups[G_TYPE, group] & 1
+        if takes and (c.groups[G_GPUS, group] != each or jobs[J_GPUS, job] % each > 0):
+            return False
+    return True
 
 
 @inner
 def _family(c: Columns, job: int) -> int:
     jobs, families, s = c.jobs, c.families, c.scalars
-    plain = jobs[J_MILLI, job] == WHOLE and jobs[J_NODES, job] <= 0 and jobs[J_GPN, job] <= 0
-    if not plain or jobs[J_CPU, job] > 0 or jobs[J_MEMORY, job] > 0:
+    if jobs[J_MILLI, job] != WHOLE or jobs[J_CPU, job] > 0 or jobs[J_MEMORY, job] > 0:
         return -1
+    if jobs[J_NODES, job] > 0 or jobs[J_GPN, job] > 0:
+        if jobs[J_GPUS, job] <= 0 or not _takes_whole_nodes(c, job):
+            return -1
     if jobs[J_LOCALITY, job] != LOCALITY_ANY:
         return -1
     count = s[S_FAMILIES]
@@ -71,34 +105,38 @@ def _family(c: Columns, job: int) -> int:
 
 @inner
 def recognise(c: Columns, job: int) -> None:
-    """Give a new job its shape and family; the table has room (the caller of a cycle sees to
-    that).
+    """Give a new job its shape, family and cohort; the tables have room (the caller of a cycle sees
+    to that).
     """
-    jobs, shapes, s = c.jobs, c.shapes, c.scalars
+    jobs, shapes, alike, s = c.jobs, c.shapes, c.alike, c.scalars
     jobs[J_FAMILY, job] = _family(c, job)
-    jobs[J_SHAPE, job] = 0
+    jobs[J_SHAPE, job], jobs[J_COHORT, job] = 0, 0
     if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED:
         return
-    size = shapes.shape[0]
-    at = _mix(c, job) % size
-    while shapes[at] >= 0:
-        if _same(c, shapes[at], job):
-            jobs[J_SHAPE, job] = jobs[J_SHAPE, shapes[at]]
-            return
-        at = (at + 1) % size
-    shapes[at] = job
-    s[S_SHAPES] += 1
-    jobs[J_SHAPE, job] = s[S_SHAPES]
+    at = _place_in(c, shapes, job, _ASKED)
+    if shapes[at] < 0:
+        shapes[at] = job
+        s[S_SHAPES] += 1
+        jobs[J_SHAPE, job] = s[S_SHAPES]
+    else:
+        jobs[J_SHAPE, job] = jobs[J_SHAPE, shapes[at]]
+    if jobs[J_AFTER, job] >= 0:
+        return
+    at = _place_in(c, alike, job, _ALIKE)
+    if alike[at] < 0:
+        alike[at] = job
+        s[S_COHORTS] += 1
+        jobs[J_COHORT, job] = s[S_COHORTS]
+    else:
+        jobs[J_COHORT, job] = jobs[J_COHORT, alike[at]]
 
 
 @kernel
-def spread_shapes(c: Columns, larger: np.ndarray) -> None:
-    """Copy the table of shapes into a larger one, filled with -1."""
-    size = larger.shape[0]
+def spread_examples(c: Columns, shapes: np.ndarray, alike: np.ndarray) -> None:
+    """Copy the tables of shapes and of cohorts into others, filled with -1."""
     for i in range(c.shapes.shape[0]):
-        job = c.shapes[i]
-        if job >= 0:
-            at = _mix(c, job) % size
-            while larger[at] >= 0:
-                at = (at + 1) % size
-            larger[at] = job
+        if c.shapes[i] >= 0:
+            shapes[_place_in(c, shapes, c.shapes[i], _ASKED)] = c.shapes[i]
+    for i in range(c.alike.shape[0]):
+        if c.alike[i] >= 0:
+            alike[_place_in(c, alike, c.alike[i], _ALIKE)] = c.alike[i]

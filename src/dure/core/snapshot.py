@@ -13,12 +13,13 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.core.errors import DureError
+from dure.core.line import gather_cohorts
 from dure.core.policy import Policy
 from dure.core.pool import Pool
-from dure.core.shapes import spread_shapes
+from dure.core.shapes import spread_examples
 from dure.core.state import ASKED, Account, Jobs, State
 
-VERSION = 1
+VERSION = 2
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1
@@ -126,9 +127,15 @@ def _put_back(state: State, arrays: dict[str, IntArray]) -> None:
 
 
 def _recognise_again(state: State) -> None:
-    """Fill the table of shapes: the first job of each shape stands for it."""
-    shape = state.c.jobs[col.J_SHAPE, : len(state.job_names)]
-    found, first = np.unique(shape, return_index=True)
-    table = np.full_like(state.c.shapes, -1)
-    spread_shapes(state.c.but(shapes=first[found > 0].astype(np.int64)), table)
-    state.c.shapes[:] = table
+    """Fill what is only for speed: the first job of each shape and cohort stands for it, and who
+    waits stands in its cohort.
+    """
+    c, count = state.c, len(state.job_names)
+    examples = []
+    for column in (col.J_SHAPE, col.J_COHORT):
+        found, first = np.unique(c.jobs[column, :count], return_index=True)
+        examples.append(first[found > 0].astype(np.int64))
+    shapes, alike = np.full_like(c.shapes, -1), np.full_like(c.alike, -1)
+    spread_examples(c.but(shapes=examples[0], alike=examples[1]), shapes, alike)
+    c.shapes[:], c.alike[:] = shapes, alike
+    gather_cohorts(c)

@@ -6,6 +6,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.placement import could_ever_fit, find_place
 
@@ -56,6 +57,18 @@ def remember_failure(c: Columns, job: int) -> None:
     c.memo[M_FAILED, shape] = c.memo[M_STAMP, STAMP_PASS]
     if family >= 0:
         c.memo[M_LEAST, family] = min(c.memo[M_LEAST, family], c.jobs[J_GPUS, job])
+
+
+@inner
+def open_hopeful(c: Columns) -> None:
+    """Gather the first of every cohort whose shape has not failed since anything became free."""
+    heads, count = c.heads, 0
+    for i in range(c.scalars[S_STANDING]):
+        cohort = c.standing[i]
+        if cohort == 0 or not failed_already(c.jobs, c.memo, c.cohorts[C_EXAMPLE, cohort]):
+            count += 1
+            heads[count] = first_of(c, cohort)
+    order_heads(c, count)
 
 
 @inner
@@ -169,8 +182,11 @@ def start_what_fits(c: Columns) -> None:
                 try_start(c, c.fresh[i], OWN)
         return
     skip_dead(c)
-    jobs, memo, queue = c.jobs, c.memo, c.queue
-    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-        job = queue[i]
-        if jobs[J_STATE, job] == PENDING and not failed_already(jobs, memo, job):
-            try_start(c, job, OWN)
+    open_hopeful(c)
+    while c.heads[0] > 0 and s[S_KIND + IDLE] > 0:
+        job = c.heads[1]
+        following = next_of(c, job)
+        if try_start(c, job, OWN) or c.jobs[J_COHORT, job] == 0:
+            replace_head(c, following)
+        else:
+            replace_head(c, -1)

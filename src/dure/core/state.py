@@ -16,7 +16,7 @@ from dure.core.columns import Columns, IntArray
 from dure.core.planning import fold, observe
 from dure.core.policy import Policy
 from dure.core.pool import Pool, pool_columns
-from dure.core.shapes import spread_shapes
+from dure.core.shapes import spread_examples
 
 ASKED = col.J_WORK + 1  # the columns of a job that its submission brings
 
@@ -104,6 +104,11 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         claims=zeros(256, 2),
         shapes=np.full(512, -1, dtype=np.int64),
         families=zeros(3, col.FAMILIES),
+        alike=np.full(512, -1, dtype=np.int64),
+        cohorts=zeros(col.C_COUNT, 258),
+        tree=zeros(col.W_COUNT, 256),
+        standing=zeros(258),
+        heads=zeros(258),
         memo=memo,
         marks=zeros(256),
         scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
@@ -216,8 +221,8 @@ class State:
     def _grow_jobs(self, needed: int) -> None:
         c = self.c
         size = max(2 * c.jobs.shape[1], needed)
-        shapes = np.full(2 * size, -1, dtype=np.int64)
-        spread_shapes(c, shapes)
+        shapes, alike = (np.full(2 * size, -1, dtype=np.int64) for _ in range(2))
+        spread_examples(c, shapes, alike)
         memo = _wider(c.memo, size + 2)
         memo[col.M_LEAST, c.memo.shape[1] :] = 1 << 60
         self.c = c.but(
@@ -229,6 +234,11 @@ class State:
             marks=_wider(c.marks, size),
             scratch=_wider(c.scratch, max(c.scratch.shape[1], size)),
             shapes=shapes,
+            alike=alike,
+            cohorts=_wider(c.cohorts, size + 2),
+            tree=_wider(c.tree, size),
+            standing=_wider(c.standing, size + 2),
+            heads=_wider(c.heads, size + 2),
             memo=memo,
         )
 
