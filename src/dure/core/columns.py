@@ -204,8 +204,9 @@ POLICY_SIZE = 16
     J_SHAPE,
     J_FAMILY,
     J_COHORT,
+    J_ODD,
     J_ASKED,
-) = range(29)
+) = range(30)
 (
     J_STATE,
     J_CLASS,
@@ -270,16 +271,14 @@ J_COUNT = J_ASKED + 26
     X_RESERVED,
     X_SHADOW,
     X_HEAD,
-    X_TAIL,
-    X_NEXT,
     X_VICTIM,
     X_LEAVES,
     X_NODE,
     X_PATH,
     X_COUNT,
-) = range(14)
+) = range(12)
 # The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
-(C_ROOT, C_PLACE, C_STAMP, C_EXAMPLE, C_COUNT) = range(5)
+(C_ROOT, C_PLACE, C_STAMP, C_EXAMPLE, C_TURN, C_NEXT, C_COUNT) = range(7)
 (W_LEFT, W_RIGHT, W_LEAST, W_COUNT) = range(4)
 FAMILIES = 64
 MARKS_FROM = 16  # stamps of marks start above the small flags

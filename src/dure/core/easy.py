@@ -221,7 +221,7 @@ def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
         job = c.heads[1]
         cohort, family = c.jobs[J_COHORT, job], c.jobs[J_FAMILY, job]
         is_long = limit_of(c, job) > within_s
-        if cohort == 0:
+        if c.jobs[J_ODD, job] == 1:
             following = next_of(c, job)
             if job != head and is_ready(c, job):
                 _backfill(c, job, group, shadow_s)

@@ -63,7 +63,7 @@ def _anyone_waits(c: Columns) -> bool:
         while job >= 0:
             if _may_run(c, job):
                 return True
-            if c.standing[i] > 0 and c.jobs[J_CLAIM_DUE, job] < 0:
+            if c.jobs[J_ODD, job] == 0 and c.jobs[J_CLAIM_DUE, job] < 0:
                 break
             job = next_of(c, job)
     return False
@@ -79,7 +79,7 @@ def _beside_line(c: Columns) -> int:
     open_hopeful(c)
     while c.heads[0] > 0 and free > 0:
         job = c.heads[1]
-        shape, is_odd = c.jobs[J_SHAPE, job], c.jobs[J_COHORT, job] == 0
+        shape, is_odd = c.jobs[J_SHAPE, job], c.jobs[J_ODD, job] == 1
         following = next_of(c, job)
         got = 0
         if not _may_run(c, job):

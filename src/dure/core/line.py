@@ -5,8 +5,8 @@ ones alone, in the line's order (a heap of heads), however long the line is. Eac
 tree over the jobs themselves (a treap, its priorities a hash of the job's number), which also knows
 the least estimate in each of its parts: EASY asks for the first gang that is short enough.
 
-Cohort 0 holds the odd ones, for which the first says nothing of the next: who comes after another
-job, and who has a preferred locality.
+For odd gangs the first says nothing of the next: for those that come after another job, and those
+with a preferred locality. They have cohorts of their own, whose jobs are asked one by one.
 """
 
 from dure.core.columns import *
@@ -147,7 +147,7 @@ def first_within(c: Columns, cohort: int, limit_s: int) -> int:
         if left > 0 and tree[W_LEAST, left - 1] <= limit_s:
             at = left
         elif limit_of(c, job) <= limit_s:
-            return job
+            return int(job)
         else:
             at = tree[W_RIGHT, job]
 

@@ -33,7 +33,7 @@ _ASKED = np.array(
 
 
 # The columns that decide, besides its order, when a job's turn comes.
-_ALIKE = np.array([J_SHAPE, J_OWNER, J_CLASS_ASKED, J_PREEMPTIBLE], dtype=np.int64)
+_ALIKE = np.array([J_SHAPE, J_OWNER, J_CLASS_ASKED, J_PREEMPTIBLE, J_ODD], dtype=np.int64)
 
 
 @inner
@@ -48,10 +48,10 @@ def _mix(c: Columns, job: int, columns: np.ndarray) -> int:
 
 @inner
 def _same(c: Columns, a: int, b: int, columns: np.ndarray) -> bool:
+    same = True
     for column in columns:
-        if c.jobs[column, a] != c.jobs[column, b]:
-            return False
-    return True
+        same = same and c.jobs[column, a] == c.jobs[column, b]
+    return same
 
 
 @inner
@@ -61,7 +61,7 @@ def _place_in(c: Columns, table: np.ndarray, job: int, columns: np.ndarray) -> i
     at = _mix(c, job, columns) % size
     while table[at] >= 0 and not _same(c, table[at], job, columns):
         at = (at + 1) % size
-    return at
+    return int(at)
 
 
 @inner
@@ -85,9 +85,9 @@ def _family(c: Columns, job: int) -> int:
     jobs, families, s = c.jobs, c.families, c.scalars
     if jobs[J_MILLI, job] != WHOLE or jobs[J_CPU, job] > 0 or jobs[J_MEMORY, job] > 0:
         return -1
-    if jobs[J_NODES, job] > 0 or jobs[J_GPN, job] > 0:
-        if jobs[J_GPUS, job] <= 0 or not _takes_whole_nodes(c, job):
-            return -1
+    is_formed = jobs[J_NODES, job] > 0 or jobs[J_GPN, job] > 0
+    if is_formed and (jobs[J_GPUS, job] <= 0 or not _takes_whole_nodes(c, job)):
+        return -1
     if jobs[J_LOCALITY, job] != LOCALITY_ANY:
         return -1
     count = s[S_FAMILIES]
@@ -109,19 +109,17 @@ def recognise(c: Columns, job: int) -> None:
     to that).
     """
     jobs, shapes, alike, s = c.jobs, c.shapes, c.alike, c.scalars
-    jobs[J_FAMILY, job] = _family(c, job)
-    jobs[J_SHAPE, job], jobs[J_COHORT, job] = 0, 0
-    if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED:
-        return
-    at = _place_in(c, shapes, job, _ASKED)
-    if shapes[at] < 0:
-        shapes[at] = job
-        s[S_SHAPES] += 1
-        jobs[J_SHAPE, job] = s[S_SHAPES]
-    else:
-        jobs[J_SHAPE, job] = jobs[J_SHAPE, shapes[at]]
-    if jobs[J_AFTER, job] >= 0:
-        return
+    is_vague = jobs[J_LOCALITY, job] == LOCALITY_PREFERRED
+    jobs[J_FAMILY, job], jobs[J_SHAPE, job] = _family(c, job), 0
+    jobs[J_ODD, job] = 1 if is_vague or jobs[J_AFTER, job] >= 0 else 0
+    if not is_vague:
+        at = _place_in(c, shapes, job, _ASKED)
+        if shapes[at] < 0:
+            shapes[at] = job
+            s[S_SHAPES] += 1
+            jobs[J_SHAPE, job] = s[S_SHAPES]
+        else:
+            jobs[J_SHAPE, job] = jobs[J_SHAPE, shapes[at]]
     at = _place_in(c, alike, job, _ALIKE)
     if alike[at] < 0:
         alike[at] = job

@@ -9,6 +9,7 @@ from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
+from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import refresh_node, skip_dead
 from dure.core.placement import find_place
 from dure.core.starting import (
@@ -18,6 +19,14 @@ from dure.core.starting import (
     new_stamp,
     remember_failure,
     start,
+)
+from dure.core.turns import (
+    chain_cohort,
+    is_lendable,
+    may_borrow,
+    next_turn,
+    pass_turn,
+    sink_owner,
 )
 
 
@@ -118,68 +127,62 @@ def _demote(c: Columns) -> None:
 @inner
 def _start_entitled(c: Columns) -> None:
     """Start or claim for every waiting gang that its owner's entitlement covers, in order."""
-    s, jobs = c.scalars, c.jobs
+    jobs = c.jobs
     skip_dead(c)
-    i, end = s[S_Q_HEAD], s[S_Q_TAIL]
-    while i < end:
-        job = c.queue[i]
-        i += 1
-        if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
-            continue
-        if not could_be_own(jobs, c.rights, job):
-            continue
+    _open_entitled(c)
+    while c.heads[0] > 0:
+        job = c.heads[1]
+        following = next_of(c, job)
         types = entitled_types(c, job)
-        if types == 0 or not is_ready(c, job):
-            continue
-        if s[S_KIND + IDLE] > 0 and not failed_already(jobs, c.memo, job):
-            count = find_place(c, job, types)
-            if count > 0:
-                start(c, job, OWN, count, 0)
-                continue
-            if types == jobs[J_TYPES, job]:
-                remember_failure(c, job)
-        _claim_once(c, job, types)
+        goes_on = jobs[J_ODD, job] == 1 or jobs[J_CLAIM_DUE, job] >= 0
+        if jobs[J_CLAIM_DUE, job] < 0 and types != 0 and is_ready(c, job):
+            goes_on = _start_own(c, job, types) or _claim_once(c, job, types) or goes_on
+        replace_head(c, following if goes_on else -1)
 
 
 @inner
-def _claim_once(c: Columns, job: int, types: int) -> None:
-    """Claim, unless the same shape found nothing to claim in this pass or there are no loans."""
-    shape, stamp = c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
-    on_loan = c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE]
-    coming = c.scalars[S_KIND + DRAINING]
-    if on_loan + coming == 0 or (shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp):
-        return
-    if not claim(c, job, types) and types == c.jobs[J_TYPES, job]:
+def _open_entitled(c: Columns) -> None:
+    """Gather the first of every cohort whose owner may still use enough as its own."""
+    heads, count = c.heads, 0
+    for i in range(c.scalars[S_STANDING]):
+        cohort = c.standing[i]
+        example = c.cohorts[C_EXAMPLE, cohort]
+        is_covered = could_be_own(c.jobs, c.rights, example) and entitled_types(c, example) != 0
+        if is_covered or c.jobs[J_ODD, example] == 1:
+            count += 1
+            heads[count] = first_of(c, cohort)
+    order_heads(c, count)
+
+
+@inner
+def _start_own(c: Columns, job: int, types: int) -> bool:
+    if c.scalars[S_KIND + IDLE] == 0 or failed_already(c.jobs, c.memo, job):
+        return False
+    count = find_place(c, job, types)
+    if count > 0:
+        start(c, job, OWN, count, 0)
+        return True
+    if types == c.jobs[J_TYPES, job]:
+        remember_failure(c, job)
+    return False
+
+
+@inner
+def _claim_once(c: Columns, job: int, types: int) -> bool:
+    """Claim, unless the same shape found nothing to claim in this pass, or all that is lent,
+    cleaned and idle together is too little.
+    """
+    s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
+    coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING]
+    if coming == 0 or coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
+        return False
+    if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp:
+        return False
+    if claim(c, job, types):
+        return True
+    if types == c.jobs[J_TYPES, job]:
         c.memo[M_UNCLAIMED, shape] = stamp
-
-
-@inner
-def _lendable(jobs: IntArray, job: int, now_s: int) -> bool:
-    if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
-        return False
-    if jobs[J_PREEMPTIBLE, job] == 0 or jobs[J_CLASS_ASKED, job] == 1 + OWN:
-        return False
-    return bool(jobs[J_ELIGIBLE, job] <= now_s)
-
-
-@inner
-def _line_up(c: Columns) -> None:
-    """Chain the waiting gangs that may borrow behind their owners, in the queue's order."""
-    s = c.scalars
-    head, tail, following = c.scratch[X_HEAD], c.scratch[X_TAIL], c.scratch[X_NEXT]
-    head[: s[S_ACCOUNTS]] = -1
-    jobs, queue, now_s = c.jobs, c.queue, s[S_NOW]
-    for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-        job = queue[i]
-        if not _lendable(jobs, job, now_s):
-            continue
-        owner = jobs[J_OWNER, job]
-        following[job] = -1
-        if head[owner] < 0:
-            head[owner] = job
-        else:
-            following[tail[owner]] = job
-        tail[owner] = job
+    return False
 
 
 @inner
@@ -194,18 +197,6 @@ def fair_charge(c: Columns, owner: int) -> int:
 
 
 @inner
-def _next_account(c: Columns) -> int:
-    """Return the account that is furthest below its fair share and still has a gang to try."""
-    best, least = -1, 0
-    for owner in range(c.scalars[S_ACCOUNTS]):
-        if c.scratch[X_HEAD, owner] >= 0:
-            owed = fair_charge(c, owner)
-            if best < 0 or owed < least:
-                best, least = owner, owed
-    return best
-
-
-@inner
 def _loan_class(c: Columns, job: int, kind: int) -> int:
     """A gang that fits into what nobody is entitled to disturbs no lender: it scavenges."""
     types, milli = c.types, c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
@@ -215,48 +206,102 @@ def _loan_class(c: Columns, job: int, kind: int) -> int:
 
 
 @inner
+def _line_up(c: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Chain the cohorts that may borrow behind their owners; return a heap of owners by charge."""
+    s, jobs, head = c.scalars, c.jobs, c.scratch[X_HEAD]
+    head[: s[S_ACCOUNTS]] = -1
+    for i in range(s[S_STANDING]):
+        example = c.cohorts[C_EXAMPLE, c.standing[i]]
+        is_hopeful = jobs[J_ODD, example] == 1 or not failed_already(jobs, c.memo, example)
+        if is_hopeful and may_borrow(c, example):
+            chain_cohort(c, c.standing[i])
+    owners, count = np.empty(s[S_ACCOUNTS], dtype=np.int64), 0
+    for owner in range(s[S_ACCOUNTS]):
+        if head[owner] >= 0:
+            owners[count] = owner
+            count += 1
+    owners = owners[:count]
+    charges = np.empty(count, dtype=np.int64)
+    for i in range(count):
+        charges[i] = fair_charge(c, owners[i])
+    for at in range(count // 2 - 1, -1, -1):
+        sink_owner(charges, owners, at, count)
+    return owners, charges
+
+
+@inner
 def _lend(c: Columns) -> None:
     """Lend what stands idle: progressive filling, one gang at a time to whoever has had least."""
     s = c.scalars
     if s[S_KIND + IDLE] == 0 or c.policy[P_LEND] == 0:
         return
-    _line_up(c)
-    while s[S_KIND + IDLE] > 0:
-        owner = _next_account(c)
-        if owner < 0:
-            return
-        job, placed = c.scratch[X_HEAD, owner], False
-        while job >= 0 and not placed:
-            following = c.scratch[X_NEXT, job]
-            if not failed_already(c.jobs, c.memo, job) and is_ready(c, job):
-                count = find_place(c, job, c.jobs[J_TYPES, job])
-                if count > 0:
-                    kind = _loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]])
-                    start(c, job, kind, count, 0)
-                    placed = True
-                else:
-                    remember_failure(c, job)
-            job = following
-        c.scratch[X_HEAD, owner] = job
+    owners, charges = _line_up(c)
+    count = owners.size
+    while count > 0 and s[S_KIND + IDLE] > 0:
+        owner = owners[0]
+        if _lend_next(c, owner):
+            charges[0] = fair_charge(c, owner)
+        else:
+            count -= 1
+            owners[0], charges[0] = owners[count], charges[count]
+        sink_owner(charges, owners, 0, count)
 
 
 @inner
-def _show_cleaning(c: Columns, owner: int, shown: int) -> None:
+def _lend_next(c: Columns, owner: int) -> bool:
+    """Lend to the owner's next gang that fits; tell whether there was one."""
+    jobs = c.jobs
+    job = next_turn(c, owner)
+    while job >= 0:
+        cohort, following, placed = jobs[J_COHORT, job], next_of(c, job), False
+        is_next = is_lendable(jobs, job, c.scalars[S_NOW]) and is_ready(c, job)
+        if is_next:
+            placed = _start_as(c, job, LOAN)
+        if placed or not is_next or jobs[J_ODD, job] == 1:
+            pass_turn(c, cohort, following)
+        else:
+            pass_turn(c, cohort, -1)
+        if placed:
+            return True
+        job = next_turn(c, owner)
+    return False
+
+
+@inner
+def _show_cleaning(c: Columns, draining: np.ndarray, owner: int, shown: int) -> None:
     """Let an owner see the devices that are being cleaned after its own gangs, or hide them
     again.
+
+    Args:
+        draining: the nodes with any device that is being cleaned.
     """
     devices, nodes = c.devices, c.nodes
-    for node in range(nodes.shape[1]):
-        if nodes[N_DRAINING, node] == 0 and shown == 1:
-            continue
+    before, after = (1, 2) if shown == 1 else (2, 1)
+    for node in draining:
         touched, first = False, nodes[N_FIRST, node]
         for d in range(first, first + nodes[N_GPUS, node]):
             mine = devices[D_OWNER, d] == owner + 1 and devices[D_HOLD, d] == 0
-            before, after = (1, 2) if shown == 1 else (2, 1)
             if mine and devices[D_CLEANING, d] == before:
                 devices[D_CLEANING, d], touched = after, True
         if touched:
             refresh_node(c, node)
+
+
+@inner
+def _draining(c: Columns, owners: np.ndarray) -> np.ndarray:
+    """Return the nodes that are being cleaned; mark the owners of what is cleaned there."""
+    nodes, devices = c.nodes, c.devices
+    found, count = np.empty(nodes.shape[1], dtype=np.int64), 0
+    for node in range(nodes.shape[1]):
+        if nodes[N_DRAINING, node] == 0:
+            continue
+        found[count] = node
+        count += 1
+        first = nodes[N_FIRST, node]
+        for d in range(first, first + nodes[N_GPUS, node]):
+            if devices[D_CLEANING, d] == 1 and devices[D_OWNER, d] > 0:
+                owners[devices[D_OWNER, d] - 1] = 1
+    return found[:count]
 
 
 @inner
@@ -267,53 +312,63 @@ def _succeed(c: Columns, kind: int) -> None:
     Args:
         kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.
     """
-    s, jobs = c.scalars, c.jobs
-    if s[S_KIND + DRAINING] == 0 or s[S_Q_HEAD] == s[S_Q_TAIL]:
+    s, jobs, head = c.scalars, c.jobs, c.scratch[X_HEAD]
+    if s[S_KIND + DRAINING] == 0 or s[S_STANDING] == 0 or (kind == LOAN and c.policy[P_LEND] == 0):
         return
     freed, stamp = s[S_FREED], c.memo[M_STAMP, STAMP_PASS]
     least = c.memo[M_LEAST, :FAMILIES].copy()
     owners = np.zeros(s[S_ACCOUNTS], dtype=np.int64)
-    for node in range(c.nodes.shape[1]):
-        if c.nodes[N_DRAINING, node] > 0:
-            first = c.nodes[N_FIRST, node]
-            for d in range(first, first + c.nodes[N_GPUS, node]):
-                if c.devices[D_CLEANING, d] == 1 and c.devices[D_OWNER, d] > 0:
-                    owners[c.devices[D_OWNER, d] - 1] = 1
+    draining = _draining(c, owners)
+    head[: s[S_ACCOUNTS]] = -1
+    for i in range(s[S_STANDING]):
+        example = c.cohorts[C_EXAMPLE, c.standing[i]]
+        if owners[jobs[J_OWNER, example]] == 1:
+            may = could_be_own(jobs, c.rights, example) if kind == OWN else may_borrow(c, example)
+            if may or jobs[J_ODD, example] == 1:
+                chain_cohort(c, c.standing[i])
     for owner in range(owners.size):
-        if owners[owner] == 0:
+        if owners[owner] == 0 or head[owner] < 0:
             continue
-        _show_cleaning(c, owner, 1)
+        _show_cleaning(c, draining, owner, 1)
         new_stamp(c)
         c.memo[M_LEAST, :FAMILIES] = 1 << 60
-        for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-            job = c.queue[i]
-            if jobs[J_OWNER, job] != owner or jobs[J_STATE, job] != PENDING:
-                continue
-            if jobs[J_CLAIM_DUE, job] < 0 and not failed_already(jobs, c.memo, job):
-                _start_as(c, job, kind)
-        _show_cleaning(c, owner, 2)
+        _succeed_as(c, owner, kind)
+        _show_cleaning(c, draining, owner, 2)
     # What others could see did not grow meanwhile, so what failed for them still fails.
     c.memo[M_STAMP, STAMP_PASS], s[S_FREED] = stamp, freed
     c.memo[M_LEAST, :FAMILIES] = least
 
 
 @inner
-def _start_as(c: Columns, job: int, kind: int) -> None:
-    """Start a gang as own if it is entitled, or as a loan if it may borrow, where it fits."""
-    types = c.jobs[J_TYPES, job]
+def _succeed_as(c: Columns, owner: int, kind: int) -> None:
+    """Start every gang of the owner that fits, in the line's order."""
+    jobs = c.jobs
+    job = next_turn(c, owner)
+    while job >= 0:
+        cohort, following = jobs[J_COHORT, job], next_of(c, job)
+        is_next = jobs[J_CLAIM_DUE, job] < 0 and is_ready(c, job)
+        if kind == LOAN:
+            is_next = is_next and is_lendable(jobs, job, c.scalars[S_NOW])
+        placed = is_next and _start_as(c, job, kind)
+        goes_on = placed or not is_next or jobs[J_ODD, job] == 1
+        pass_turn(c, cohort, following if goes_on else -1)
+        job = next_turn(c, owner)
+
+
+@inner
+def _start_as(c: Columns, job: int, kind: int) -> bool:
+    """Start a gang where it fits, as own if it is entitled, or as a loan."""
     if kind == OWN:
         types = entitled_types(c, job)
-    elif c.policy[P_LEND] == 0 or not _lendable(c.jobs, job, c.scalars[S_NOW]):
-        return
-    if types == 0 or not is_ready(c, job):
-        return
-    count = find_place(c, job, types)
-    if count > 0:
-        if kind == LOAN:
-            kind = _loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]])
-        start(c, job, kind, count, 0)
-    elif types == c.jobs[J_TYPES, job]:
+        return bool(types != 0 and _start_own(c, job, types))
+    if failed_already(c.jobs, c.memo, job):
+        return False
+    count = find_place(c, job, c.jobs[J_TYPES, job])
+    if count == 0:
         remember_failure(c, job)
+        return False
+    start(c, job, _loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]]), count, 0)
+    return True
 
 
 @inner

@@ -65,7 +65,8 @@ def open_hopeful(c: Columns) -> None:
     heads, count = c.heads, 0
     for i in range(c.scalars[S_STANDING]):
         cohort = c.standing[i]
-        if cohort == 0 or not failed_already(c.jobs, c.memo, c.cohorts[C_EXAMPLE, cohort]):
+        example = c.cohorts[C_EXAMPLE, cohort]
+        if c.jobs[J_ODD, example] == 1 or not failed_already(c.jobs, c.memo, example):
             count += 1
             heads[count] = first_of(c, cohort)
     order_heads(c, count)
@@ -186,7 +187,7 @@ def start_what_fits(c: Columns) -> None:
     while c.heads[0] > 0 and s[S_KIND + IDLE] > 0:
         job = c.heads[1]
         following = next_of(c, job)
-        if try_start(c, job, OWN) or c.jobs[J_COHORT, job] == 0:
+        if try_start(c, job, OWN) or c.jobs[J_ODD, job] == 1:
             replace_head(c, following)
         else:
             replace_head(c, -1)

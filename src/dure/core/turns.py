@@ -1,0 +1,80 @@
+"""Whose turn it is: each owner's cohorts in a chain, of each the gang that would be tried next.
+
+An owner's next gang is the one that stands first in the line; a cohort whose gang fits nowhere has
+no more turns in this pass.
+"""
+
+import numpy as np
+
+from dure.core.columns import *
+from dure.core.columns import Columns
+from dure.core.kernel import inner
+from dure.core.line import first_of, is_before
+
+ANYONE = -1
+
+
+@inner
+def may_borrow(c: Columns, job: int) -> bool:
+    """Tell whether a gang, and with it its cohort, may ever run as a loan."""
+    jobs = c.jobs
+    return bool(jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN)
+
+
+@inner
+def is_lendable(jobs: IntArray, job: int, now_s: int) -> bool:
+    """Tell whether a gang may be lent to now: it waits, without a claim, and was not just
+    reclaimed.
+    """
+    if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
+        return False
+    if jobs[J_PREEMPTIBLE, job] == 0 or jobs[J_CLASS_ASKED, job] == 1 + OWN:
+        return False
+    return bool(jobs[J_ELIGIBLE, job] <= now_s)
+
+
+@inner
+def chain_cohort(c: Columns, cohort: int) -> None:
+    """Let a cohort take turns among its owner's."""
+    owner, head = c.jobs[J_OWNER, c.cohorts[C_EXAMPLE, cohort]], c.scratch[X_HEAD]
+    c.cohorts[C_TURN, cohort] = first_of(c, cohort)
+    c.cohorts[C_NEXT, cohort] = head[owner]
+    head[owner] = cohort
+
+
+@inner
+def next_turn(c: Columns, owner: int) -> int:
+    """Return the owner's next gang in the line's order, or -1."""
+    found, cohort = -1, c.scratch[X_HEAD, owner]
+    while cohort >= 0:
+        job = c.cohorts[C_TURN, cohort]
+        if job >= 0 and (found < 0 or is_before(c, job, found)):
+            found = job
+        cohort = c.cohorts[C_NEXT, cohort]
+    return found
+
+
+@inner
+def pass_turn(c: Columns, cohort: int, job: int) -> None:
+    """Have another gang of the cohort be its next, or none (-1)."""
+    c.cohorts[C_TURN, cohort] = job
+
+
+# --- owners: a binary heap, whoever has the least charge first; ties by the account's number ------
+@inner
+def _is_behind(charges: np.ndarray, owners: np.ndarray, i: int, j: int) -> bool:
+    return bool(charges[i] > charges[j] or (charges[i] == charges[j] and owners[i] > owners[j]))
+
+
+@inner
+def sink_owner(charges: np.ndarray, owners: np.ndarray, at: int, count: int) -> None:
+    """Put an owner whose charge has grown in its place."""
+    while 2 * at + 1 < count:
+        child = 2 * at + 1
+        if child + 1 < count and _is_behind(charges, owners, child, child + 1):
+            child += 1
+        if not _is_behind(charges, owners, at, child):
+            return
+        charges[at], charges[child] = charges[child], charges[at]
+        owners[at], owners[child] = owners[child], owners[at]
+        at = child
