@@ -1,6 +1,7 @@
 """``dure bench``: how fast the hot paths are on this machine (docs/figures.md)."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,6 @@ bench = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the group to the ``dure`` command."""
     app.add_typer(bench, name="bench")
-
-
-@bench.callback()
-def bench_command() -> None:
-    """Keep the group a group while it has one command."""
 
 
 @bench.command("twin")
@@ -57,8 +53,38 @@ def bench_twin(
     except DureError as wrong:
         typer.echo(f"dure bench twin: {wrong}", err=True)
         raise typer.Exit(2) from None
+    _show(figures, output)
+
+
+@bench.command("engine")
+def bench_engine(
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of 8 GPUs.")] = 32_500,
+    pending: Annotated[int, typer.Option("--pending", min=1, help="Waiting gangs.")] = 100_000,
+    projects: Annotated[int, typer.Option("--projects", min=1, help="Who own them.")] = 2_000,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Full passes to time.")] = 9,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the workload.")] = 1,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Time one pass of the policy dure: from an empty pool, and after 1 % of the nodes came free.
+
+    Plan and reasons are counted, compiling is not.
+    """
+    from dure.core.errors import DureError
+    from dure.twin.bench_engine import run_engine_bench
+
+    try:
+        figures = run_engine_bench(
+            nodes=nodes, pending=pending, projects=projects, repeat=repeat, seed=seed
+        )
+    except DureError as wrong:
+        typer.echo(f"dure bench engine: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures, output)
+
+
+def _show(figures: Mapping[str, object], output: str) -> None:
     if output == "json":
         typer.echo(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            typer.echo(f"{name:16} {value}")
+        return
+    for name, value in figures.items():
+        typer.echo(f"{name:18} {value}")

@@ -343,6 +343,13 @@ class Columns:
         """Return the same columns with some matrices exchanged."""
         return Columns(**{name: getattr(self, name) for name in MATRIX_NAMES} | matrices)
 
+    def __deepcopy__(self, memo: object) -> "Columns":
+        """Return a copy with an address of its own."""
+        return Columns(**{name: getattr(self, name).copy() for name in MATRIX_NAMES})
+
+    def __reduce__(self) -> tuple[type["Columns"], tuple[IntArray, ...]]:
+        return Columns, tuple(getattr(self, name) for name in MATRIX_NAMES)
+
 
 TABLE_WIDTH = 4  # an address and up to three lengths
 MATRIX_NAMES = tuple(one.name for one in fields(Columns) if one.init)
