@@ -278,7 +278,25 @@ J_COUNT = J_ASKED + 26
     X_COUNT,
 ) = range(12)
 # The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
-(C_ROOT, C_PLACE, C_STAMP, C_EXAMPLE, C_TURN, C_NEXT, C_COUNT) = range(7)
+# One cohort is one row, so that a look at it is a look at one place in memory: what a pass asks of
+# every cohort comes first.
+(
+    C_SHAPE,
+    C_FAMILY,
+    C_GPUS,
+    C_MILLI,
+    C_TYPES,
+    C_OWNER,
+    C_FLAGS,
+    C_ROOT,
+    C_EXAMPLE,
+    C_PLACE,
+    C_STAMP,
+    C_TURN,
+    C_NEXT,
+) = range(13)
+C_COUNT = 16
+(IS_ODD, MAY_OWN, MAY_BORROW) = (1, 2, 4)
 (W_LEFT, W_RIGHT, W_LEAST, W_COUNT) = range(4)
 FAMILIES = 64
 MARKS_FROM = 16  # stamps of marks start above the small flags

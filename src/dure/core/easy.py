@@ -229,10 +229,10 @@ def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
         elif job == head or failed_already(c.jobs, c.memo, job):
             replace_head(c, -1)
         elif is_long and family >= 0 and c.jobs[J_GPUS, job] >= memo[M_LEAST_LONG, family]:
-            c.cohorts[C_STAMP, cohort] = stamp
+            c.cohorts[cohort, C_STAMP] = stamp
             replace_head(c, first_within(c, cohort, within_s))
         elif _backfill(c, job, group, shadow_s):
-            if c.cohorts[C_STAMP, cohort] == stamp:
+            if c.cohorts[cohort, C_STAMP] == stamp:
                 replace_head(c, first_within(c, cohort, within_s))
             else:
                 replace_head(c, first_of(c, cohort))
@@ -242,7 +242,7 @@ def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
         else:
             if family >= 0:
                 memo[M_LEAST_LONG, family] = min(memo[M_LEAST_LONG, family], c.jobs[J_GPUS, job])
-            c.cohorts[C_STAMP, cohort] = stamp
+            c.cohorts[cohort, C_STAMP] = stamp
             replace_head(c, first_within(c, cohort, within_s))
 
 

@@ -4,11 +4,11 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.entitled import entitled_types
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.line import first_of, next_of, replace_head
 from dure.core.placement import shape_of, suits
-from dure.core.sharing import entitled_types
 from dure.core.starting import is_ready, open_hopeful
 
 

@@ -50,9 +50,25 @@ def _recount(c: Columns, job: int) -> None:
 @inner
 def _link(c: Columns, cohort: int, above: int, side: int, below: int) -> None:
     if above < 0:
-        c.cohorts[C_ROOT, cohort] = below
+        c.cohorts[cohort, C_ROOT] = below
     else:
         c.tree[side, above] = below
+
+
+@inner
+def _describe(c: Columns, cohort: int, job: int) -> None:
+    """Write down what all of a cohort have in common with this one of them."""
+    jobs, row = c.jobs, c.cohorts[cohort]
+    asked = jobs[J_CLASS_ASKED, job]
+    row[C_SHAPE], row[C_FAMILY] = jobs[J_SHAPE, job], jobs[J_FAMILY, job]
+    row[C_GPUS], row[C_MILLI] = jobs[J_GPUS, job], jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    row[C_TYPES], row[C_OWNER] = jobs[J_TYPES, job], jobs[J_OWNER, job]
+    row[C_FLAGS] = IS_ODD if jobs[J_ODD, job] == 1 else 0
+    if asked != 1 + LOAN and asked != 1 + SCAVENGE:
+        row[C_FLAGS] |= MAY_OWN
+    if jobs[J_PREEMPTIBLE, job] == 1 and asked != 1 + OWN:
+        row[C_FLAGS] |= MAY_BORROW
+    row[C_EXAMPLE] = job
 
 
 @inner
@@ -60,12 +76,13 @@ def join_cohort(c: Columns, job: int) -> None:
     """Put a waiting job into its cohort; O(log n)."""
     tree, path, cohort = c.tree, c.scratch[X_PATH], c.jobs[J_COHORT, job]
     limit_s, priority = limit_of(c, job), _priority(job)
-    above, side, at = -1, W_LEFT, c.cohorts[C_ROOT, cohort]
+    above, side, at = -1, W_LEFT, c.cohorts[cohort, C_ROOT]
     if at == 0:
         s = c.scalars
         c.standing[s[S_STANDING]] = cohort
         s[S_STANDING] += 1
-        c.cohorts[C_PLACE, cohort], c.cohorts[C_EXAMPLE, cohort] = s[S_STANDING], job
+        _describe(c, cohort, job)
+        c.cohorts[cohort, C_PLACE] = s[S_STANDING]
     while at > 0 and _priority(at - 1) > priority:
         above = at - 1
         tree[W_LEAST, above] = min(tree[W_LEAST, above], limit_s)
@@ -95,7 +112,7 @@ def join_cohort(c: Columns, job: int) -> None:
 def leave_cohort(c: Columns, job: int) -> None:
     """Take a job out of its cohort; O(log n)."""
     tree, path, cohort = c.tree, c.scratch[X_PATH], c.jobs[J_COHORT, job]
-    above, side, depth, at = -1, W_LEFT, 0, c.cohorts[C_ROOT, cohort]
+    above, side, depth, at = -1, W_LEFT, 0, c.cohorts[cohort, C_ROOT]
     while at > 0 and at - 1 != job:
         above = at - 1
         path[depth] = above
@@ -117,19 +134,19 @@ def leave_cohort(c: Columns, job: int) -> None:
     _link(c, cohort, above, side, a if a > 0 else b)
     for i in range(depth - 1, -1, -1):
         _recount(c, path[i])
-    if c.cohorts[C_ROOT, cohort] == 0:
-        s, place = c.scalars, c.cohorts[C_PLACE, cohort] - 1
+    if c.cohorts[cohort, C_ROOT] == 0:
+        s, place = c.scalars, c.cohorts[cohort, C_PLACE] - 1
         s[S_STANDING] -= 1
         last = c.standing[s[S_STANDING]]
         c.standing[place] = last
-        c.cohorts[C_PLACE, last] = place + 1
-        c.cohorts[C_PLACE, cohort] = 0
+        c.cohorts[last, C_PLACE] = place + 1
+        c.cohorts[cohort, C_PLACE] = 0
 
 
 @inner
 def first_of(c: Columns, cohort: int) -> int:
     """Return a cohort's first job, or -1."""
-    at, found = c.cohorts[C_ROOT, cohort], -1
+    at, found = c.cohorts[cohort, C_ROOT], -1
     while at > 0:
         found = at - 1
         at = c.tree[W_LEFT, found]
@@ -139,7 +156,7 @@ def first_of(c: Columns, cohort: int) -> int:
 @inner
 def first_within(c: Columns, cohort: int, limit_s: int) -> int:
     """Return a cohort's first job that may run ``limit_s`` seconds at most, or -1."""
-    tree, at = c.tree, c.cohorts[C_ROOT, cohort]
+    tree, at = c.tree, c.cohorts[cohort, C_ROOT]
     if at == 0 or tree[W_LEAST, at - 1] > limit_s:
         return -1
     while True:
@@ -155,7 +172,7 @@ def first_within(c: Columns, cohort: int, limit_s: int) -> int:
 @inner
 def next_of(c: Columns, job: int) -> int:
     """Return who follows a job (one of the cohort, waiting) in its cohort, or -1."""
-    at, found = c.cohorts[C_ROOT, c.jobs[J_COHORT, job]], -1
+    at, found = c.cohorts[c.jobs[J_COHORT, job], C_ROOT], -1
     while at > 0:
         node = at - 1
         if is_before(c, job, node):

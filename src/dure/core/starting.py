@@ -60,13 +60,23 @@ def remember_failure(c: Columns, job: int) -> None:
 
 
 @inner
+def is_hopeful(cohort: IntArray, memo: IntArray) -> bool:
+    """Tell whether a cohort may still fit somewhere: the same question, of all of it at once."""
+    shape, family = cohort[C_SHAPE], cohort[C_FAMILY]
+    if cohort[C_FLAGS] & IS_ODD:
+        return True
+    if shape > 0 and memo[M_FAILED, shape] == memo[M_STAMP, STAMP_PASS]:
+        return False
+    return bool(family < 0 or cohort[C_GPUS] < memo[M_LEAST, family])
+
+
+@inner
 def open_hopeful(c: Columns) -> None:
     """Gather the first of every cohort whose shape has not failed since anything became free."""
     heads, count = c.heads, 0
     for i in range(c.scalars[S_STANDING]):
         cohort = c.standing[i]
-        example = c.cohorts[C_EXAMPLE, cohort]
-        if c.jobs[J_ODD, example] == 1 or not failed_already(c.jobs, c.memo, example):
+        if is_hopeful(c.cohorts[cohort], c.memo):
             count += 1
             heads[count] = first_of(c, cohort)
     order_heads(c, count)

@@ -11,15 +11,6 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import first_of, is_before
 
-ANYONE = -1
-
-
-@inner
-def may_borrow(c: Columns, job: int) -> bool:
-    """Tell whether a gang, and with it its cohort, may ever run as a loan."""
-    jobs = c.jobs
-    return bool(jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN)
-
 
 @inner
 def is_lendable(jobs: IntArray, job: int, now_s: int) -> bool:
@@ -36,9 +27,9 @@ def is_lendable(jobs: IntArray, job: int, now_s: int) -> bool:
 @inner
 def chain_cohort(c: Columns, cohort: int) -> None:
     """Let a cohort take turns among its owner's."""
-    owner, head = c.jobs[J_OWNER, c.cohorts[C_EXAMPLE, cohort]], c.scratch[X_HEAD]
-    c.cohorts[C_TURN, cohort] = first_of(c, cohort)
-    c.cohorts[C_NEXT, cohort] = head[owner]
+    owner, head = c.cohorts[cohort, C_OWNER], c.scratch[X_HEAD]
+    c.cohorts[cohort, C_TURN] = first_of(c, cohort)
+    c.cohorts[cohort, C_NEXT] = head[owner]
     head[owner] = cohort
 
 
@@ -47,17 +38,17 @@ def next_turn(c: Columns, owner: int) -> int:
     """Return the owner's next gang in the line's order, or -1."""
     found, cohort = -1, c.scratch[X_HEAD, owner]
     while cohort >= 0:
-        job = c.cohorts[C_TURN, cohort]
+        job = c.cohorts[cohort, C_TURN]
         if job >= 0 and (found < 0 or is_before(c, job, found)):
             found = job
-        cohort = c.cohorts[C_NEXT, cohort]
+        cohort = c.cohorts[cohort, C_NEXT]
     return found
 
 
 @inner
 def pass_turn(c: Columns, cohort: int, job: int) -> None:
     """Have another gang of the cohort be its next, or none (-1)."""
-    c.cohorts[C_TURN, cohort] = job
+    c.cohorts[cohort, C_TURN] = job
 
 
 # --- owners: a binary heap, whoever has the least charge first; ties by the account's number ------

@@ -49,7 +49,7 @@ def bench_pool(nodes: int) -> Pool:
 
 
 def bench_jobs(count: int, projects: int, rng: np.random.Generator) -> Jobs:
-    """Return a line of gangs of every size: two in three may borrow, one in three takes any type."""
+    """Return a line of gangs of every size: two in three may borrow, a third takes any type."""
     columns = np.zeros((ASKED, count), dtype=np.int64)
     sizes = [size for size, _ in _SIZES]
     shares = [share for _, share in _SIZES]
@@ -104,7 +104,7 @@ def _free_some(state: State, rng: np.random.Generator) -> Observed:
         while row >= 0:
             ended.add(int(c.rows[col.R_JOB, row]))
             row = int(c.rows[col.R_NEXT_OF_NODE, row])
-    facts = [
+    facts: list[tuple[int, ...]] = [
         (col.K_ENDED, state.now_s, job, int(c.jobs[col.J_ATTEMPT, job]), col.COMPLETED)
         for job in sorted(ended)
     ]
