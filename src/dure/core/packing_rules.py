@@ -2,9 +2,9 @@
 
 Source: the FGD paper's simulator (USENIX ATC 2023), which scores nodes in whole points from 0 to
 100 and gives ties to the smallest node name. Random takes any node and GPU. DotProd (Tetris,
-SIGCOMM 2014) avoids nodes that have much left of what is asked. Clustering (Gandiva, OSDI 2018) puts like
-with like. Packing (MLaaS, NSDI 2022) prefers GPUs in part used, then used nodes. BestFit leaves
-least. All but Random put a share on the tightest GPU that has it.
+SIGCOMM 2014) avoids nodes that have much left of what is asked. Clustering (Gandiva, OSDI 2018)
+puts like with like. Packing (MLaaS, NSDI 2022) prefers GPUs in part used, then used nodes. BestFit
+leaves least. All but Random put a share on the tightest GPU that has it.
 """
 
 from dure.core.columns import WHOLE, IntArray
