@@ -133,17 +133,21 @@ def wasted(node: Node, kinds: list[Kind], counts: list[int], sequences: Any) -> 
                 left = after(left, kind, tightest(left, kind))
         ends.append(sum(left["gpus"]))
     best = [min(ends[i : i + TRIES]) for i in range(0, len(ends), TRIES)]
+    asked = [
+        kind["gpus"] * kind["milli"] * count for kind, count in zip(kinds, counts, strict=True)
+    ]
+    weights = [10**6 * one // max(sum(asked), 1) for one in asked]
     alone = 0
-    for kind, count in zip(kinds, counts, strict=True):
+    for kind, weight in zip(kinds, weights, strict=True):
         used = 0
         if kind["gpus"] and places(node, kind):
             room = [10**6]
             room += [node[name] // kind[name] for name in ("cpu", "memory") if kind[name]]
             usable = sum(free for free in node["gpus"] if free >= kind["milli"])
             used = min(usable, min(room) * kind["gpus"] * kind["milli"])
-        alone += count * (sum(node["gpus"]) - used)
+        alone += weight * (sum(node["gpus"]) - used)
     mean = Fraction(sum(best), len(best)) if best else Fraction(0)
-    return mean + Fraction(alone, sum(counts) * ONE_KIND_PARTS)
+    return mean + Fraction(alone, max(sum(weights), 1) * ONE_KIND_PARTS)
 
 
 def rise(node: Node, then: Node, kinds: list[Kind], counts: list[int], sequences: Any) -> int:

@@ -16,8 +16,10 @@ SEQUENCES = 32
 SEQUENCE_STEPS = 60
 # A rise is rounded to this many milli, so that equal nodes tie and the first of them is filled up.
 STEP_MILLI = 60
-# The waste by one kind counts a fifth: it knows nothing of how kinds are combined.
-ONE_KIND_PARTS = 5
+# The waste by one kind counts a twentieth: it knows nothing of how kinds are combined, but it sees
+# gangs, which are too rare to come up in the sequences and yet ask for much.
+ONE_KIND_PARTS = 20
+MILLION = 1_000_000
 FIRST_LOOK = 50
 # States met under one mix; more are worked out each time.
 MEMO_SLOTS = 1 << 18
@@ -72,6 +74,9 @@ def learn_mix(kinds: IntArray, counts: IntArray, draws: FloatArray) -> Mix:
             step as often as it was seen. Equal draws under a later mix give nearly equal sequences.
     """
     asking = np.flatnonzero(kinds[:, GPUS] > 0)
+    asked = counts * kinds[:, GPUS] * kinds[:, MILLI]
+    # Parts in a million, so that products stay small however many tasks were seen.
+    weights = MILLION * asked // max(int(asked.sum()), 1)
     sequences = np.empty((0, draws.shape[1]), dtype=np.int64)
     least = np.zeros(3, dtype=np.int64)
     if len(asking):
@@ -80,9 +85,9 @@ def learn_mix(kinds: IntArray, counts: IntArray, draws: FloatArray) -> Mix:
         chosen = np.floor(draws * ends[-1]).astype(np.int64)
         sequences = asking[np.searchsorted(ends, chosen, side="right")]
         least = kinds[asking][:, [CPU, MEMORY, MILLI]].min(axis=0)
-    weight = ONE_KIND_PARTS * int(counts.sum())
+    weight = ONE_KIND_PARTS * max(int(weights.sum()), 1)
     scale = np.array([weight, len(draws), weight * len(draws) * STEP_MILLI], dtype=np.int64)
-    return Mix(kinds, counts, sequences, least, scale)
+    return Mix(kinds, weights, sequences, least, scale)
 
 
 def empty_memo(slots: int) -> Memo:

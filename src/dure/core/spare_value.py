@@ -48,7 +48,7 @@ class Mix(NamedTuple):
 
     Attributes:
         kinds: the kinds seen, shape (kind, KIND_WIDTH).
-        counts: how often each was seen.
+        weights: each kind's part in a million of the GPUs that were asked for.
         sequences: indices of kinds that ask for GPUs, shape (sequence, step).
         least: the smallest CPU, memory and milli of a kind that asks for GPUs, shape (3,).
         scale: weight of the milli unused after sequences, weight of those unused by one kind, and
@@ -56,7 +56,7 @@ class Mix(NamedTuple):
     """
 
     kinds: IntArray
-    counts: IntArray
+    weights: IntArray
     sequences: IntArray
     least: IntArray
     scale: IntArray
@@ -162,9 +162,9 @@ def unused_after_sequences(
 
 @inner
 def unused_by_one_kind(
-    free: IntArray, gpus: int, model: int, kinds: IntArray, counts: IntArray
+    free: IntArray, gpus: int, model: int, kinds: IntArray, weights: IntArray
 ) -> int:
-    """Return the milli left free if one kind filled the node, added up over ``counts`` of kinds.
+    """Return the milli left free if one kind filled the node, each times its weight.
 
     A kind that asks no GPU or cannot run here leaves everything.
     """
@@ -184,7 +184,7 @@ def unused_by_one_kind(
                 if free[gpu] >= kind[MILLI]:
                     usable += free[gpu]
             used = min(usable, tasks * kind[GPUS] * kind[MILLI])
-        waste += counts[index] * (total - used)
+        waste += weights[index] * (total - used)
     return waste
 
 
@@ -227,7 +227,7 @@ def waste(free: IntArray, gpus: int, model: int, mix: Mix, memo: Memo, left: Int
         slot = (slot + np.uint64(1)) & mask
     total = mix.scale[0] * unused_after_sequences(
         free, gpus, model, mix.kinds, mix.sequences, mix.least, left
-    ) + mix.scale[1] * unused_by_one_kind(free, gpus, model, mix.kinds, mix.counts)
+    ) + mix.scale[1] * unused_by_one_kind(free, gpus, model, mix.kinds, mix.weights)
     # A table that is nearly full answers slowly: then nothing more is remembered.
     if memo.used[0] * 4 < len(memo.waste) * 3:
         memo.names[slot, 0], memo.names[slot, 1] = first, second
