@@ -80,6 +80,20 @@ def test_the_task_that_would_pass_130_percent_is_the_first_left_out(
         assert 14_000 * 1.3 - 8_000 < asked <= 14_000 * 1.3
 
 
+def test_a_trace_that_asks_for_next_to_nothing_is_refused() -> None:
+    cluster = Cluster(
+        np.array([[10**6, 10**6, *[1000] * 64]] * 100),
+        np.full(100, 64),
+        np.zeros(100, dtype=np.int64),
+        np.zeros(100, dtype=np.int64),
+    )
+    asked = np.zeros((1_000_000, 5), dtype=np.int64)
+    asked[0] = [1, 1, 1, 1, 1]
+
+    with pytest.raises(InputError, match="130 % with at most 5000000"):
+        draw_experiment(cluster, asked, seed=1)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_one_seed_gives_one_result(files: tuple[Path, Path], policy: str) -> None:
     drawn = experiment(files)

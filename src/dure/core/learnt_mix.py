@@ -38,8 +38,11 @@ class MixPlacer:
         self._cluster, self._tasks, self._draws = cluster, tasks, draws
         self._seen = np.zeros(len(tasks.kinds), dtype=np.int64)
         self._counted = 0
+        # The first task brings the first mix.
         self._look_at = 0
-        self._mix = Mix(*(np.zeros((0, 0), dtype=np.int64),) * 5)
+        self._mix: Mix
+        self._memo: Memo
+        self._rises: Rises
 
     def place(self, first: int, end: int) -> None:
         """Place tasks ``first`` to ``end`` - 1; they follow those placed before."""

@@ -91,6 +91,9 @@ def draw_experiment(cluster: Cluster, asked: IntArray, *, seed: int) -> Experime
         cluster: empty nodes, with a GPU.
         asked: the trace's tasks, shape (task, KIND_WIDTH); one at least asks for a GPU.
         seed: of the order and of the tasks appended.
+
+    Raises:
+        InputError: if 130 % of the GPUs are more than TASKS_MAX tasks ask for.
     """
     rng = np.random.default_rng(seed)
     gpu_milli = int(cluster.gpus.sum()) * 1000
@@ -109,7 +112,14 @@ def _inflated(
     chosen = rng.permutation(len(milli))
     arrived = np.cumsum(milli[chosen])
     # In whole numbers: 13 tenths.
-    while arrived[-1] * 10 <= gpu_milli * 13 and len(chosen) < TASKS_MAX:
+    while arrived[-1] * 10 <= gpu_milli * 13:
+        if len(chosen) + len(milli) > TASKS_MAX:
+            raise InputError(
+                "the tasks",
+                found=f"{len(chosen)} that ask for {arrived[-1] / gpu_milli:.0%} of the GPUs",
+                expected=f"130 % with at most {TASKS_MAX}",
+                next_step="Take a smaller cluster.",
+            )
         chosen = np.concatenate([chosen, rng.integers(0, len(milli), size=len(milli))])
         arrived = np.cumsum(milli[chosen])
     end = int(np.searchsorted(arrived * 10, gpu_milli * 13, side="right"))
