@@ -9,7 +9,6 @@ import numpy as np
 
 from dure.core.learnt_mix import ONE_KIND_PARTS, STEP_MILLI
 from dure.core.packing import Cluster, Tasks
-from dure.core.spare_value import TRIES
 
 Node = dict[str, Any]
 Kind = dict[str, int]
@@ -132,7 +131,6 @@ def wasted(node: Node, kinds: list[Kind], counts: list[int], sequences: Any) -> 
             if places(left, kind):
                 left = after(left, kind, tightest(left, kind))
         ends.append(sum(left["gpus"]))
-    best = [min(ends[i : i + TRIES]) for i in range(0, len(ends), TRIES)]
     asked = [
         kind["gpus"] * kind["milli"] * count for kind, count in zip(kinds, counts, strict=True)
     ]
@@ -146,7 +144,7 @@ def wasted(node: Node, kinds: list[Kind], counts: list[int], sequences: Any) -> 
             usable = sum(free for free in node["gpus"] if free >= kind["milli"])
             used = min(usable, min(room) * kind["gpus"] * kind["milli"])
         alone += weight * (sum(node["gpus"]) - used)
-    mean = Fraction(sum(best), len(best)) if best else Fraction(0)
+    mean = Fraction(sum(ends), len(ends)) if ends else Fraction(0)
     return mean + Fraction(alone, max(sum(weights), 1) * ONE_KIND_PARTS)
 
 

@@ -3,7 +3,7 @@
 The product's packing rule puts a task where this waste rises least. Two estimates are added:
 
 * ``unused_after_sequences``: tasks of the mix learnt so far are dealt to the node in a fixed random
-  order until it is full; what stays free is waste. The better of each two sequences counts.
+  order until it is full; what stays free, on average over the sequences, is waste.
 * ``unused_by_one_kind``: for each kind alone, what stays free when the node is filled with it.
 
 Everything is counted in whole milli-GPUs, so that no two machines disagree about a tie.
@@ -37,8 +37,6 @@ WordArray = NDArray[np.uint64]
 
 # More tasks of a kind than any node holds, for kinds that ask no CPU and no memory.
 MANY = 1_000_000
-# A node need not take what comes, since there are others: of two sequences the better counts.
-TRIES = 2
 # No choice on a node: the task does not fit.
 NO_RISE = np.iinfo(np.int64).max
 
@@ -100,14 +98,14 @@ def unused_after_sequences(
     least: IntArray,
     left: IntArray,
 ) -> int:
-    """Return the milli left free after the better of each pair of sequences, added up over all.
+    """Return the milli left free after each sequence, added up over the sequences.
 
     Args:
         free: the node's row.
         gpus: its GPUs.
         model: its model's bit.
         kinds: shape (kind, KIND_WIDTH).
-        sequences: indices of kinds that ask for GPUs, shape (even, step). What does not fit is
+        sequences: indices of kinds that ask for GPUs, shape (sequence, step). What does not fit is
             skipped; one GPU or a share goes to the tightest, several take whole ones.
         least: the smallest CPU, memory and milli of any kind in the sequences: with less free,
             nothing fits.
@@ -115,10 +113,8 @@ def unused_after_sequences(
     """
     start = gpu_milli(free, gpus)
     end = FIRST_GPU + gpus
-    waste, lowest = 0, start
+    waste = 0
     for sequence in range(sequences.shape[0]):
-        if sequence % TRIES == 0:
-            lowest = start
         total = start
         for column in range(end):
             left[column] = free[column]
@@ -154,9 +150,7 @@ def unused_after_sequences(
             left[CPU] -= kinds[kind, CPU]
             left[MEMORY] -= kinds[kind, MEMORY]
             total -= asked * milli
-        lowest = min(lowest, total)
-        if sequence % TRIES == TRIES - 1:
-            waste += TRIES * lowest
+        waste += total
     return waste
 
 
