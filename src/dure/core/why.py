@@ -5,6 +5,7 @@ and picks of their own. So the very kernel that places gangs (``find_place``) tr
 with one wish relaxed, and nothing of the state, nor of what a plan remembers, moves.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -332,12 +333,12 @@ def _explain(
     c: Columns,
     p: Columns,
     u: Columns,
-    only: int,
+    chosen: IntArray,
     table: np.ndarray,
     found: np.ndarray,
     out: IntArray,
 ) -> int:
-    """Fill a column of ``out`` for each gang in the line, or for one alone; return how many."""
+    """Fill a column of ``out`` for each gang in the line, or for those chosen; return how many."""
     s, count, ahead = c.scalars, 0, 0
     count_idle(p)
     if s[S_KIND + RESERVED] > 0:
@@ -346,10 +347,15 @@ def _explain(
         job = c.queue[i]
         if c.jobs[J_STATE, job] != PENDING:
             continue
-        if only < 0 or only == job:
+        wanted = chosen.size == 0
+        for other in chosen:
+            wanted = wanted or other == job
+        if wanted:
             _gate_of(c, p, u, job, table, found, out[:, count])
             out[W_AHEAD, count] = ahead
             count += 1
+            if count == chosen.size:
+                break
         ahead += 1
     return count
 
@@ -363,10 +369,11 @@ class Probe(NamedTuple):
 
 def probe_of(c: Columns) -> Probe:
     """Return views of the pool with one gang (0) to ask about."""
+    nodes = c.nodes.shape[1] + 64
     own = {
         "jobs": np.zeros((J_COUNT, 1), dtype=np.int64),
-        "scratch": np.zeros((X_COUNT, c.scratch.shape[1]), dtype=np.int64),
-        "picks": np.zeros_like(c.picks),
+        "scratch": np.zeros((X_COUNT, nodes), dtype=np.int64),
+        "picks": np.zeros((nodes, 3), dtype=np.int64),
     }
     usual = c.but(**own)
     if c.scalars[S_KIND + RESERVED] == 0:
@@ -375,15 +382,14 @@ def probe_of(c: Columns) -> Probe:
     return Probe(usual, c.but(**own, **moved))
 
 
-def _run(c: Columns, only: int, demands: int) -> IntArray:
+def _run(c: Columns, chosen: IntArray, most: int) -> IntArray:
+    """Explain up to ``most`` gangs."""
     probe = probe_of(c)
-    size = 1 << max(4, (2 * demands).bit_length())
+    size = 1 << max(4, (2 * most).bit_length())
     table = np.full(size, -1, dtype=np.int64)
-    found = np.zeros((demands + 2, V_COUNT), dtype=np.int64)
-    waiting = 1 if only >= 0 else int(c.scalars[S_Q_TAIL] - c.scalars[S_Q_HEAD])
-    out = np.empty((W_COUNT, waiting), dtype=np.int64)
-    count = _explain(c, *probe, only, table, found, out)
-    return out[:, :count]
+    found = np.zeros((most + 2, V_COUNT), dtype=np.int64)
+    out = np.empty((W_COUNT, most), dtype=np.int64)
+    return out[:, : _explain(c, *probe, chosen, table, found, out)]
 
 
 def explain_all(c: Columns) -> IntArray:
@@ -391,10 +397,18 @@ def explain_all(c: Columns) -> IntArray:
 
     Gangs stand in the order of the line. ``c`` stays as it is, workspace and all.
     """
-    return _run(c, -1, int(c.scalars[S_Q_TAIL] - c.scalars[S_Q_HEAD]))
+    most = int(c.scalars[S_Q_TAIL] - c.scalars[S_Q_HEAD])
+    return _run(c, np.zeros(0, dtype=np.int64), most)
+
+
+def explain_some(c: Columns, jobs: Sequence[int]) -> IntArray:
+    """Say the same of a few gangs, each once, those that wait, in the order of the line."""
+    chosen = np.array(jobs, dtype=np.int64)
+    assert chosen.size, "no gang to explain"
+    return _run(c, chosen, chosen.size)
 
 
 def explain(c: Columns, job: int) -> IntArray:
     """Say the same of one gang, shape (W_COUNT,); ``W_GATE`` is 0 if it does not wait."""
-    found = _run(c, job, 1)
+    found = explain_some(c, [job])
     return found[:, 0] if found.shape[1] else np.zeros(W_COUNT, dtype=np.int64)
