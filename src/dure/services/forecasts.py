@@ -20,15 +20,17 @@ from dure.services.standing import Follower
 from dure.services.views import NEVER_S
 
 # Of each kind of gang so many waits are remembered, the latest.
-PAST_MAX = 400
+PAST_MAX = 1000
 # With fewer waits than this the next wider kind of gang is asked.
 ENOUGH = 40
 # Half of all waits lie between the second and the third, nine tenths between the first and fourth.
 # Where a pool's days differ, the parts of the past that are taken move with every miss, so far.
 PARTS = (5_000, 25_000, 75_000, 95_000)
 PARTS_MIN = (0, 5_000, 55_000, 85_000)
-PARTS_MAX = (15_000, 45_000, 95_000, 100_000)
+PARTS_MAX = (15_000, 45_000, 95_000, 150_000)
 ALL = 100_000
+# Past all that was seen, the longest wait grows by as much again for each such part.
+BEYOND = 10_000
 # How far a part moves at most after one wait: 2 in 100.
 STEP = 50
 # A wait is compared with the wait foreseen after so much is added to both: seconds decide nothing.
@@ -39,6 +41,7 @@ ONE = 1_000_000
 # and one that nobody can foresee a minute to a day.
 PRIOR = (ONE // 10, ONE // 2, 2 * ONE, 8 * ONE)
 PRIOR_S = (60, 600, 4 * 3600, 24 * 3600)
+PRIOR_MEDIAN, PRIOR_MEDIAN_S = ONE, 3600
 # A gang is looked at again when it waits for something else: after a claim, after a reclaim.
 LOOKS_MAX = 4
 _SIZES = (1, 7, 8, 64)
@@ -64,10 +67,12 @@ class Interval(NamedTuple):
     """When a gang starts: half of its kind in the inner, nine in ten in the outer interval.
 
     Attributes:
+        even_s: with even odds it has started by then.
         learned_from: waits that it rests on, 0 for the assumption.
     """
 
     ends_s: Ends
+    even_s: int
     learned_from: int
 
 
@@ -161,19 +166,20 @@ class Forecasts(Follower):
             known = list(self._past.get(kind, ()))
             longer = sorted(one for one in known if one >= least)
             if len(known) >= ENOUGH and 4 * len(longer) >= ENOUGH:
-                ends = [longer[(len(longer) - 1) * part // ALL] for part in parts]
+                ends = [_part_of(longer, part) for part in (*parts, ALL // 2)]
                 break
         else:
             longer = []
-            ends = [max(one, least) for one in (PRIOR if is_foreseen else PRIOR_S)]
+            assumed = (*PRIOR, PRIOR_MEDIAN) if is_foreseen else (*PRIOR_S, PRIOR_MEDIAN_S)
+            ends = [max(one, least) for one in assumed]
         if is_foreseen:
             # Rounded so that a wait that is always the same lies within.
-            first, second, third, last = ends
+            first, second, third, last, even = ends
             lower = [one * base_s // ONE for one in (first, second)]
-            upper = [-(-one * base_s // ONE) for one in (third + 1, last + 1)]
+            upper = [-(-one * base_s // ONE) for one in (third + 1, last + 1, even + 1)]
             ends = [max(0, one - SLACK_S) for one in (*lower, *upper)]
-        a_s, b_s, c_s, d_s = (max(at_s + end, now_s + 1) for end in ends)
-        return Interval((a_s, b_s, c_s, d_s), len(longer))
+        a_s, b_s, c_s, d_s, even_s = (max(at_s + end, now_s + 1) for end in ends)
+        return Interval((a_s, b_s, c_s, d_s), even_s, len(longer))
 
     def _learn(self, job: int, start_s: int) -> None:
         for look in self._looks.pop(job, ()):
@@ -200,6 +206,13 @@ class Forecasts(Follower):
             moved.append(min(max(part + step, PARTS_MIN[i]), PARTS_MAX[i]))
         first, second, third, last = moved
         self._parts[kind] = (first, second, third, last)
+
+
+def _part_of(waits: list[int], part: int) -> int:
+    """Return the wait that a part of all does not exceed; beyond all of them, the longest grows."""
+    if part <= ALL:
+        return waits[(len(waits) - 1) * part // ALL]
+    return waits[-1] * (BEYOND + part - ALL) // BEYOND
 
 
 def _kinds(gate: int, size: int, is_foreseen: bool) -> Iterable[Kind]:
