@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _stopping(command: str) -> Iterator[None]:
+def stopping(command: str) -> Iterator[None]:
     """Say in one line what stopped a run: 2 for what cannot be read, 1 for what went wrong."""
     from dure.core.errors import DureError, InputError, PolicyError
 
@@ -110,7 +110,7 @@ def run(
     output: FormatOption = "table",
 ) -> None:
     """Run jobs through a pool and say what came of it."""
-    with _stopping("run"):
+    with stopping("run"):
         if scenario is not None:
             result = _run_scenario(scenario, policy, seed, days, out)
         else:
@@ -209,7 +209,7 @@ def compare(
 ) -> None:
     """Run the same inputs under several policies; one table."""
     rows = []
-    with _stopping("compare"):
+    with stopping("compare"):
         for name in [part.strip() for part in policies.split(",") if part.strip()]:
             place = None if out is None else out / Path(name).stem
             if scenario is not None:
@@ -227,7 +227,7 @@ def gates(seed: SeedOption = 1, output: FormatOption = "table") -> None:
     from dure.twin.fault_gates import run_gates
     from dure.twin.fault_model import read_fault_model
 
-    with _stopping("gates"):
+    with stopping("gates"):
         results = run_gates(read_fault_model(), seed=seed)
     if output == "json":
         rows = [

@@ -9,6 +9,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner, kernel
 from dure.core.placement import find_place, widest_level
+from dure.core.sharing import entitled_types
 from dure.core.starting import is_ready
 from dure.core.why import Probe, probe_of, types_open
 
@@ -20,9 +21,10 @@ RELAXATIONS = ("allow_preemption", "any_accelerator", "looser_locality", "smalle
 
 
 @inner
-def _try(p: Columns, types: int, of: np.ndarray) -> None:
-    """Fill in whether the probe's gang 0, as it is now, would start on some of its types."""
-    if types != 0 and find_place(p, 0, types) > 0:
+def _try(p: Columns, of: np.ndarray) -> None:
+    """Fill in whether the probe's gang 0, as it is now, would start, as its owner's own first."""
+    own = entitled_types(p, 0) if p.policy[P_POLICY] == DURE else 0
+    if (own != 0 and find_place(p, 0, own) > 0) or find_place(p, 0, types_open(p, 0)) > 0:
         of[B_STARTS] = 1
         of[B_TYPE] = p.nodes[N_TYPE, p.picks[0, 0]]
         of[B_GPUS] = p.jobs[J_GPUS, 0]
@@ -80,7 +82,7 @@ def _relax(c: Columns, p: Columns, job: int, out: IntArray) -> None:
             p.jobs[J_LOCALITY, 0] = LOCALITY_ANY
         elif not _halve(p):
             continue
-        _try(p, types_open(p, 0), out[wish])
+        _try(p, out[wish])
 
 
 def relaxed(c: Columns, job: int, probe: Probe | None = None) -> IntArray:

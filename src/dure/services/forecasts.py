@@ -77,11 +77,14 @@ class Interval(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Of so many starts foreseen, how many came within the intervals; by ``learned`` or assumed."""
+    """Of so many starts foreseen, how many came within the inner and the outer interval."""
 
     looks: int = 0
     within_half: int = 0
     within_most: int = 0
+
+    def plus(self, other: "Coverage") -> "Coverage":
+        return Coverage(*(one + more for one, more in zip(self, other, strict=True)))
 
 
 class _Memory(NamedTuple):
@@ -89,18 +92,22 @@ class _Memory(NamedTuple):
     past: list[tuple[Kind, list[int]]]
     parts: list[tuple[tuple[int, bool], Ends]]
     fresh: list[int]
-    covered: Coverage
+    covered: list[tuple[int, Coverage]]
 
 
 class Forecasts(Follower):
-    """Learns from waits that are over. Readers in other threads see whole tuples."""
+    """Learns from waits that are over. Readers in other threads see whole tuples.
+
+    Attributes:
+        covered: by gate, what became of every start that was foreseen.
+    """
 
     def reset(self) -> None:
         self._looks: dict[int, tuple[Look, ...]] = {}
         self._past: dict[Kind, deque[int]] = {}
         self._parts: dict[tuple[int, bool], Ends] = {}
         self._fresh: set[int] = set()
-        self.covered = Coverage()
+        self.covered: dict[int, Coverage] = {}
 
     def follow(self, state: State, record: CycleRecord) -> None:
         for facts in (record.observed, record.decided):
@@ -121,7 +128,11 @@ class Forecasts(Follower):
     def keep(self) -> bytes:
         past = [(kind, list(waits)) for kind, waits in self._past.items()]
         memory = _Memory(
-            self._looks, past, list(self._parts.items()), sorted(self._fresh), self.covered
+            self._looks,
+            past,
+            list(self._parts.items()),
+            sorted(self._fresh),
+            list(self.covered.items()),
         )
         return msgspec.msgpack.encode(memory)
 
@@ -130,7 +141,7 @@ class Forecasts(Follower):
         self.begin_at(state)
         self._looks, self._fresh = memory.looks, set(memory.fresh)
         self._past = {kind: deque(waits, maxlen=PAST_MAX) for kind, waits in memory.past}
-        self._parts, self.covered = dict(memory.parts), memory.covered
+        self._parts, self.covered = dict(memory.parts), dict(memory.covered)
 
     def interval(self, job: int, now_s: int) -> Interval | None:
         """Return when a waiting job starts, from the last look at it; None before the first look.
@@ -190,12 +201,8 @@ class Forecasts(Follower):
                 past.append(part if is_foreseen else wait_s)
             self._move_parts((look.gate, is_foreseen), look.ends_s, start_s)
             first, second, third, last = look.ends_s
-            one = self.covered
-            self.covered = Coverage(
-                one.looks + 1,
-                one.within_half + (second <= start_s <= third),
-                one.within_most + (first <= start_s <= last),
-            )
+            one = Coverage(1, second <= start_s <= third, first <= start_s <= last)
+            self.covered[look.gate] = self.covered.get(look.gate, Coverage()).plus(one)
 
     def _move_parts(self, kind: tuple[int, bool], ends_s: Ends, start_s: int) -> None:
         """Take a part further out after a miss, a little further in after a hit."""
