@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dure.core import columns as col
-from dure.core import why
+from dure.core import gates, why
 from dure.core.foresee import expected_start_s
 from dure.core.planning import PLANNERS
 from dure.core.relax import (
@@ -27,16 +27,16 @@ def found(bench: Bench, job: int) -> dict[str, int | str]:
     """Return what is said of a job, without what is empty."""
     column = why.explain(bench.state.c, job)
     names = {
-        "need": why.W_NEED,
-        "have": why.W_HAVE,
-        "nodes": why.W_NODES_NEED,
-        "free_nodes": why.W_NODES_HAVE,
-        "until_s": why.W_UNTIL,
-        "ahead": why.W_AHEAD,
+        "need": gates.W_NEED,
+        "have": gates.W_HAVE,
+        "nodes": gates.W_NODES_NEED,
+        "free_nodes": gates.W_NODES_HAVE,
+        "until_s": gates.W_UNTIL,
+        "ahead": gates.W_AHEAD,
     }
     numbers = {name: int(column[row]) for name, row in names.items()}
-    kept = {name: value for name, value in numbers.items() if value not in (0, why.NEVER_S)}
-    return {"gate": why.GATES[int(column[why.W_GATE])], **kept}
+    kept = {name: value for name, value in numbers.items() if value not in (0, gates.NEVER_S)}
+    return {"gate": gates.GATES[int(column[gates.W_GATE])], **kept}
 
 
 def test_who_comes_after_another_job_waits_for_it() -> None:
@@ -232,10 +232,10 @@ def test_all_are_explained_like_each_and_nothing_moves(seed: int) -> None:
         c = run.state.c
         before = run.state.digest(), c.memo.tobytes(), c.scratch.tobytes(), c.picks.tobytes()
         every = why.explain_all(c)
-        assert every[why.W_GATE].all(), run.said()
+        assert every[gates.W_GATE].all(), run.said()
         if count % 5 == 0:
             for column in every.T:
-                job = int(column[why.W_JOB])
+                job = int(column[gates.W_JOB])
                 assert why.explain(c, job).tolist() == column.tolist(), run.said()
                 relaxed(c, job)
                 expected_start_s(c, column)
@@ -273,7 +273,7 @@ def test_what_is_said_to_help_does_help(policy: str) -> None:
         for count, _ in enumerate(run.cycles()):
             if count % 4:
                 continue
-            for job in why.explain_all(run.state.c)[why.W_JOB].tolist():
+            for job in why.explain_all(run.state.c)[gates.W_JOB].tolist():
                 offers = relaxed(run.state.c, job)
                 for wish in np.flatnonzero(offers[:, B_STARTS]).tolist():
                     offer = offers[wish]

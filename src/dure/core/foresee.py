@@ -4,8 +4,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.kernel import inner, kernel
-from dure.core.why import (
+from dure.core.gates import (
     AFTER_RECLAIM,
     FOR_JOB,
     FOR_RETURN,
@@ -19,6 +18,7 @@ from dure.core.why import (
     W_TYPES,
     W_UNTIL,
 )
+from dure.core.kernel import inner, kernel
 
 
 @inner

@@ -12,51 +12,15 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.gates import *
 from dure.core.kernel import inner, kernel
 from dure.core.moves import refresh_node
 from dure.core.placement import domain_of, find_place, shape_of, slots, suits, widest_level
 from dure.core.sharing import entitled_types
 from dure.core.starting import is_ready
 
-(
-    NO_GATE,
-    FOR_JOB,
-    FOR_RETURN,
-    AFTER_RECLAIM,
-    NO_ALLOCATION,
-    TOO_LARGE,
-    RIGHTS_IN_USE,
-    NO_ROOM,
-    SCATTERED,
-    TOO_NARROW,
-    GRADE,
-    CPU_OR_MEMORY,
-    HELD,
-    BEHIND,
-) = range(14)
-GATES = (
-    "",
-    "WaitingForJob",
-    "WaitingForPreemptedWorkloads",
-    "WaitingAfterReclaim",
-    "NoAllocationNow",
-    "ExceedsMaxQuota",
-    "WaitingForQuota",
-    "WaitingForRoom",
-    "TopologyPlacementFailed",
-    "LocalityTooNarrow",
-    "WaitingForGrade",
-    "WaitingForCpuOrMemory",
-    "HeldForClaimant",
-    "WaitingForTurn",
-)
-# Rows of what is found. Need and have are milli-GPU; ``W_NODES_*`` count nodes, where those bind.
-(W_JOB, W_GATE, W_NEED, W_HAVE, W_NODES_NEED, W_NODES_HAVE, W_UNTIL, W_AHEAD, W_TYPES, W_COUNT) = (
-    range(10)
-)
 # Verdicts of one pass, by demand: the key's two halves, gate, need, have, nodes, the probe's own.
 (V_SHAPE, V_TYPES, V_GATE, V_NEED, V_HAVE, V_NODES_NEED, V_NODES_HAVE, V_COUNT) = range(8)
-NEVER_S = -1
 
 
 @inner

@@ -14,8 +14,9 @@ import numpy as np
 
 from dure.core import columns as col
 from dure.core.foresee import expected_start_s, idle_by_type
+from dure.core.gates import W_GATE, W_JOB
 from dure.core.state import CycleRecord, State
-from dure.core.why import W_GATE, W_JOB, explain_some
+from dure.core.why import explain_some
 from dure.services.standing import Follower
 from dure.services.views import NEVER_S
 

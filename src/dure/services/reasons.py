@@ -7,10 +7,11 @@ from threading import Lock
 import numpy as np
 
 from dure.core import columns as col
-from dure.core import why as gates
+from dure.core import gates
 from dure.core.columns import IntArray
 from dure.core.foresee import expected_start_s, idle_by_type
 from dure.core.relax import B_GPUS, B_STARTS, B_TYPE, RELAXATIONS, relaxed
+from dure.core.why import explain_all
 from dure.services.forecasts import Interval
 from dure.services.snapshot import Snapshot
 from dure.services.views import NEVER_S, Holder, Numbers, Span, Why
@@ -102,7 +103,7 @@ class Reasons:
     def _gate(self, place: int) -> IntArray:
         with self._lock:
             if self._found is None:
-                self._found = gates.explain_all(self._snap.world)
+                self._found = explain_all(self._snap.world)
                 self._idle = idle_by_type(self._snap.world)
         return self._found[:, place - self._snap.running]
 

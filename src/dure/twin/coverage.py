@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dure.app.runtime import twin_ledger
 from dure.core.errors import InputError
+from dure.core.gates import GATES
 from dure.core.policy import Policy
-from dure.core.why import GATES
 from dure.services.forecasts import Coverage, Forecasts
 from dure.twin.founding import FOUNDING_TO_S, OPERATION_S, Founding
 from dure.twin.requests import read_inputs
