@@ -6,6 +6,8 @@ import pytest
 from dure.core import columns as col
 from dure.core import gates, why
 from dure.core.foresee import expected_start_s
+from dure.core.kernel import kernel
+from dure.core.line import join_cohort, leave_cohort
 from dure.core.planning import PLANNERS
 from dure.core.relax import (
     ALLOW_PREEMPTION,
@@ -17,6 +19,7 @@ from dure.core.relax import (
     RELAXATIONS,
     relaxed,
 )
+from dure.core.shapes import recognise
 from dure.core.state import State, no_facts
 from tests.core.bench import Bench, flat_pool
 from tests.core.driving import Drive
@@ -243,10 +246,22 @@ def test_all_are_explained_like_each_and_nothing_moves(seed: int) -> None:
         assert after == before, run.said()
 
 
+@kernel
+def _leave(c: col.Columns, job: int) -> None:
+    leave_cohort(c, job)
+
+
+@kernel
+def _stand_again(c: col.Columns, job: int) -> None:
+    recognise(c, job)
+    join_cohort(c, job)
+
+
 def starts_if(state: State, job: int, wish: int) -> tuple[bool, int, int]:
     """Ask for less in a copy of the state, plan one cycle: (started, type, GPUs)."""
     c = state.c.but(**{name: getattr(state.c, name).copy() for name in col.MATRIX_NAMES})
     asked = c.jobs[:, job]
+    _leave(c, job)
     if wish == ALLOW_PREEMPTION:
         asked[col.J_PREEMPTIBLE] = 1
     elif wish == ANY_ACCELERATOR:
@@ -257,8 +272,7 @@ def starts_if(state: State, job: int, wish: int) -> tuple[bool, int, int]:
         asked[col.J_GPUS] //= 2
         asked[col.J_NODES] //= 2
         asked[[col.J_CPU, col.J_MEMORY]] = (asked[[col.J_CPU, col.J_MEMORY]] + 1) // 2
-    # A demand of its own, so that nothing remembered of the old one counts.
-    asked[col.J_SHAPE], asked[col.J_FAMILY] = 0, -1
+    _stand_again(c, job)
     c.scalars[col.S_FREED] = 1
     PLANNERS[state.policy.name](c, state.now_s, no_facts())
     started = asked[col.J_STATE] == col.RUNNING

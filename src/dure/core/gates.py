@@ -33,7 +33,16 @@ GATES = (
     "WaitingForTurn",
 )
 # Rows of what is found. Need and have are milli-GPU; ``W_NODES_*`` count nodes, where those bind.
-(W_JOB, W_GATE, W_NEED, W_HAVE, W_NODES_NEED, W_NODES_HAVE, W_UNTIL, W_AHEAD, W_TYPES, W_COUNT) = (
-    range(10)
-)
+(
+    W_JOB,
+    W_GATE,
+    W_NEED,
+    W_HAVE,
+    W_NODES_NEED,
+    W_NODES_HAVE,
+    W_UNTIL,
+    W_AHEAD,
+    W_TYPES,
+    WHY_COUNT,
+) = range(10)
 NEVER_S = -1

@@ -352,12 +352,12 @@ def _run(c: Columns, chosen: IntArray, most: int) -> IntArray:
     size = 1 << max(4, (2 * most).bit_length())
     table = np.full(size, -1, dtype=np.int64)
     found = np.zeros((most + 2, V_COUNT), dtype=np.int64)
-    out = np.empty((W_COUNT, most), dtype=np.int64)
+    out = np.empty((WHY_COUNT, most), dtype=np.int64)
     return out[:, : _explain(c, *probe, chosen, table, found, out)]
 
 
 def explain_all(c: Columns) -> IntArray:
-    """Say of every waiting gang which gate binds: columns ``W_*``, shape (W_COUNT, waiting gang).
+    """Say of every waiting gang which gate binds: columns ``W_*``, shape (WHY_COUNT, waiting gang).
 
     Gangs stand in the order of the line. ``c`` stays as it is, workspace and all.
     """
@@ -373,6 +373,6 @@ def explain_some(c: Columns, jobs: Sequence[int]) -> IntArray:
 
 
 def explain(c: Columns, job: int) -> IntArray:
-    """Say the same of one gang, shape (W_COUNT,); ``W_GATE`` is 0 if it does not wait."""
+    """Say the same of one gang, shape (WHY_COUNT,); ``W_GATE`` is 0 if it does not wait."""
     found = explain_some(c, [job])
-    return found[:, 0] if found.shape[1] else np.zeros(W_COUNT, dtype=np.int64)
+    return found[:, 0] if found.shape[1] else np.zeros(WHY_COUNT, dtype=np.int64)

@@ -6,7 +6,7 @@ whole numbers that follow from the ledger alone, so every start finds the same.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -96,6 +96,51 @@ class _Memory(NamedTuple):
     covered: list[tuple[int, Coverage]]
 
 
+class Known(NamedTuple):
+    """What past waits say, at one moment."""
+
+    looks: Mapping[int, tuple[Look, ...]]
+    past: Mapping[Kind, Iterable[int]]
+    parts: Mapping[tuple[int, bool], Ends]
+
+    def interval(self, job: int, now_s: int) -> Interval | None:
+        """Return when a waiting job starts, from the last look at it; None before the first look.
+
+        What its kind did by ``now_s`` is behind it: of the waits remembered only longer ones count.
+        """
+        looks = self.looks.get(job)
+        if not looks:
+            return None
+        last = looks[-1]
+        return self.foresee(last.gate, last.size, last.foreseen_s, last.at_s, now_s)
+
+    def foresee(self, gate: int, size: int, foreseen_s: int, at_s: int, now_s: int) -> Interval:
+        is_foreseen = foreseen_s != NEVER_S
+        base_s, waited_s = foreseen_s + SLACK_S, now_s - at_s
+        least = waited_s
+        if is_foreseen:
+            least = (waited_s + SLACK_S) * ONE // base_s if waited_s > 0 else 0
+        parts = self.parts.get((gate, is_foreseen), PARTS)
+        for kind in _kinds(gate, size, is_foreseen):
+            known = list(self.past.get(kind, ()))
+            longer = sorted(one for one in known if one >= least)
+            if len(known) >= ENOUGH and 4 * len(longer) >= ENOUGH:
+                ends = [_part_of(longer, part) for part in (*parts, ALL // 2)]
+                break
+        else:
+            longer = []
+            assumed = (*PRIOR, PRIOR_MEDIAN) if is_foreseen else (*PRIOR_S, PRIOR_MEDIAN_S)
+            ends = [max(one, least) for one in assumed]
+        if is_foreseen:
+            # Rounded so that a wait that is always the same lies within.
+            first, second, third, last, even = ends
+            lower = [one * base_s // ONE for one in (first, second)]
+            upper = [-(-one * base_s // ONE) for one in (third + 1, last + 1, even + 1)]
+            ends = [max(0, one - SLACK_S) for one in (*lower, *upper)]
+        a_s, b_s, c_s, d_s, even_s = (max(at_s + end, now_s + 1) for end in ends)
+        return Interval((a_s, b_s, c_s, d_s), even_s, len(longer))
+
+
 class Forecasts(Follower):
     """Learns from waits that are over. Readers in other threads see whole tuples.
 
@@ -145,17 +190,16 @@ class Forecasts(Follower):
         self._parts, self.covered = dict(memory.parts), dict(memory.covered)
 
     def interval(self, job: int, now_s: int) -> Interval | None:
-        """Return when a waiting job starts, from the last look at it; None before the first look.
+        """Return when a waiting job starts by what is known at this moment."""
+        return self.known().interval(job, now_s)
 
-        What its kind did by ``now_s`` is behind it: of the waits remembered only longer ones count.
-        """
-        looks = self._looks.get(job)
-        if not looks:
-            return None
-        last = looks[-1]
-        return self._foresee(last.gate, last.size, last.foreseen_s, last.at_s, now_s)
+    def known(self) -> "Known":
+        """Return what is known now; it stays as it is while we learn on."""
+        past = {kind: tuple(waits) for kind, waits in self._past.items()}
+        return Known(dict(self._looks), past, dict(self._parts))
 
     def _look_at(self, state: State, waiting: list[int]) -> None:
+        lore = Known({}, self._past, self._parts)
         found, idle = explain_some(state.c, waiting), idle_by_type(state.c)
         now_s = int(state.c.scalars[col.S_NOW])
         for column in found.T:
@@ -163,35 +207,9 @@ class Forecasts(Follower):
             expected_s = expected_start_s(state.c, column, idle)
             foreseen_s = NEVER_S if expected_s == NEVER_S else max(0, expected_s - now_s)
             size = int(np.searchsorted(_SIZES, state.c.jobs[col.J_GPUS, job]))
-            interval = self._foresee(gate, size, foreseen_s, now_s, now_s)
+            interval = lore.foresee(gate, size, foreseen_s, now_s, now_s)
             look = Look(now_s, gate, size, foreseen_s, interval.ends_s)
             self._looks[job] = (*self._looks.get(job, ())[1 - LOOKS_MAX :], look)
-
-    def _foresee(self, gate: int, size: int, foreseen_s: int, at_s: int, now_s: int) -> Interval:
-        is_foreseen = foreseen_s != NEVER_S
-        base_s, waited_s = foreseen_s + SLACK_S, now_s - at_s
-        least = waited_s
-        if is_foreseen:
-            least = (waited_s + SLACK_S) * ONE // base_s if waited_s > 0 else 0
-        parts = self._parts.get((gate, is_foreseen), PARTS)
-        for kind in _kinds(gate, size, is_foreseen):
-            known = list(self._past.get(kind, ()))
-            longer = sorted(one for one in known if one >= least)
-            if len(known) >= ENOUGH and 4 * len(longer) >= ENOUGH:
-                ends = [_part_of(longer, part) for part in (*parts, ALL // 2)]
-                break
-        else:
-            longer = []
-            assumed = (*PRIOR, PRIOR_MEDIAN) if is_foreseen else (*PRIOR_S, PRIOR_MEDIAN_S)
-            ends = [max(one, least) for one in assumed]
-        if is_foreseen:
-            # Rounded so that a wait that is always the same lies within.
-            first, second, third, last, even = ends
-            lower = [one * base_s // ONE for one in (first, second)]
-            upper = [-(-one * base_s // ONE) for one in (third + 1, last + 1, even + 1)]
-            ends = [max(0, one - SLACK_S) for one in (*lower, *upper)]
-        a_s, b_s, c_s, d_s, even_s = (max(at_s + end, now_s + 1) for end in ends)
-        return Interval((a_s, b_s, c_s, d_s), even_s, len(longer))
 
     def _learn(self, job: int, start_s: int) -> None:
         for look in self._looks.pop(job, ()):

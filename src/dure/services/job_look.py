@@ -8,7 +8,7 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.services.asked import Asked, Demand
-from dure.services.forecasts import Forecasts
+from dure.services.forecasts import Known
 from dure.services.reasons import Reasons, why_just_taken
 from dure.services.returns import Returns
 from dure.services.snapshot import Coded, Snapshot
@@ -26,10 +26,10 @@ class Look:
         demand: Demand,
         stories: Stories,
         returns: Returns,
-        forecasts: Forecasts,
+        known: Known,
     ) -> None:
         self._snap, self._demand, self._stories, self._returns = snap, demand, stories, returns
-        self._forecasts, self._reasons = forecasts, Reasons(snap)
+        self._known, self._reasons = known, Reasons(snap)
         self._accounts = [one.name for one in snap.state.accounts]
         self._providers = (*snap.state.pool.providers, "")
 
@@ -66,7 +66,7 @@ class Look:
         return self._reasons.why(
             place,
             return_s=self._return_s(place),
-            interval=self._forecasts.interval(job, snap.now_s),
+            interval=self._known.interval(job, snap.now_s),
         )
 
     def story(self, name: str) -> JobStory | None:

@@ -108,7 +108,7 @@ class Publisher:
         pool_map = self._map_of(state)
         snap = take_snapshot(state, self.stories.ended, now_s)
         self._seq += 1
-        look = Look(snap, self._demand, self.stories, self.returns, self.forecasts)
+        look = Look(snap, self._demand, self.stories, self.returns, self.forecasts.known())
         device_state, device_job, by_cluster = pool_map.devices(state, look.places())
         s = state.c.scalars
         milli = s[col.S_KIND : col.S_KIND + 7]
