@@ -135,7 +135,9 @@ def test_a_job_tells_why_it_waits_in_both_languages(services: Services) -> None:
     assert why["waits"] and why["code"] == "WaitingForPreemptedWorkloads"
     assert "반환" not in why["text"]["en"] and "저장" in why["text"]["ko"]
     assert why["earliest_s"] < why["likely_s"] < why["surely_s"]
-    assert [one["code"] for one in why["would_help"]] == ["allow_preemption", "give_estimate"]
+    assert [one["code"] for one in why["would_help"]] == ["allow_preemption", "smaller"]
+    assert (why["half"]["to_s"], why["learned_from"]) == (why["earliest_s"] + 3600, 400)
+    assert why["held_by"][1] == {"job": "", "kind": "own", "gpus": 8, "until_s": None}
     assert not running["waits"]
 
 

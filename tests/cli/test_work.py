@@ -110,7 +110,7 @@ def test_why_tells_reason_dates_and_what_would_help(member: Shell) -> None:
     document = json.loads(member("why", "j200007", "-o", "json").out)
 
     assert done.code == 0
-    assert "Lent GPUs were called back" in done.out and "Nine in ten by" in done.out
+    assert "Lent GPUs were called back" in done.out and "Nine in ten within" in done.out
     assert document["code"] == "WaitingForPreemptedWorkloads" and document["pool"] == "founding"
 
 

@@ -21,6 +21,7 @@ from dure.services.views import (
     SCAVENGE,
     Attempt,
     History,
+    Holder,
     JobColumns,
     JobRow,
     JobStory,
@@ -30,6 +31,7 @@ from dure.services.views import (
     NodeColumns,
     PoolView,
     ReclaimRow,
+    Span,
     SupplyRow,
     Why,
 )
@@ -278,11 +280,26 @@ class Answers:
         row = self.rows.get(job)
         if row is None or row.state != "PENDING":
             return None
-        help_codes = (("allow_preemption", {}), ("give_estimate", {}))
+        offer = {"gpus": row.gpus, "accelerator": row.accelerator}
+        help_codes = (("allow_preemption", offer), ("smaller", {"gpus": row.gpus // 2}))
         earliest = row.earliest_s
         numbers = {"gpus": row.gpus, "idle_gpus": 40, "entitled_gpus": 64, "ahead": 3}
-        numbers["due_at_s"] = earliest + 7200
-        return Why(row.reason, numbers, earliest, earliest + 1800, earliest + 7200, help_codes)
+        numbers |= {"left_gpus": 4, "used_gpus": 60, "jobs": 7, "nodes": 8, "free_nodes": 5}
+        numbers |= {"short_nodes": 3, "due_at_s": earliest + 7200, "own_gpus": 9000}
+        numbers |= {"loan_gpus": 2500, "scavenge_gpus": 300, "reserved_gpus": 48}
+        numbers |= {"draining_gpus": 24, "down_gpus": 176}
+        return Why(
+            row.reason,
+            numbers,
+            earliest,
+            earliest + 1800,
+            earliest + 7200,
+            help_codes,
+            half=Span(earliest + 900, earliest + 3600),
+            most=Span(earliest + 300, earliest + 7200),
+            learned_from=400,
+            held_by=(Holder("h1", "loan", 64, earliest), Holder("h2", "own", 8, NEVER_S)),
+        )
 
     def story(self, job: str) -> JobStory | None:
         row = self.rows.get(job)

@@ -126,6 +126,20 @@ class Help(msgspec.Struct, frozen=True):
     numbers: dict[str, int | str]
 
 
+class HolderOut(msgspec.Struct, frozen=True):
+    """Who has what a waiting job needs; ``job`` is "" where the caller may not see it."""
+
+    job: str
+    kind: str
+    gpus: int
+    until_s: int | None
+
+
+class SpanOut(msgspec.Struct, frozen=True):
+    from_s: int
+    to_s: int
+
+
 class WhyOut(msgspec.Struct, frozen=True):
     """Why a job waits; ``waits`` is false for one that does not, and the rest is then empty."""
 
@@ -138,6 +152,10 @@ class WhyOut(msgspec.Struct, frozen=True):
     likely_s: int | None = None
     surely_s: int | None = None
     would_help: list[Help] = []
+    half: SpanOut | None = None
+    most: SpanOut | None = None
+    learned_from: int = 0
+    held_by: list[HolderOut] = []
 
 
 class OutputOut(msgspec.Struct, frozen=True):

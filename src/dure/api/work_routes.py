@@ -15,11 +15,13 @@ from dure.api.schemas import (
     AttemptOut,
     CancelOut,
     Help,
+    HolderOut,
     JobDetail,
     JobOut,
     JobSubmission,
     JobTaken,
     OutputOut,
+    SpanOut,
     WhyOut,
     Words,
     out,
@@ -27,7 +29,7 @@ from dure.api.schemas import (
 from dure.reports import messages
 from dure.services.access import may_any, require
 from dure.services.desks import CancelAnswer, Refused, Submission, WorkForm
-from dure.services.sights import job_owners, visible_jobs
+from dure.services.sights import job_owners, visible_jobs, visible_why
 from dure.services.views import NEVER_S, Numbers
 
 AnyRequest = Request[Any, Any, Any]
@@ -112,7 +114,7 @@ def job_detail(request: AnyRequest, job: FromPath[str]) -> JobDetail:
 def why(request: AnyRequest, job: FromPath[str]) -> WhyOut:
     """Say why a job waits, what would change that, and the earliest start with an interval."""
     _, view, story = job_of(request, job)
-    found = view.why(job)
+    found = visible_why(actor_of(request), view, job)
     if found is None:
         return WhyOut(story.row.job, False)
     return out(
@@ -126,6 +128,9 @@ def why(request: AnyRequest, job: FromPath[str]) -> WhyOut:
             Help(code, sentence(f"help.{code}", numbers), dict(numbers))
             for code, numbers in found.would_help
         ],
+        half=out(SpanOut, found.half) if found.half else None,
+        most=out(SpanOut, found.most) if found.most else None,
+        held_by=[out(HolderOut, one) for one in found.held_by],
     )
 
 

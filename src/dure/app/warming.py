@@ -6,10 +6,13 @@ import numpy as np
 
 import dure
 from dure.core import columns as col
+from dure.core.foresee import expected_start_s
 from dure.core.plan import Observed, facts_of, plan_cycle
 from dure.core.policy import Policy
 from dure.core.pool import Pool
+from dure.core.relax import relaxed
 from dure.core.state import ASKED, Jobs, State
+from dure.core.why import explain
 
 
 def is_compiled() -> bool:
@@ -46,4 +49,6 @@ def warm_engine() -> None:
     columns[[col.J_AFTER, col.J_PROVIDER, col.J_ESTIMATE, col.J_CKPT_TAKES]] = -1
     observed = Observed([], Jobs(["j"], columns), facts_of([(col.K_SUBMITTED, 1, 0)]))
     folded.fold(plan_cycle(planned, observed, 1).record)
+    relaxed(planned.c, 0)
+    expected_start_s(planned.c, explain(planned.c, 0))
     assert folded.digest() == planned.digest(), "a plan and its fold disagree; do not run jobs"

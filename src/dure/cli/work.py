@@ -197,8 +197,8 @@ def why(
         facts += [
             ("why", name_of(found["text"])),
             ("earliest", moment(found["earliest_s"])),
-            ("likely", moment(found["likely_s"])),
-            ("surely", moment(found["surely_s"])),
+            *_intervals(found),
+            *(("held_by", _holder(one)) for one in found["held_by"]),
             *(("would_help", name_of(one["text"])) for one in found["would_help"]),
         ]
     else:
@@ -215,6 +215,29 @@ def why(
         for name, value in detail["asked"].items()
     ]
     show_facts({**found, "state": row["state"], "pool": detail["pool"]}, facts, output)
+
+
+def _intervals(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return when it starts: both intervals, or two moments where no interval is known."""
+    if found["half"] is None:
+        return [("likely", moment(found["likely_s"])), ("surely", moment(found["surely_s"]))]
+    waits = found["learned_from"]
+    basis = say("learned", waits=waits) if waits else say("assumed")
+    half, most = (say("span", **found[name]) for name in ("half", "most"))
+    return [("half", f"{half} ({basis})"), ("most", most)]
+
+
+def _holder(one: dict[str, Any]) -> str:
+    from dure.reports import formats
+
+    until_s = one["until_s"]
+    parts = (
+        one["job"],
+        formats.gpus(lang(), one["gpus"]),
+        words(f"kind.{one['kind']}", otherwise=one["kind"]),
+        "" if until_s is None else say("until", until_s=until_s),
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def _attempt(one: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
 from dure.services.access import may, may_any, require
 from dure.services.desks import CancelAnswer, PoolDesk, Submission, Submitted, WorkForm
-from dure.services.sights import find_story, job_owners, visible_jobs
+from dure.services.sights import find_story, job_owners, visible_jobs, visible_why
 from dure.services.views import JobStory, PoolView
 
 WAITING, RUNNING = ("PENDING",), ("RUNNING", "STOPPING")
@@ -83,7 +83,7 @@ def job_page(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
         story=story,
         row=story.row,
         tab=tab_of(story.row.state),
-        why=view.why(job),
+        why=visible_why(actor, view, job),
         output=output,
         may_cancel=may_any(actor, "job.cancel", owners) and tab_of(story.row.state) != "ended",
         answer=request.query_params.get("answer", ""),

@@ -8,7 +8,8 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.services.asked import Asked, Demand
-from dure.services.reasons import why_just_taken, why_waits
+from dure.services.forecasts import Known
+from dure.services.reasons import Reasons, why_just_taken
 from dure.services.returns import Returns
 from dure.services.snapshot import Coded, Snapshot
 from dure.services.stories import Stories
@@ -19,8 +20,16 @@ from dure.services.words import REFUSALS
 class Look:
     """Jobs as screens see them, of one snapshot; what is not in it is asked of the demand."""
 
-    def __init__(self, snap: Snapshot, demand: Demand, stories: Stories, returns: Returns) -> None:
+    def __init__(
+        self,
+        snap: Snapshot,
+        demand: Demand,
+        stories: Stories,
+        returns: Returns,
+        known: Known,
+    ) -> None:
         self._snap, self._demand, self._stories, self._returns = snap, demand, stories, returns
+        self._known, self._reasons = known, Reasons(snap)
         self._accounts = [one.name for one in snap.state.accounts]
         self._providers = (*snap.state.pool.providers, "")
 
@@ -54,7 +63,11 @@ class Look:
         place = snap.place(job)
         if not snap.running <= place < snap.running + snap.waiting:
             return None
-        return self._why(place)
+        return self._reasons.why(
+            place,
+            return_s=self._return_s(place),
+            interval=self._known.interval(job, snap.now_s),
+        )
 
     def story(self, name: str) -> JobStory | None:
         """Return everything about a job, also one that was taken after this view was made."""
@@ -100,10 +113,9 @@ class Look:
         job = self._snap.state.job_index.get(name)
         return job if job is not None and job < self._snap.known else None
 
-    def _why(self, place: int) -> Why:
-        snap = self._snap
-        return_s = self._returns.expected_start_s(snap.state, int(snap.index[place]))
-        return why_waits(snap, place, return_s=return_s)
+    def _return_s(self, place: int) -> int:
+        """Return when the GPUs that were called back for a job are expected, if any were."""
+        return self._returns.expected_start_s(self._snap.state, int(self._snap.index[place]))
 
     def _user(self, name: str) -> str:
         asked = self._demand.jobs.get(name)
@@ -116,8 +128,8 @@ class Look:
         has_run = status != col.PENDING
         reason, earliest_s = "", NEVER_S
         if status == col.PENDING and place >= 0:
-            why = self._why(place)
-            reason, earliest_s = why.code, why.earliest_s
+            reason = self._reasons.code(place)
+            earliest_s = self._reasons.earliest_s(place, return_s=self._return_s(place))
         elif status == col.REFUSED:
             reason = REFUSALS[int(column[col.J_REASON])]
         types = self._snap.state.pool.types

@@ -10,6 +10,7 @@ from dure.core import columns as col
 from dure.core.errors import DureError
 from dure.core.state import CycleRecord, State
 from dure.services.asked import Demand
+from dure.services.forecasts import Forecasts
 from dure.services.job_look import Look
 from dure.services.pool_map import PoolMap
 from dure.services.programme_views import MonthUse
@@ -22,7 +23,7 @@ from dure.services.use_months import UseMonths
 from dure.services.views import Name, PoolView
 
 # Of what is kept beside a state.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,15 @@ class Publisher:
         self.returns = Returns()
         # An imagined pool has cycles by the hundred thousand, and hours that pass in a second.
         self.samples = Samples(queue_step_s=600 if title.imagined else 0)
+        self.forecasts = Forecasts()
         # Use comes first: it must have begun anew before it is told of stays that are over.
-        self._parts: tuple[Follower, ...] = (self.use, self.stories, self.returns, self.samples)
+        self._parts: tuple[Follower, ...] = (
+            self.use,
+            self.stories,
+            self.returns,
+            self.samples,
+            self.forecasts,
+        )
         self._state: State | None = None
         self._map: PoolMap | None = None
         self._seq = 0
@@ -100,7 +108,7 @@ class Publisher:
         pool_map = self._map_of(state)
         snap = take_snapshot(state, self.stories.ended, now_s)
         self._seq += 1
-        look = Look(snap, self._demand, self.stories, self.returns)
+        look = Look(snap, self._demand, self.stories, self.returns, self.forecasts.known())
         device_state, device_job, by_cluster = pool_map.devices(state, look.places())
         s = state.c.scalars
         milli = s[col.S_KIND : col.S_KIND + 7]

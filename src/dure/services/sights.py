@@ -17,7 +17,7 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
-from dure.services.views import NO_JOB, JobRow, JobStory, LoanRow, PoolView, ReclaimRow
+from dure.services.views import NO_JOB, JobRow, JobStory, LoanRow, PoolView, ReclaimRow, Why
 
 HIDDEN = ""
 AWARDED = ("selected", "signed", "allocated")
@@ -47,6 +47,21 @@ def visible_story(actor: Actor, view: PoolView, job: str) -> JobStory | None:
     if story is None or not may_any(actor, "job.read", job_owners(story.row)):
         return None
     return story
+
+
+def visible_why(actor: Actor, view: PoolView, job: str) -> Why | None:
+    """Return why a job waits; of those who have what it needs, only whom ``actor`` may see by name.
+
+    The job itself must be one that the actor may see.
+    """
+    why = view.why(job)
+    if why is None or sees_every_job(actor):
+        return why
+    held_by = tuple(
+        one if visible_story(actor, view, one.job) else replace(one, job=HIDDEN)
+        for one in why.held_by
+    )
+    return replace(why, held_by=held_by)
 
 
 def find_story(

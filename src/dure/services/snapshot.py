@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 
 from dure.core import columns as col
-from dure.core.columns import IntArray
+from dure.core.columns import Columns, IntArray
 from dure.core.policy import Policy
 from dure.core.state import State
 from dure.services.samples import waiting_jobs
@@ -48,8 +48,8 @@ class Snapshot:
         known: jobs that there were at this moment; later ones have a higher number.
         running, waiting: how many of each.
         after_done: whether the job that each one comes after has completed.
-        rights: entitled, own and claimed milli, shape (E_COUNT, account, type).
-        idle_milli: by type.
+        world: what the engine's kernels need to be asked about this moment: the same jobs, numbered
+            by their rows here; nothing else ever writes to it.
     """
 
     state: State
@@ -60,9 +60,7 @@ class Snapshot:
     running: int
     waiting: int
     after_done: IntArray
-    rights: IntArray
-    kinds_of_account: IntArray
-    idle_milli: IntArray
+    world: Columns
 
     @property
     def policy(self) -> Policy:
@@ -81,12 +79,10 @@ def take_snapshot(state: State, ended: Sequence[int], now_s: int) -> Snapshot:
     waiting = waiting_jobs(state)
     late = np.array(ended, dtype=np.int64)[::-1]
     index = np.concatenate([running, waiting, late])
-    jobs = c.jobs[:, index]
+    jobs = np.take(c.jobs, index, axis=1)
     after = jobs[col.J_AFTER]
     after_done = (after < 0) | (c.jobs[col.J_STATE, after] == col.COMPLETED)
-    count = int(s[col.S_ACCOUNTS])
-    types = c.types.shape[1]
-    idle = np.bincount(c.nodes[col.N_TYPE], weights=c.nodes[col.N_IDLE], minlength=types)
+    after[after_done] = -1
     return Snapshot(
         state,
         now_s,
@@ -96,7 +92,34 @@ def take_snapshot(state: State, ended: Sequence[int], now_s: int) -> Snapshot:
         int(running.size),
         int(waiting.size),
         after_done,
-        c.rights[:, :count].copy(),
-        c.accounts[col.A_KIND, :count].copy(),
-        idle.astype(np.int64),
+        _world(c, jobs, index, int(running.size), int(waiting.size)),
+    )
+
+
+# What a kernel that only asks never reads; empty, so that a mistake shows at once.
+_UNREAD = ("rows", "fresh", "hurt", "alarms", "due", "shapes", "memo", "marks", "facts")
+
+
+def _world(c: Columns, jobs: IntArray, index: IntArray, running: int, waiting: int) -> Columns:
+    """Copy the pool with its jobs numbered by their rows in the snapshot."""
+    scalars = c.scalars.copy()
+    scalars[col.S_RUNNING], scalars[col.S_Q_HEAD] = running, running
+    scalars[col.S_Q_TAIL] = running + waiting
+    # Whoever still comes after another job waits for one that is not done.
+    scalars[col.S_JOBS] = 0
+    place = np.arange(index.size, dtype=np.int64)
+    row_of = {job: row for row, job in enumerate(index.tolist())} if c.scalars[col.S_CLAIMS] else {}
+    # A claimant that was cancelled a moment ago may be told of no more.
+    claims = c.claims[: c.scalars[col.S_CLAIMS]].tolist()
+    kept = [(row_of[job], kind) for job, kind in claims if job in row_of]
+    scalars[col.S_CLAIMS] = len(kept)
+    copied = ("nodes", "hist", "devices", "accounts", "rights", "types", "allocs")
+    return c.but(
+        scalars=scalars,
+        jobs=jobs,
+        queue=place,
+        running=place,
+        claims=np.array(kept, dtype=np.int64).reshape(-1, 2),
+        **{name: getattr(c, name).copy() for name in copied},
+        **{name: np.zeros_like(getattr(c, name)[..., :0]) for name in _UNREAD},
     )

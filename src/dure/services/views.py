@@ -129,6 +129,30 @@ class JobColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has what a waiting job needs.
+
+    Attributes:
+        job: its name, "" where the reader may not see it.
+        kind: how it runs, "" for a claimant that what is free is held for.
+        until_s: when it leaves by its own estimate, or ``NEVER_S`` if it gave none.
+    """
+
+    job: str
+    kind: str
+    gpus: int
+    until_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Two moments; what is foreseen comes between them, both included."""
+
+    from_s: int
+    to_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """Why a job waits: a code with its numbers, and the earliest start as an interval.
 
@@ -138,7 +162,10 @@ class Why:
         earliest_s: the earliest start if all goes as estimated, or ``NEVER_S`` if unknown.
         likely_s: with even odds it has started by then, or ``NEVER_S``.
         surely_s: nine times in ten it has started by then, or ``NEVER_S``.
-        would_help: what would change it: codes ``help.CODE`` with their numbers.
+        would_help: what would let it start now: codes ``help.CODE`` with their numbers.
+        half, most: jobs of its kind start within, one in two and nine in ten.
+        learned_from: waits that the two rest on; 0 if nothing is known yet and they are assumed.
+        held_by: who has what it needs, those that leave first; some of them, where there are many.
     """
 
     code: str
@@ -147,6 +174,10 @@ class Why:
     likely_s: int = NEVER_S
     surely_s: int = NEVER_S
     would_help: tuple[tuple[str, Numbers], ...] = ()
+    half: Span | None = None
+    most: Span | None = None
+    learned_from: int = 0
+    held_by: tuple[Holder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""What would let a waiting gang start now: the placing kernel asked again with one wish relaxed.
+
+A lower data grade is never tried: what may not leave its site may not be traded for time.
+"""
+
+import numpy as np
+
+from dure.core.columns import *
+from dure.core.columns import Columns
+from dure.core.kernel import inner, kernel
+from dure.core.placement import find_place, widest_level
+from dure.core.sharing import entitled_types
+from dure.core.starting import is_ready
+from dure.core.why import Probe, probe_of, types_open
+
+# In the order in which they are told.
+RELAXATIONS = ("allow_preemption", "any_accelerator", "looser_locality", "smaller")
+(ALLOW_PREEMPTION, ANY_ACCELERATOR, LOOSER_LOCALITY, SMALLER) = range(4)
+# Of each: 1 if it would start now, the accelerator type it would get, how many GPUs.
+(B_STARTS, B_TYPE, B_GPUS, B_COUNT) = range(4)
+
+
+@inner
+def _try(p: Columns, of: np.ndarray) -> None:
+    """Fill in whether the probe's gang 0, as it is now, would start, as its owner's own first."""
+    own = entitled_types(p, 0) if p.policy[P_POLICY] == DURE else 0
+    if (own != 0 and find_place(p, 0, own) > 0) or find_place(p, 0, types_open(p, 0)) > 0:
+        of[B_STARTS] = 1
+        of[B_TYPE] = p.nodes[N_TYPE, p.picks[0, 0]]
+        of[B_GPUS] = p.jobs[J_GPUS, 0]
+
+
+@inner
+def _halve(p: Columns) -> bool:
+    """Ask for half the GPUs in the same shape; tell whether there is such a half."""
+    jobs, gpus, nodes = p.jobs, p.jobs[J_GPUS, 0], p.jobs[J_NODES, 0]
+    if gpus < 2 or (nodes > 0 and nodes % 2 == 1):
+        return False
+    if nodes <= 0 and jobs[J_GPN, 0] > 0 and gpus // 2 % jobs[J_GPN, 0] != 0:
+        return False
+    if nodes > 0 and gpus % 2 == 1:
+        return False
+    jobs[J_GPUS, 0], jobs[J_NODES, 0] = gpus // 2, nodes // 2
+    # CPU and memory are asked for each GPU.
+    jobs[J_CPU, 0], jobs[J_MEMORY, 0] = (jobs[J_CPU, 0] + 1) // 2, (jobs[J_MEMORY, 0] + 1) // 2
+    return True
+
+
+@inner
+def _is_first(c: Columns, job: int) -> bool:
+    """Tell whether no gang before this one in the line is ready to start."""
+    for i in range(c.scalars[S_Q_HEAD], c.scalars[S_Q_TAIL]):
+        if c.queue[i] == job:
+            return True
+        if c.jobs[J_STATE, c.queue[i]] == PENDING and is_ready(c, c.queue[i]):
+            return False
+    return False
+
+
+@kernel
+def _relax(c: Columns, p: Columns, job: int, out: IntArray) -> None:
+    out[:] = 0
+    waits_turn = c.policy[P_POLICY] == FIFO or c.policy[P_POLICY] == EASY
+    if not is_ready(c, job) or c.jobs[J_CLAIM_DUE, job] >= 0:
+        return
+    if waits_turn and not _is_first(c, job):
+        return
+    for wish in range(4):
+        for column in range(J_COUNT):
+            p.jobs[column, 0] = c.jobs[column, job]
+        if wish == ALLOW_PREEMPTION:
+            if p.jobs[J_PREEMPTIBLE, 0] == 1 or c.policy[P_POLICY] != DURE:
+                continue
+            p.jobs[J_PREEMPTIBLE, 0] = 1
+        elif wish == ANY_ACCELERATOR:
+            p.jobs[J_TYPES, 0] = (1 << c.types.shape[1]) - 1
+            if p.jobs[J_TYPES, 0] == c.jobs[J_TYPES, job]:
+                continue
+        elif wish == LOOSER_LOCALITY:
+            if widest_level(c, job) == AT_ANY:
+                continue
+            p.jobs[J_LOCALITY, 0] = LOCALITY_ANY
+        elif not _halve(p):
+            continue
+        _try(p, out[wish])
+
+
+def relaxed(c: Columns, job: int, probe: Probe | None = None) -> IntArray:
+    """Say what would let a waiting gang start now, shape (relaxation, B_COUNT).
+
+    Args:
+        c: stays as it is.
+        probe: made of ``c``, if one is at hand.
+    """
+    out = np.zeros((4, B_COUNT), dtype=np.int64)
+    _relax(c, (probe or probe_of(c)).usual, job, out)
+    return out
