@@ -7,9 +7,9 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.entitled import entitled_types
 from dure.core.kernel import inner, kernel
 from dure.core.placement import find_place, widest_level
-from dure.core.sharing import entitled_types
 from dure.core.starting import is_ready
 from dure.core.why import Probe, probe_of, types_open
 

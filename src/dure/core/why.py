@@ -12,11 +12,11 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.entitled import entitled_types
 from dure.core.gates import *
 from dure.core.kernel import inner, kernel
 from dure.core.moves import refresh_node
 from dure.core.placement import domain_of, find_place, shape_of, slots, suits, widest_level
-from dure.core.sharing import entitled_types
 from dure.core.starting import is_ready
 
 # Verdicts of one pass, by demand: the key's two halves, gate, need, have, nodes, the probe's own.
