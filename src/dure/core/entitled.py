@@ -69,6 +69,7 @@ def _might_fit(c: Columns, job: int) -> bool:
 
 @inner
 def start_own(c: Columns, job: int, types: int) -> bool:
+    """Start a gang as own on devices of these types, if it fits anywhere; tell whether it did."""
     if not _might_fit(c, job):
         return False
     count = find_place(c, job, types)
