@@ -53,6 +53,11 @@ def test_machines_that_take_their_time_break_nothing(seed: int) -> None:
     run_and_judge(random_world(seed, jobs=160, **LIVE))
 
 
+@pytest.mark.parametrize("seed", range(300, 312))
+def test_reservations_break_nothing(seed: int) -> None:
+    run_and_judge(random_world(seed, jobs=160, reserve_s=300))
+
+
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name != "dure"])
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_every_other_policy_keeps_every_invariant(policy: str, seed: int) -> None:

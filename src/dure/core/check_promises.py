@@ -66,10 +66,12 @@ def _borrowers(k: Checked) -> list[str]:
     stop_at_s = c.jobs[col.J_STOP_AT, borrower]
     reserve_s = policy.drain_s + policy.cleaning_s + policy.start_s
     latest_s = c.jobs[col.J_CLAIM_DUE, claimant] - reserve_s
+    # A reservation waits until whoever stands there has ended; nobody is told to leave.
+    is_claim = c.jobs[col.J_CLAIM_DUE, claimant] < col.FOREVER_S
     found = []
-    if (c.jobs[col.J_CLASS, borrower] == col.OWN).any():
+    if (is_claim & (c.jobs[col.J_CLASS, borrower] == col.OWN)).any():
         found.append("a claim holds devices on which an owner's own gang runs")
-    if (is_running & ((stop_at_s < 0) | (stop_at_s > latest_s))).any():
+    if (is_claim & is_running & ((stop_at_s < 0) | (stop_at_s > latest_s))).any():
         found.append("a borrower on a claimed device was not told to leave, or leaves too late")
     running = c.running[: s[col.S_RUNNING]]
     running = running[c.jobs[col.J_STATE, running] == col.RUNNING]

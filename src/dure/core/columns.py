@@ -132,9 +132,9 @@ SCALARS = 56
     P_INSTANT,
     P_HORIZON_S,
     P_DAY_S,
-    P_SCRATCH,
+    P_RESERVE_S,
 ) = range(14)
-POLICY_SIZE = 16
+POLICY_SIZE = 24
 
 # --- the pool --------------------------------------------------------------------------------
 (

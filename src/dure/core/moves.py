@@ -233,9 +233,11 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
     first, held = nodes[N_FIRST, node], 0
     for d in range(nodes[N_GPUS, node]):
         if mask >> d & 1:
-            held += 1 if devices[D_HOLD, first + d] == job + 1 else 0
             devices[D_FREE, first + d] -= milli
-            devices[D_HOLD, first + d] = 0
+            # What is held for another gang stays held: a short gang may run on it meanwhile.
+            if devices[D_HOLD, first + d] == job + 1:
+                held += 1
+                devices[D_HOLD, first + d] = 0
             devices[D_CLEANING, first + d] = 0
             if devices[D_OWNER, first + d] == jobs[J_OWNER, job] + 1:
                 devices[D_CLEAN_AT, first + d] = 0

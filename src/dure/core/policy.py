@@ -19,6 +19,7 @@ from dure.core.columns import (
     P_INSTANT,
     P_LEND,
     P_POLICY,
+    P_RESERVE_S,
     P_RETURN_S,
     P_START_S,
     POLICIES,
@@ -48,6 +49,7 @@ class Policy:
         lend: whether idle entitlement is lent at all.
         half_life_days: use this old counts half in the order of loans.
         horizon_s: what runs now counts as if it ran this much longer in the order of loans.
+        reserve_s: an entitled gang that waited so long holds nodes until it has all; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
     """
 
@@ -62,6 +64,7 @@ class Policy:
     lend: bool = True
     half_life_days: int = 7
     horizon_s: int = 3600
+    reserve_s: int = DAY_S
     instant_stop: bool = True
 
     def __post_init__(self) -> None:
@@ -96,6 +99,7 @@ class Policy:
         # Whole parts of 10,000, because the last bit of a float differs between machines.
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
+        p[P_RESERVE_S] = self.reserve_s
         return p
 
 

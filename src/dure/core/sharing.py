@@ -19,6 +19,7 @@ from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
+from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn, sink_owner
@@ -205,10 +206,12 @@ def share(c: Columns) -> None:
     settle_claims(c)
     begin_pass(c)
     serve_claims(c)
+    start_reserved(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
     if s[S_FREED] > 0 or s[S_FRESH] > 0:
+        reserve_for_longest(c)
         succeed(c, OWN)
         _start_entitled(c)
         s[S_FREED] = 0
@@ -218,3 +221,4 @@ def share(c: Columns) -> None:
         begin_pass(c)
         succeed(c, LOAN)
         _lend(c)
+        fill_reserved(c)
