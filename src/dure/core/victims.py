@@ -29,10 +29,13 @@ def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
 def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
 
-    The price is the work that is lost, and more for each time it was reclaimed before.
+    The price is the work that is lost and the time its devices stand still, and more for each time
+    it was reclaimed before.
     """
     now_s, jobs = c.scalars[S_NOW], c.jobs
-    dearer = c.policy[P_DEARER_S] * jobs[J_RECLAIMS, job] * jobs[J_USED, job]
+    # Its devices stand still while they are handed over, all of them, however few are needed.
+    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
+    dearer = (c.policy[P_DEARER_S] * jobs[J_RECLAIMS, job] + idle_s) * jobs[J_USED, job]
     if jobs[J_STOP_AT, job] >= 0:
         return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
     takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
