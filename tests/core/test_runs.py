@@ -86,6 +86,7 @@ def test_the_runs_above_meet_what_they_are_about() -> None:
         col.CLAIM_CANCELLED,
     }
     assert {(col.BY_RECLAIM, False), (col.BY_RECLAIM, True), (col.BY_FAULT, True)} <= causes
+    assert (col.BY_SWAP, True) in causes
     assert {col.K_WITHDRAWN, col.K_RECLASSED, col.K_REFUSED, col.K_CLEANED} <= kinds
 
 

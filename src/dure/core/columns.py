@@ -133,7 +133,8 @@ SCALARS = 56
     P_HORIZON_S,
     P_DAY_S,
     P_RESERVE_S,
-) = range(14)
+    P_SWAP,
+) = range(15)
 POLICY_SIZE = 24
 
 # --- the pool --------------------------------------------------------------------------------

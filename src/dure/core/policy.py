@@ -22,6 +22,7 @@ from dure.core.columns import (
     P_RESERVE_S,
     P_RETURN_S,
     P_START_S,
+    P_SWAP,
     POLICIES,
     POLICY_SIZE,
     IntArray,
@@ -51,6 +52,7 @@ class Policy:
         horizon_s: what runs now counts as if it ran this much longer in the order of loans.
         reserve_s: an entitled gang that waited so long holds nodes until it has all; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
+        swap: a gang struck by a fault goes on at once with substitutes, if any are free.
     """
 
     name: str = "dure"
@@ -66,6 +68,7 @@ class Policy:
     horizon_s: int = 3600
     reserve_s: int = DAY_S
     instant_stop: bool = True
+    swap: bool = True
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -100,6 +103,7 @@ class Policy:
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
+        p[P_SWAP] = int(self.swap)
         return p
 
 
@@ -117,7 +121,7 @@ def policy_named(name: str, **changes: object) -> Policy:
             raise PolicyError(
                 f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}."
             )
-        wants_bool = key in {"lend", "instant_stop"}
+        wants_bool = key in {"lend", "instant_stop", "swap"}
         if isinstance(value, bool) != wants_bool or not isinstance(value, int):
             kind = "true or false" if wants_bool else "a whole number"
             raise PolicyError(f"{key} is {value!r}; it must be {kind}.")
