@@ -18,6 +18,8 @@ from tests.core.worlds import World, random_world
 CONSERVING = {"greedy", "sjf", "siloed", "dure"}
 LOOK_EVERY = 23
 LIVE = {"instant_stop": False, "drain_s": 25}
+# Every node that fails is a lemon for a while.
+WATCHED = {"lemon_faults": 1, "probation_s": 900, "lemons_pct": 100}
 
 
 def run_and_judge(world: World) -> Drive:
@@ -56,6 +58,11 @@ def test_machines_that_take_their_time_break_nothing(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(300, 312))
 def test_reservations_break_nothing(seed: int) -> None:
     run_and_judge(random_world(seed, jobs=160, reserve_s=300))
+
+
+@pytest.mark.parametrize("seed", range(120, 132))
+def test_nodes_on_probation_break_nothing(seed: int) -> None:
+    run_and_judge(random_world(seed, jobs=160, **WATCHED, **(LIVE if seed % 2 else {})))
 
 
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name != "dure"])

@@ -15,10 +15,14 @@ from dure.core.columns import (
     P_DEARER_S,
     P_DECAY,
     P_DRAIN_S,
+    P_HAZARD_S,
     P_HORIZON_S,
     P_INSTANT,
+    P_LEMON_FAULTS,
+    P_LEMONS_PCT,
     P_LEND,
     P_POLICY,
+    P_PROBATION_S,
     P_RESERVE_S,
     P_RETURN_S,
     P_START_S,
@@ -53,6 +57,10 @@ class Policy:
         reserve_s: an entitled gang that waited so long holds nodes until it has all; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
         swap: a gang struck by a fault goes on at once with substitutes, if any are free.
+        hazard_half_life_days: a fault this old weighs half in what is known against its node.
+        lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
+        probation_s: until it stayed healthy so long after its repair.
+        lemons_pct: so many nodes in a hundred may be on probation at once.
     """
 
     name: str = "dure"
@@ -69,6 +77,10 @@ class Policy:
     reserve_s: int = DAY_S
     instant_stop: bool = True
     swap: bool = True
+    hazard_half_life_days: int = 28
+    lemon_faults: int = 3
+    probation_s: int = 86_400
+    lemons_pct: int = 5
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -83,6 +95,11 @@ class Policy:
             raise PolicyError(
                 f"half_life_days is {self.half_life_days}; it must be 1 or more. "
                 "To forget nothing, choose a half-life longer than the programme."
+            )
+        if self.hazard_half_life_days < 1:
+            raise PolicyError(
+                f"hazard_half_life_days is {self.hazard_half_life_days}; it must be 1 or more. "
+                "To watch no node, set lemon_faults to 0."
             )
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
@@ -104,6 +121,10 @@ class Policy:
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
         p[P_SWAP] = int(self.swap)
+        # The baselines know nothing of their nodes' past.
+        if self.name == POLICIES[DURE] and self.lemon_faults > 0:
+            p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
+            p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct
         return p
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
+from dure.core.hazard import hazard_of
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim, stop_borrower
 from dure.core.moves import bits
@@ -166,21 +167,24 @@ def _substitute(
 ) -> tuple[int, int, int]:
     """Return (node, 0, ``each``) for the nearest node to the lost one with room, or -1 for none.
 
-    Among the nearest it is the one with least to spare, on a tie the first.
+    Among the nearest it is the one with least to spare, then the one that failed least.
     """
     home = c.nodes[N_SHELF, lost]
     group = c.shelves[H_GROUP, home]
     for level in range(AT_LEAF, widest + 1):
-        best, best_spare = -1, 1 << 60
+        best, best_spare, best_hazard = -1, 1 << 60, 0
         for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
             is_near = domain_of(c, shelf, level) == domain_of(c, home, level)
             if not is_near or not suits(c, job, shelf):
                 continue
             for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                if c.scratch[X_NODE, node] == stamp or c.nodes[N_IDLE, node] >= best_spare:
+                spare = c.nodes[N_IDLE, node]
+                if c.scratch[X_NODE, node] == stamp or spare > best_spare:
                     continue
-                if slots(c, job, node) >= each:
-                    best, best_spare = node, c.nodes[N_IDLE, node]
+                hazard = hazard_of(c, node)
+                is_better = spare < best_spare or hazard < best_hazard
+                if is_better and slots(c, job, node) >= each:
+                    best, best_spare, best_hazard = node, spare, hazard
         if best >= 0:
             return best, 0, each
     return -1, 0, each
