@@ -33,7 +33,7 @@ class Look:
             else:
                 free[(part[col.D_CLEANING] > 0) | (part[col.D_HOLD] > 0)] = 0
             free[part[col.D_DOWN] > 0] = 0
-            if node[col.N_CORDONED]:
+            if node[col.N_CORDONED] or (node[col.N_PROBATION] and not as_if_empty):
                 free[:] = 0
             self.free.append(free.tolist())
             if as_if_empty:

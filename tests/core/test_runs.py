@@ -18,6 +18,8 @@ from tests.core.worlds import World, random_world
 CONSERVING = {"greedy", "sjf", "siloed", "dure"}
 LOOK_EVERY = 23
 LIVE = {"instant_stop": False, "drain_s": 25}
+# Every node that fails is a lemon for a while.
+WATCHED = {"lemon_faults": 1, "probation_s": 900, "lemons_pct": 100}
 
 
 def run_and_judge(world: World) -> Drive:
@@ -58,6 +60,11 @@ def test_reservations_break_nothing(seed: int) -> None:
     run_and_judge(random_world(seed, jobs=160, reserve_s=300))
 
 
+@pytest.mark.parametrize("seed", range(120, 132))
+def test_nodes_on_probation_break_nothing(seed: int) -> None:
+    run_and_judge(random_world(seed, jobs=160, **WATCHED, **(LIVE if seed % 2 else {})))
+
+
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name != "dure"])
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_every_other_policy_keeps_every_invariant(policy: str, seed: int) -> None:
@@ -86,6 +93,7 @@ def test_the_runs_above_meet_what_they_are_about() -> None:
         col.CLAIM_CANCELLED,
     }
     assert {(col.BY_RECLAIM, False), (col.BY_RECLAIM, True), (col.BY_FAULT, True)} <= causes
+    assert (col.BY_SWAP, True) in causes
     assert {col.K_WITHDRAWN, col.K_RECLASSED, col.K_REFUSED, col.K_CLEANED} <= kinds
 
 

@@ -193,3 +193,24 @@ def test_the_worked_example_of_the_sharing_page(tmp_path: Path) -> None:
     assert row["started_at_s"] == stopped_s + 30
     assert row["started_at_s"] <= row["due_at_s"]
     assert result.summary["lost_gpu_s"] == 0
+
+
+def test_a_swap_shows_in_the_placements(tmp_path: Path) -> None:
+    job = {"job": "g", "submit_at_s": 0, "duration_s": 1000, "gpus": 16, "checkpoint_every_s": 100}
+    pl.DataFrame([job]).write_parquet(tmp_path / "jobs.parquet")
+    pool_for_clusters({"a": 24}).write_parquet(tmp_path / "pool.parquet")
+    fault = {"node": "a-0002", "from_s": 250, "to_s": 900, "class": "GPU"}
+    pl.DataFrame([fault]).write_parquet(tmp_path / "faults.parquet")
+
+    out = tmp_path / "out"
+    words = ("--jobs", tmp_path / "jobs.parquet", "--pool", tmp_path / "pool.parquet")
+    done = run(*words, "--faults", tmp_path / "faults.parquet", "--out", out)
+
+    assert done.exit_code == 0, done.output
+    table = pl.read_parquet(out / "placements.parquet")
+    assert table.select("attempt", "node", "from_s", "to_s", "end_cause").rows() == [
+        (1, "a-0001", 0, 250, "swapped"),
+        (1, "a-0002", 0, 250, "swapped"),
+        (2, "a-0001", 250, 1050, "done"),
+        (2, "a-0003", 250, 1050, "done"),
+    ]

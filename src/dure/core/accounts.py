@@ -3,6 +3,7 @@
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import count_rights
+from dure.core.hazard import release
 from dure.core.kernel import inner, kernel
 from dure.core.moves import pop_alarms
 
@@ -89,5 +90,7 @@ def take_due(c: Columns) -> None:
             rights = True
         elif c.due[i, 1] == ALARM_RETRY:
             s[S_FREED] |= FREED_RIGHTS
+        elif c.due[i, 1] == ALARM_PROBATION:
+            release(c, c.due[i, 2])
     if rights:
         count_rights(c, s[S_NOW])

@@ -123,7 +123,7 @@ def _nodes(k: Checked) -> list[str]:
     whole &= (devices[col.D_CLEANING] == 0) & (devices[col.D_HOLD] == 0)
     first = nodes[col.N_FIRST]
     free = np.add.reduceat(whole.astype(np.int64), first)
-    free[nodes[col.N_CORDONED] > 0] = 0
+    free[(nodes[col.N_CORDONED] > 0) | (nodes[col.N_PROBATION] > 0)] = 0
     if (free != nodes[col.N_FREE]).any():
         found.append("a node's count of free devices is wrong")
     if (
@@ -134,6 +134,8 @@ def _nodes(k: Checked) -> list[str]:
     np.add.at(hist, (nodes[col.N_SHELF], free), 1)
     if (hist != c.hist).any():
         found.append("a leaf's count of free nodes is wrong")
+    if int((nodes[col.N_PROBATION] > 0).sum()) != int(c.scalars[col.S_PROBATION]):
+        found.append("nodes on probation are miscounted")
     for name, asked, size, left in (
         ("CPU", col.J_CPU, col.N_CPU, col.N_CPU_FREE),
         ("memory", col.J_MEMORY, col.N_MEMORY, col.N_MEMORY_FREE),

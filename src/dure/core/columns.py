@@ -112,7 +112,8 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_SHARED_ROWS,
     S_STANDING,
     S_COHORTS,
-) = range(33)
+    S_PROBATION,
+) = range(34)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -133,30 +134,19 @@ SCALARS = 56
     P_HORIZON_S,
     P_DAY_S,
     P_RESERVE_S,
-) = range(14)
+    P_SWAP,
+    P_HAZARD_S,
+    P_LEMON_FAULTS,
+    P_PROBATION_S,
+    P_LEMONS_PCT,
+) = range(19)
 POLICY_SIZE = 24
 
 # --- the pool --------------------------------------------------------------------------------
-(
-    N_GPUS,
-    N_SHELF,
-    N_FIRST,
-    N_TYPE,
-    N_DOWN,
-    N_CORDONED,
-    N_FREE,
-    N_ROWS,
-    N_IDLE,
-    N_RESERVED,
-    N_DRAINING,
-    N_DOWN_MILLI,
-    N_CPU,
-    N_MEMORY,
-    N_CPU_FREE,
-    N_MEMORY_FREE,
-    N_HELD,
-    N_COUNT,
-) = range(18)
+(N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
+(N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
+# Faults weighed and when; on probation until then (0: it is not).
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_COUNT) = range(16, 21)
 (
     H_FROM,
     H_TO,
@@ -246,7 +236,7 @@ J_COUNT = J_ASKED + 26
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
-(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY) = range(4)
+(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION) = range(5)
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
 # What came free since the last pass: room that anyone sees, or only rights and devices to clean.

@@ -6,6 +6,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.hazard import blame, watch
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.moves import (
     add_running,
@@ -146,6 +147,9 @@ def _fault(c: Columns, node: int, count: int, change: int) -> None:
     if change > 0:
         c.hurt[s[S_HURT], 0], c.hurt[s[S_HURT], 1] = node, affected
         s[S_HURT] += 1
+        blame(c, node)
+    else:
+        watch(c, node)
     refresh_node(c, node)
 
 

@@ -165,6 +165,8 @@ def refresh_node(c: Columns, node: int) -> None:
     nodes[N_IDLE, node], nodes[N_RESERVED, node] = idle, reserved
     nodes[N_DRAINING, node], nodes[N_DOWN_MILLI, node] = draining, down
     nodes[N_HELD, node] = held
+    if nodes[N_PROBATION, node] > 0:
+        whole = 0
     if whole != nodes[N_FREE, node]:
         shelf = nodes[N_SHELF, node]
         c.hist[shelf, nodes[N_FREE, node]] -= 1

@@ -8,6 +8,7 @@ nodes it takes, or 0. It never moves the state.
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.hazard import next_calm
 from dure.core.kernel import inner
 from dure.core.moves import share_of
 
@@ -20,7 +21,7 @@ def slots(c: Columns, job: int, node: int) -> int:
     count = nodes[N_FREE, node]
     if milli < WHOLE:
         count = 0
-        if nodes[N_CORDONED, node] > 0:
+        if nodes[N_CORDONED, node] > 0 or nodes[N_PROBATION, node] > 0:
             return 0
         first = nodes[N_FIRST, node]
         for d in range(first, first + nodes[N_GPUS, node]):
@@ -177,10 +178,18 @@ def _usable(c: Columns, job: int, node: int, plain: bool) -> int:
 def _pick_from_shelf(
     c: Columns, job: int, shelf: int, each: int, want: int, at: int, plain: bool
 ) -> int:
-    """Pick up to ``want`` nodes of a shelf, those that fit tightest first; return how many."""
+    """Pick up to ``want`` nodes of a shelf, those that fit tightest first, of those the ones that
+    failed least; return how many.
+    """
     got = 0
     for exact in range(each, c.shelves[H_GPUS, shelf] + 1):
         if plain and c.hist[shelf, exact] == 0:
+            continue
+        if plain and c.policy[P_HAZARD_S] > 0:
+            node = next_calm(c, shelf, exact, -1)
+            while node >= 0 and got < want:
+                _pick(c, job, node, each, at + got)
+                got, node = got + 1, next_calm(c, shelf, exact, node)
             continue
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
             if got == want:

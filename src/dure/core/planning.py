@@ -18,6 +18,7 @@ from dure.core.starting import (
     start_in_order,
     start_what_fits,
 )
+from dure.core.swapping import swap_departed, swap_struck
 
 
 @inner
@@ -56,14 +57,20 @@ def _suffer_faults(c: Columns) -> None:
 
 
 @inner
-def _settle(c: Columns, now_s: int, observed: IntArray) -> None:
-    """Let time pass, apply what was observed, and settle what follows from it."""
+def _see(c: Columns, now_s: int, observed: IntArray) -> None:
+    """Let time pass and apply what was observed."""
     advance(c, now_s)
     for i in range(observed.shape[0]):
         apply_fact(c, observed[i])
     take_due(c)
     c.scalars[S_FACTS] = 0
     _finish_cleaning(c)
+
+
+@inner
+def _settle(c: Columns, now_s: int, observed: IntArray) -> None:
+    """Let time pass, apply what was observed, and settle what follows from it."""
+    _see(c, now_s, observed)
     _suffer_faults(c)
     stop_due(c)
     refuse_impossible(c)
@@ -114,8 +121,13 @@ def plan_refill(c: Columns, now_s: int, observed: IntArray) -> int:
 
 @kernel
 def plan_share(c: Columns, now_s: int, observed: IntArray) -> int:
-    """Plan a cycle of ``dure``."""
-    _settle(c, now_s, observed)
+    """Plan a cycle of ``dure``, which swaps where the others only stop."""
+    _see(c, now_s, observed)
+    swap_struck(c)
+    swap_departed(c)
+    stop_due(c)
+    refuse_impossible(c)
+    refuse_orphans(c)
     share(c)
     return int(_finish(c))
 

@@ -15,13 +15,18 @@ from dure.core.columns import (
     P_DEARER_S,
     P_DECAY,
     P_DRAIN_S,
+    P_HAZARD_S,
     P_HORIZON_S,
     P_INSTANT,
+    P_LEMON_FAULTS,
+    P_LEMONS_PCT,
     P_LEND,
     P_POLICY,
+    P_PROBATION_S,
     P_RESERVE_S,
     P_RETURN_S,
     P_START_S,
+    P_SWAP,
     POLICIES,
     POLICY_SIZE,
     IntArray,
@@ -51,6 +56,11 @@ class Policy:
         horizon_s: what runs now counts as if it ran this much longer in the order of loans.
         reserve_s: an entitled gang that waited so long holds nodes until it has all; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
+        swap: a gang struck by a fault goes on at once with substitutes, if any are free.
+        hazard_half_life_days: a fault this old weighs half in what is known against its node.
+        lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
+        probation_s: until it stayed healthy so long after its repair.
+        lemons_pct: so many nodes in a hundred may be on probation at once.
     """
 
     name: str = "dure"
@@ -66,6 +76,11 @@ class Policy:
     horizon_s: int = 3600
     reserve_s: int = DAY_S
     instant_stop: bool = True
+    swap: bool = True
+    hazard_half_life_days: int = 28
+    lemon_faults: int = 3
+    probation_s: int = 86_400
+    lemons_pct: int = 5
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -80,6 +95,11 @@ class Policy:
             raise PolicyError(
                 f"half_life_days is {self.half_life_days}; it must be 1 or more. "
                 "To forget nothing, choose a half-life longer than the programme."
+            )
+        if self.hazard_half_life_days < 1:
+            raise PolicyError(
+                f"hazard_half_life_days is {self.hazard_half_life_days}; it must be 1 or more. "
+                "To watch no node, set lemon_faults to 0."
             )
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
@@ -100,6 +120,11 @@ class Policy:
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
+        p[P_SWAP] = int(self.swap)
+        # The baselines know nothing of their nodes' past.
+        if self.name == POLICIES[DURE] and self.lemon_faults > 0:
+            p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
+            p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct
         return p
 
 
@@ -117,7 +142,7 @@ def policy_named(name: str, **changes: object) -> Policy:
             raise PolicyError(
                 f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}."
             )
-        wants_bool = key in {"lend", "instant_stop"}
+        wants_bool = key in {"lend", "instant_stop", "swap"}
         if isinstance(value, bool) != wants_bool or not isinstance(value, int):
             kind = "true or false" if wants_bool else "a whole number"
             raise PolicyError(f"{key} is {value!r}; it must be {kind}.")

@@ -54,7 +54,8 @@ def _ready_s(c: Columns, node: int, each: int) -> int:
     now_s, devices, first = c.scalars[S_NOW], c.devices, c.nodes[N_FIRST, node]
     if c.nodes[N_FREE, node] >= each:
         return int(now_s)
-    if c.nodes[N_CORDONED, node] > 0 or c.nodes[N_HELD, node] > 0:
+    is_closed = c.nodes[N_CORDONED, node] > 0 or c.nodes[N_PROBATION, node] > 0
+    if is_closed or c.nodes[N_HELD, node] > 0:
         return FOREVER_S
     healthy = 0
     for d in range(first, first + c.nodes[N_GPUS, node]):

@@ -22,6 +22,7 @@ from dure.core.moves import skip_dead
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
+from dure.core.testing import try_lemons
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn, sink_owner
 
 
@@ -222,3 +223,4 @@ def share(c: Columns) -> None:
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)
+        try_lemons(c)

@@ -62,7 +62,7 @@ def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
 def _healthy_devices(c: Columns, node: int) -> int:
     """Return the mask of devices that are healthy and unheld; what stands on them is not asked."""
     devices, first, mask = c.devices, c.nodes[N_FIRST, node], 0
-    if c.nodes[N_CORDONED, node] > 0:
+    if c.nodes[N_CORDONED, node] > 0 or c.nodes[N_PROBATION, node] > 0:
         return 0
     for d in range(c.nodes[N_GPUS, node]):
         if devices[D_DOWN, first + d] == 0 and devices[D_HOLD, first + d] == 0:
