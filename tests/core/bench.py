@@ -31,11 +31,15 @@ def flat_pool(*gpus: int, leaves: int = 1, cpu: int = 0) -> Pool:
     return pool_of_rows(rows, [(size, cpu, 0) for size in gpus])
 
 
+# What is off unless asked for is tried in every story.
+WATCHFUL: dict[str, object] = {"swap": True, "lemon_faults": 3}
+
+
 class Bench:
     """One pool; ``owner``, ``guest`` ... are projects, listed as they are named."""
 
     def __init__(self, pool: Pool, policy: str = "dure", **rules: object) -> None:
-        self.state = State(pool, policy_named(policy, **rules))
+        self.state = State(pool, policy_named(policy, **WATCHFUL | rules))
         self.decided: list[list[int]] = []
         self._facts: list[FactRow] = []
         self._accounts: list[Account] = []

@@ -209,4 +209,12 @@ def random_world(seed: int, policy: str = "dure", *, jobs: int = 120, **rules: o
     columns = random_jobs(pool, len(accounts), jobs, rng)
     script += random_troubles(pool, jobs, rng)
     script.sort()
-    return World(seed, policy_named(policy, **rules), pool, accounts, first, columns, script)
+    return World(
+        seed,
+        policy_named(policy, **{"swap": True, "lemon_faults": 3} | rules),
+        pool,
+        accounts,
+        first,
+        columns,
+        script,
+    )

@@ -106,8 +106,10 @@ def test_every_gpu_second_of_a_month_is_accounted_for(out: Path) -> None:
     assert month["to_s"] - month["from_s"] == DAYS * DAY_S
     assert month["total"]["capacity_gpu_s"] == 13_136 * DAYS * DAY_S
     for kind in col.KINDS:
-        # A provider's parts of a GPU-second are rounded down.
-        assert abs(month["total"][f"{kind}_gpu_s"] - summary[f"{kind}_gpu_s"]) <= 3
+        # Three providers' parts of a GPU-second are rounded down; what three kinds of use lose so
+        # counts as idle.
+        most = 9 if kind == "idle" else 3
+        assert abs(month["total"][f"{kind}_gpu_s"] - summary[f"{kind}_gpu_s"]) <= most
     lines = pl.read_csv(out / "use-2026-03.csv")
     kinds = Counter(lines["kind"].to_list())
     assert kinds["provider"] == kinds["own_use"] == 3

@@ -204,7 +204,10 @@ def test_a_swap_shows_in_the_placements(tmp_path: Path) -> None:
 
     out = tmp_path / "out"
     words = ("--jobs", tmp_path / "jobs.parquet", "--pool", tmp_path / "pool.parquet")
-    done = run(*words, "--faults", tmp_path / "faults.parquet", "--out", out)
+    rules = tmp_path / "swap.yaml"
+    rules.write_text("base: dure\nswap: true\n")
+    faults = ("--faults", tmp_path / "faults.parquet")
+    done = run(*words, "--policy", rules, *faults, "--out", out)
 
     assert done.exit_code == 0, done.output
     table = pl.read_parquet(out / "placements.parquet")

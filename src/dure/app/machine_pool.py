@@ -84,6 +84,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
             start_s=1,
             backoff_s=BACKOFF_S,
             backoff_s_max=BACKOFF_S_MAX,
+            swap=True,
             instant_stop=False,
         )
         runtime.found(pool_of_machine(machine), policy, at_s=clock.now_s())

@@ -76,9 +76,9 @@ class Policy:
     horizon_s: int = 3600
     reserve_s: int = DAY_S
     instant_stop: bool = True
-    swap: bool = True
+    swap: bool = False
     hazard_half_life_days: int = 28
-    lemon_faults: int = 3
+    lemon_faults: int = 0
     probation_s: int = 86_400
     lemons_pct: int = 5
 

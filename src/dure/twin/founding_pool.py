@@ -113,7 +113,9 @@ class Founding:
         self.world = world(self.seed)
         self.calls = round_model or read_round()
         if first is None:
-            _found(ledger, self.world, policy or policy_named("dure"), self.calls, self.seed)
+            _found(
+                ledger, self.world, policy or policy_named("dure", swap=True), self.calls, self.seed
+            )
         self.clock = PoolClock(CALL_S)
         self.book = KeptBook(ledger, encode=encode_events, decode=decode_events)
         self.demand = Demand()
