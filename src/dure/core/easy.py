@@ -12,6 +12,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import first_of, first_within, limit_of, next_of, replace_head
 from dure.core.moves import bits
+from dure.core.pairs import sink_pair
 from dure.core.placement import is_plain, mask_on, place_in_group, shape_of, suits
 from dure.core.starting import (
     failed_already,
@@ -29,24 +30,6 @@ def _end_s(c: Columns, job: int) -> int:
     jobs = c.jobs
     estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S
     return int(max(jobs[J_STARTED, job] + estimate_s, c.scalars[S_NOW] + 1))
-
-
-@inner
-def _ends_later(ends: np.ndarray, running: np.ndarray, i: int, j: int) -> bool:
-    return bool(ends[i] > ends[j] or (ends[i] == ends[j] and running[i] > running[j]))
-
-
-@inner
-def _sink(ends: np.ndarray, running: np.ndarray, at: int, count: int) -> None:
-    while 2 * at + 1 < count:
-        child = 2 * at + 1
-        if child + 1 < count and _ends_later(ends, running, child, child + 1):
-            child += 1
-        if not _ends_later(ends, running, at, child):
-            return
-        ends[at], ends[child] = ends[child], ends[at]
-        running[at], running[child] = running[child], running[at]
-        at = child
 
 
 @inner
@@ -78,7 +61,7 @@ def _shadow(c: Columns, head: int, group: int) -> int:
     for i in range(count):
         ends[i] = _end_s(c, running[i])
     for at in range(count // 2 - 1, -1, -1):
-        _sink(ends, running, at, count)
+        sink_pair(ends, running, at, count)
     while count > 0:
         row = c.jobs[J_ROWS, running[0]]
         while row >= 0:
@@ -93,7 +76,7 @@ def _shadow(c: Columns, head: int, group: int) -> int:
             return int(ends[0])
         count -= 1
         ends[0], running[0] = ends[count], running[count]
-        _sink(ends, running, 0, count)
+        sink_pair(ends, running, 0, count)
     return -1
 
 

@@ -19,11 +19,12 @@ from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
+from dure.core.pairs import sink_pair
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
 from dure.core.testing import try_lemons
-from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn, sink_owner
+from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
 
 
 @inner
@@ -158,7 +159,7 @@ def _line_up(c: Columns) -> tuple[np.ndarray, np.ndarray]:
     for i in range(count):
         charges[i] = fair_charge(c, owners[i])
     for at in range(count // 2 - 1, -1, -1):
-        sink_owner(charges, owners, at, count)
+        sink_pair(charges, owners, at, count)
     return owners, charges
 
 
@@ -177,7 +178,7 @@ def _lend(c: Columns) -> None:
         else:
             count -= 1
             owners[0], charges[0] = owners[count], charges[count]
-        sink_owner(charges, owners, 0, count)
+        sink_pair(charges, owners, 0, count)
 
 
 @inner

@@ -4,8 +4,6 @@ An owner's next gang is the one that stands first in the line; a cohort whose ga
 no more turns in this pass.
 """
 
-import numpy as np
-
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
@@ -49,23 +47,3 @@ def next_turn(c: Columns, owner: int) -> int:
 def pass_turn(c: Columns, cohort: int, job: int) -> None:
     """Have another gang of the cohort be its next, or none (-1)."""
     c.cohorts[cohort, C_TURN] = job
-
-
-# --- owners: a binary heap, whoever has the least charge first; ties by the account's number ------
-@inner
-def _is_behind(charges: np.ndarray, owners: np.ndarray, i: int, j: int) -> bool:
-    return bool(charges[i] > charges[j] or (charges[i] == charges[j] and owners[i] > owners[j]))
-
-
-@inner
-def sink_owner(charges: np.ndarray, owners: np.ndarray, at: int, count: int) -> None:
-    """Put an owner whose charge has grown in its place."""
-    while 2 * at + 1 < count:
-        child = 2 * at + 1
-        if child + 1 < count and _is_behind(charges, owners, child, child + 1):
-            child += 1
-        if not _is_behind(charges, owners, at, child):
-            return
-        charges[at], charges[child] = charges[child], charges[at]
-        owners[at], owners[child] = owners[child], owners[at]
-        at = child
