@@ -20,7 +20,8 @@ def starts(gangs: list[Gang], nodes: int, *, backfill: bool) -> list[int]:
     """Return when each gang starts: first come, first served; with strict EASY backfill if asked.
 
     At a moment, ends come before submissions. A gang that outlives its limit is expected to end
-    one second from now.
+    one second from now. Of gangs expected to end together the one submitted first counts first
+    towards the head's room: ``gangs`` may stand in any order, as rows of a file may.
     """
     start: dict[int, int] = {}
     arrivals = sorted(range(len(gangs)), key=lambda i: (gangs[i].submit_at_s, i))
@@ -54,9 +55,11 @@ def _backfilled(
     now_s: int,
 ) -> list[int]:
     """Return who may start behind the head of the line without delaying it."""
-    ends = sorted((max(start[i] + gangs[i].limit_s, now_s + 1), i) for i in here)
+    ends = sorted(
+        (max(start[i] + gangs[i].limit_s, now_s + 1), gangs[i].submit_at_s, i) for i in here
+    )
     room, shadow_s = free, now_s
-    for end_s, i in ends:
+    for end_s, _, i in ends:
         if room >= gangs[line[0]].nodes:
             break
         room, shadow_s = room + gangs[i].nodes, end_s

@@ -66,6 +66,20 @@ def test_small_files_start_as_the_counter_says(
     agrees()
 
 
+def test_of_ends_in_one_second_the_earlier_submission_counts_first(tmp_path: Path) -> None:
+    # Rows not in the order of submission; all of them outlive their limits (found by the property).
+    gangs = [
+        Gang(0, 6, 2, 1),
+        Gang(1, 3, 1, 1),
+        Gang(2, 1, 1, 2),
+        Gang(0, 1, 1, 1),
+        Gang(1, 3, 1, 1),
+    ]
+
+    assert starts(gangs, 6, backfill=True) == [0, 2, 3, 2, 3]
+    assert engine_starts(gangs, 6, "easy", tmp_path) == [0, 2, 3, 2, 3]
+
+
 def test_the_counter_backfills_only_what_does_not_delay_the_head() -> None:
     # 4 nodes: 3 busy to 10; the head needs 4 at 10. Short fits before 10, long would delay it.
     gangs = [Gang(0, 3, 10, 10), Gang(1, 4, 5, 5), Gang(2, 1, 8, 8), Gang(2, 1, 9, 9)]
