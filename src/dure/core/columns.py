@@ -139,8 +139,11 @@ SCALARS = 56
     P_LEMON_FAULTS,
     P_PROBATION_S,
     P_LEMONS_PCT,
-) = range(19)
-POLICY_SIZE = 24
+    P_GROUPS,
+) = range(20)
+P_FLOOR = 32  # each group's part of what is lent, the ungrouped first
+GROUPS_MOST = 16
+POLICY_SIZE = P_FLOOR + GROUPS_MOST
 
 # --- the pool --------------------------------------------------------------------------------
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)

@@ -1,13 +1,16 @@
 """A policy: the name of an order and its parameters, each with its default (docs/policies.md)."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
 from dure.core.accounts import DECAY_PARTS
 from dure.core.columns import (
     DURE,
+    GROUPS_MOST,
     P_BACKOFF_S,
     P_BACKOFF_S_MAX,
     P_CLEANING_S,
@@ -15,6 +18,8 @@ from dure.core.columns import (
     P_DEARER_S,
     P_DECAY,
     P_DRAIN_S,
+    P_FLOOR,
+    P_GROUPS,
     P_HAZARD_S,
     P_HORIZON_S,
     P_INSTANT,
@@ -61,6 +66,8 @@ class Policy:
         lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
         probation_s: until it stayed healthy so long after its repair.
         lemons_pct: so many nodes in a hundred may be on probation at once.
+        floors: of what is lent, the part in a hundred that each group of projects may count on,
+            while it asks for so much; what they leave is everybody else's.
     """
 
     name: str = "dure"
@@ -81,16 +88,17 @@ class Policy:
     lemon_faults: int = 0
     probation_s: int = 86_400
     lemons_pct: int = 5
+    floors: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
             raise PolicyError(
                 f"policy {self.name!r} is unknown; choose one of {', '.join(POLICIES)}."
             )
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for one in fields(self):
+            value = getattr(self, one.name)
             if isinstance(value, int) and not 0 <= value <= LONGEST_S:
-                raise PolicyError(f"{field.name} is {value}; it must be 0..{LONGEST_S}.")
+                raise PolicyError(f"{one.name} is {value}; it must be 0..{LONGEST_S}.")
         if self.half_life_days < 1:
             raise PolicyError(
                 f"half_life_days is {self.half_life_days}; it must be 1 or more. "
@@ -101,12 +109,17 @@ class Policy:
                 f"hazard_half_life_days is {self.hazard_half_life_days}; it must be 1 or more. "
                 "To watch no node, set lemon_faults to 0."
             )
+        _check_floors(self.floors)
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
             raise PolicyError(
                 f"drain_s + cleaning_s + start_s is {needed_s}, more than return_s "
                 f"({self.return_s}): no return could keep the promise. Raise return_s."
             )
+
+    def _rest_pct(self) -> int:
+        """Return the part of whoever is in no group: what the floors leave, but never nothing."""
+        return max(1, 100 - sum(self.floors.values()))
 
     def vector(self) -> IntArray:
         """Return the parameters as the kernels read them."""
@@ -121,11 +134,30 @@ class Policy:
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
         p[P_SWAP] = int(self.swap)
+        p[P_GROUPS] = 1 + len(self.floors)
+        p[P_FLOOR : P_FLOOR + p[P_GROUPS]] = [self._rest_pct(), *self.floors.values()]
         # The baselines know nothing of their nodes' past.
         if self.name == POLICIES[DURE] and self.lemon_faults > 0:
             p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
             p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct
         return p
+
+
+def _check_floors(floors: Mapping[Any, Any]) -> None:
+    total = 0
+    for group, percent in floors.items():
+        if not isinstance(group, str) or isinstance(percent, bool) or not isinstance(percent, int):
+            raise PolicyError(
+                f"floors has {group!r}: {percent!r}; expected a group and its percent."
+            )
+        if not 1 <= percent <= 100:
+            raise PolicyError(f"floors gives {group} {percent} percent; it must be 1..100.")
+        total += percent
+    if len(floors) >= GROUPS_MOST or total > 100:
+        raise PolicyError(
+            f"floors are {len(floors)} of {total} percent together; "
+            f"at most {GROUPS_MOST - 1} may share 100 percent."
+        )
 
 
 def policy_named(name: str, **changes: object) -> Policy:
@@ -136,12 +168,16 @@ def policy_named(name: str, **changes: object) -> Policy:
     Raises:
         PolicyError: an unknown name or parameter, or a value it cannot have.
     """
-    known = {field.name: field.type for field in fields(Policy)}
+    known = {one.name for one in fields(Policy)}
     for key, value in changes.items():
         if key not in known or key == "name":
             raise PolicyError(
                 f"parameter {key!r} is unknown; known are {', '.join(sorted(known))}."
             )
+        if key == "floors":
+            if not isinstance(value, Mapping):
+                raise PolicyError(f"floors is {value!r}; it must be groups and their percent.")
+            continue
         wants_bool = key in {"lend", "instant_stop", "swap"}
         if isinstance(value, bool) != wants_bool or not isinstance(value, int):
             kind = "true or false" if wants_bool else "a whole number"

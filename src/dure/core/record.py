@@ -3,13 +3,14 @@ int64.
 """
 
 import struct
+from dataclasses import astuple
 
 import msgspec
 import numpy as np
 
 from dure.core.columns import FACT_WIDTH
 from dure.core.errors import DureError
-from dure.core.state import ASKED, Account, CycleRecord, Jobs
+from dure.core.state import ASKED, Account, CycleRecord, Jobs, Listed
 
 VERSION = 1
 # version, planned, at_s, jobs, observed, decided, bytes of names
@@ -22,7 +23,7 @@ def pack(record: CycleRecord) -> bytes:
     """Encode a record; equal records give equal bytes."""
     names = b""
     if record.jobs.names or record.accounts:
-        accounts = [(a.name, a.kind, a.weight) for a in record.accounts]
+        accounts = [astuple(a) for a in record.accounts]
         names = msgspec.msgpack.encode((accounts, record.jobs.names))
     header = _HEADER.pack(
         VERSION,
@@ -58,12 +59,12 @@ def unpack(payload: bytes) -> CycleRecord:
     record = CycleRecord(at_s, bool(planned))
     if names_size:
         accounts, names = msgspec.msgpack.decode(
-            payload[at : at + names_size], type=tuple[list[tuple[str, int, int]], list[str]]
+            payload[at : at + names_size], type=tuple[list[Listed], list[str]]
         )
         at += names_size
         columns = np.frombuffer(payload, _INT64, ASKED * jobs, at).reshape(ASKED, jobs)
         at += columns_size
-        record.accounts = [Account(*account) for account in accounts]
+        record.accounts = [Account.listed(one) for one in accounts]
         record.jobs = Jobs(names, columns.astype(np.int64))
     record.observed = _facts(payload, at, observed)
     record.decided = _facts(payload, at + _ROW * observed, decided)

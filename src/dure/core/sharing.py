@@ -15,6 +15,7 @@ from dure.core.entitled import (
     start_own,
 )
 from dure.core.facts import emit
+from dure.core.groups import fair_charge, furthest_below, had, line_up
 from dure.core.kernel import inner
 from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
 from dure.core.line import first_of, next_of, order_heads, replace_head
@@ -130,37 +131,14 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
 
 
 @inner
-def fair_charge(c: Columns, owner: int) -> int:
-    """Return what puts an account behind others: recent borrowing less credits earned, by
-    weight.
-    """
-    accounts = c.accounts
-    running = accounts[A_BORROWED, owner] * c.policy[P_HORIZON_S]
-    used = accounts[A_DECAYED, owner] + accounts[A_TODAY, owner] - accounts[A_CREDIT, owner]
-    return int((used + running) // accounts[A_WEIGHT, owner])
-
-
-@inner
-def _line_up(c: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Chain the cohorts that may borrow behind their owners; return a heap of owners by charge."""
+def _chain_borrowers(c: Columns) -> None:
+    """Chain the cohorts that may borrow behind their owners."""
     s, head = c.scalars, c.scratch[X_HEAD]
     head[: s[S_ACCOUNTS]] = -1
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
         if cohort[C_FLAGS] & MAY_BORROW and is_hopeful(cohort, c.memo):
             chain_cohort(c, c.standing[i])
-    owners, count = np.empty(s[S_ACCOUNTS], dtype=np.int64), 0
-    for owner in range(s[S_ACCOUNTS]):
-        if head[owner] >= 0:
-            owners[count] = owner
-            count += 1
-    owners = owners[:count]
-    charges = np.empty(count, dtype=np.int64)
-    for i in range(count):
-        charges[i] = fair_charge(c, owners[i])
-    for at in range(count // 2 - 1, -1, -1):
-        sink_pair(charges, owners, at, count)
-    return owners, charges
 
 
 @inner
@@ -169,16 +147,21 @@ def _lend(c: Columns) -> None:
     s = c.scalars
     if s[S_KIND + IDLE] == 0 or c.policy[P_LEND] == 0:
         return
-    owners, charges = _line_up(c)
-    count = owners.size
-    while count > 0 and s[S_KIND + IDLE] > 0:
-        owner = owners[0]
+    _chain_borrowers(c)
+    owners, charges, places, group_had = line_up(c)
+    group = furthest_below(c, places, group_had)
+    while group >= 0 and s[S_KIND + IDLE] > 0:
+        first, size = places[0, group], places[1, group]
+        owner, before = owners[first], had(c, owners[first])
         if _lend_next(c, owner):
-            charges[0] = fair_charge(c, owner)
+            charges[first] = fair_charge(c, owner)
+            group_had[group] += had(c, owner) - before
         else:
-            count -= 1
-            owners[0], charges[0] = owners[count], charges[count]
-        sink_pair(charges, owners, 0, count)
+            size -= 1
+            places[1, group] = size
+            owners[first], charges[first] = owners[first + size], charges[first + size]
+        sink_pair(charges[first : first + size], owners[first : first + size], 0, size)
+        group = furthest_below(c, places, group_had)
 
 
 @inner

@@ -5,6 +5,7 @@ What comes back is what folding the records would have given; what plans only re
 """
 
 import zlib
+from dataclasses import astuple
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from dure.core.line import gather_cohorts
 from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.core.shapes import spread_examples
-from dure.core.state import ASKED, Account, Jobs, State
+from dure.core.state import ASKED, Account, Jobs, Listed, State
 
 VERSION = 2
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
@@ -46,7 +47,7 @@ def pack_state(state: State) -> bytes:
         array = _in_use(state, name)
         shapes[name] = array.shape
         rows += [_packed(name, row) for row in _rows(array)]
-    accounts = [(one.name, one.kind, one.weight) for one in state.accounts]
+    accounts = [astuple(one) for one in state.accounts]
     body = msgspec.msgpack.encode((shapes, rows, state.job_names, accounts))
     return bytes([VERSION]) + zlib.compress(body, _LEVEL)
 
@@ -64,9 +65,7 @@ def unpack_state(payload: bytes, pool: Pool, policy: Policy) -> State:
     try:
         shapes, rows, names, accounts = msgspec.msgpack.decode(
             zlib.decompress(payload[1:]),
-            type=tuple[
-                dict[str, tuple[int, ...]], list[_Row], list[str], list[tuple[str, int, int]]
-            ],
+            type=tuple[dict[str, tuple[int, ...]], list[_Row], list[str], list[Listed]],
         )
         arrays = {name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()}
         left = {name: iter(_rows(array)) for name, array in arrays.items()}
@@ -76,7 +75,7 @@ def unpack_state(payload: bytes, pool: Pool, policy: Policy) -> State:
         raise DureError(f"a state is damaged: {broken}") from broken
     state = State(pool, policy)
     for account in accounts[1:]:
-        state.add_account(Account(*account))
+        state.add_account(Account.listed(account))
     state.add_jobs(Jobs(names, np.zeros((ASKED, len(names)), dtype=np.int64)))
     _put_back(state, arrays)
     return state

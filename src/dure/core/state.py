@@ -21,13 +21,29 @@ from dure.core.shapes import spread_examples
 ASKED = col.J_WORK + 1  # the columns of a job that its submission brings
 
 
+Listed = tuple[str | int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whoever may own GPUs: a project, a provider, or the pool itself (account 0)."""
+    """Whoever may own GPUs: a project, a provider, or the pool itself (account 0).
+
+    Attributes:
+        kind: ``ACCOUNT_POOL`` and its like.
+        weight: its part of what its group is lent.
+        group: whose floor it shares (``Policy.floors``); one without a floor is as none.
+    """
 
     name: str
     kind: int
     weight: int = 1
+    group: str = ""
+
+    @classmethod
+    def listed(cls, parts: Listed) -> "Account":
+        """Return an account as a record lists it; the oldest list no group."""
+        name, kind, weight, *group = parts
+        return cls(str(name), int(kind), int(weight), str(group[0]) if group else "")
 
 
 @dataclass(frozen=True)
@@ -182,6 +198,9 @@ class State:
         self.account_index[key] = index
         self.c.accounts[col.A_KIND, index] = account.kind
         self.c.accounts[col.A_WEIGHT, index] = account.weight
+        groups = list(self.policy.floors)
+        if account.group in groups:
+            self.c.accounts[col.A_GROUP, index] = 1 + groups.index(account.group)
         if account.kind == col.ACCOUNT_POOL:
             self.c.rights[col.E_ENTITLED, index] = col.UNLIMITED
         self.c.scalars[col.S_ACCOUNTS] = index + 1

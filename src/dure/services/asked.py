@@ -7,7 +7,12 @@ import msgspec
 
 from dure.core.errors import InputError
 from dure.core.events import Event
-from dure.core.events.programme import AllocationChanged, AllocationEnded, AllocationGranted
+from dure.core.events.programme import (
+    AllocationChanged,
+    AllocationEnded,
+    AllocationGranted,
+    ApplicationSubmitted,
+)
 from dure.core.events.work import JobCancelRequested, JobRequested
 from dure.services.requests import JobRequest, parse_job_json
 
@@ -51,6 +56,7 @@ class Demand:
         self.job_of_key: dict[tuple[str, str], str] = {}
         self.cancelled: set[str] = set()
         self.rights: dict[str, Right] = {}
+        self.groups: dict[str, str] = {}  # of a project
 
     def fold(self, event: Event) -> None:
         """Take in one event; those of others are passed over."""
@@ -59,6 +65,8 @@ class Demand:
                 self._requested(event)
             case JobCancelRequested():
                 self.cancelled.add(event.job)
+            case ApplicationSubmitted():
+                self.groups[event.project] = event.group
             case AllocationGranted():
                 if event.allocation not in self.rights:
                     self.rights[event.allocation] = Right(

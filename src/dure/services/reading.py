@@ -127,7 +127,9 @@ class _Batch:
     def _account(self, kind: int, name: str) -> int:
         if (kind, name) not in self._index:
             self._index[kind, name] = len(self._state.accounts) + len(self._accounts)
-            self._accounts.append(Account(name, kind))
+            is_project = kind == col.ACCOUNT_PROJECT
+            group = self._demand.groups.get(name, "") if is_project else ""
+            self._accounts.append(Account(name, kind, group=group))
         return self._index[kind, name]
 
     def _job_columns(self, asked: Asked, request: JobRequest | None) -> IntArray:

@@ -1,5 +1,6 @@
 """Tables become what the engine reads: a pool, jobs as columns, allocation and fault facts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,21 +60,24 @@ class Owners:
     providers: set[str]
 
     @classmethod
-    def of(cls, pool: Pool, rights: list[Right]) -> "Owners":
+    def of(
+        cls, pool: Pool, rights: list[Right], groups: Mapping[str, str] | None = None
+    ) -> "Owners":
+        """List the pool, its providers and whoever has rights; ``groups`` are of projects."""
         pool_account = Account("", col.ACCOUNT_POOL)
         owners = cls([pool_account], {(col.ACCOUNT_POOL, ""): 0}, set(), set(pool.providers))
         for provider in pool.providers:
             owners.add(col.ACCOUNT_PROVIDER, provider)
         for right in rights:
-            owners.add(col.ACCOUNT_PROJECT, right[0])
+            owners.add(col.ACCOUNT_PROJECT, right[0], (groups or {}).get(right[0], ""))
             owners.entitled_projects.add(right[0])
         return owners
 
-    def add(self, kind: int, name: str) -> int:
+    def add(self, kind: int, name: str, group: str = "") -> int:
         key = (kind, name)
         if key not in self.index:
             self.index[key] = len(self.accounts)
-            self.accounts.append(Account(name, kind))
+            self.accounts.append(Account(name, kind, group=group))
         return self.index[key]
 
     def owner(self, project: str, provider: str) -> int:
@@ -128,6 +132,13 @@ def allocation_rights(allocations: pl.DataFrame | None) -> list[Right]:
         (project, kind, gpus * col.WHOLE, from_s, to_s)
         for project, kind, gpus, from_s, to_s in allocations.select(wanted).iter_rows()
     ]
+
+
+def groups_of(allocations: pl.DataFrame | None) -> dict[str, str]:
+    """Return each project's group, where an allocations table names one."""
+    if allocations is None or "group" not in allocations.columns:
+        return {}
+    return dict(allocations.filter(pl.col("group") != "").select("project", "group").iter_rows())
 
 
 def rights_facts(pool: Pool, owners: Owners, rights: list[Right], *, at_s: int) -> IntArray:

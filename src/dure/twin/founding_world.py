@@ -126,11 +126,11 @@ class World:
         """Return whose accounts the day's jobs need, beside those that the programme's events
         list.
         """
-        waiting = self.waiting(tables, day_from_s)["project"].to_list()
+        waiting = self.waiting(tables, day_from_s).select("project", "group").rows()
         providers = dict.fromkeys(right[0] for right in self.own_rights())
         return [
             *(Account(name, col.ACCOUNT_PROVIDER) for name in providers),
-            *(Account(name, col.ACCOUNT_PROJECT) for name in waiting),
+            *(Account(name, col.ACCOUNT_PROJECT, group=group) for name, group in waiting),
         ]
 
     def jobs_of_day(self, tables: ProgrammeTables, day_from_s: int) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from dure.twin.demand import (
     allocation_rights,
     columns_of,
     fault_facts,
+    groups_of,
     pool_of,
     rights_facts,
     service_faults,
@@ -77,7 +78,7 @@ class Run:
         self.inputs = inputs
         pool = pool_of(inputs.pool)
         rights = allocation_rights(inputs.allocations)
-        owners = Owners.of(pool, rights)
+        owners = Owners.of(pool, rights, groups_of(inputs.allocations))
         jobs = columns_of(inputs.jobs, pool, owners)
         named = inputs.jobs["provider"] != ""
         self.unknown_providers = int((named.to_numpy() & (jobs.columns[col.J_PROVIDER] < 0)).sum())

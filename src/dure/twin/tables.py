@@ -107,6 +107,7 @@ ALLOCATION_COLUMNS = (
     Column("to_s", required=True),
     Column("shape", Kind.TEXT, default=""),
     Column("lendable", Kind.FLAG, default=True),
+    Column("group", Kind.TEXT, default=""),
 )
 FAULT_COLUMNS = (
     Column("node", Kind.TEXT, required=True),

@@ -1,0 +1,100 @@
+"""Who is lent to next: the group furthest below its floor, in it whoever has had least.
+
+Groups are the programme's classes of projects. What is lent is filled up gang by gang: always for
+the group that has had least for its floor's part, and in it for the account that has had least for
+its weight (progressive filling, which ends where weighted max-min ends; ``quota`` has it in closed
+form). A group that asks for nothing keeps nothing from the others.
+"""
+
+import numpy as np
+
+from dure.core.columns import *
+from dure.core.columns import Columns
+from dure.core.kernel import inner
+from dure.core.pairs import sink_pair
+
+
+@inner
+def had(c: Columns, owner: int) -> int:
+    """Return what an account has had, in milli-GPU-s: recent borrowing less credits earned."""
+    accounts = c.accounts
+    running = accounts[A_BORROWED, owner] * c.policy[P_HORIZON_S]
+    used = accounts[A_DECAYED, owner] + accounts[A_TODAY, owner] - accounts[A_CREDIT, owner]
+    return int(used + running)
+
+
+@inner
+def fair_charge(c: Columns, owner: int) -> int:
+    """Return what puts an account behind others of its group."""
+    return int(had(c, owner) // c.accounts[A_WEIGHT, owner])
+
+
+@inner
+def line_up(c: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Line up the accounts whose gangs take turns (``core.turns``).
+
+    Returns:
+        Accounts and their charges, a heap a group; where each group's heap begins and how many it
+        has; what each group has had.
+    """
+    count, groups, head = c.scalars[S_ACCOUNTS], c.policy[P_GROUPS], c.scratch[X_HEAD]
+    places = np.zeros((2, groups), dtype=np.int64)
+    group_had = np.zeros(groups, dtype=np.int64)
+    for owner in range(count):
+        group = c.accounts[A_GROUP, owner]
+        places[1, group] += 1 if head[owner] >= 0 else 0
+        group_had[group] += had(c, owner)
+    for group in range(1, groups):
+        places[0, group] = places[0, group - 1] + places[1, group - 1]
+    total = places[0, groups - 1] + places[1, groups - 1]
+    owners, charges = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    filled = places[0].copy()
+    for owner in range(count):
+        if head[owner] >= 0:
+            at = filled[c.accounts[A_GROUP, owner]]
+            owners[at], charges[at] = owner, fair_charge(c, owner)
+            filled[c.accounts[A_GROUP, owner]] += 1
+    for group in range(groups):
+        first, size = places[0, group], places[1, group]
+        for at in range(size // 2 - 1, -1, -1):
+            sink_pair(charges[first : first + size], owners[first : first + size], at, size)
+    return owners, charges, places, group_had
+
+
+@inner
+def furthest_below(c: Columns, places: np.ndarray, group_had: np.ndarray) -> int:
+    """Return the group with somebody left that has had least for its floor, or -1."""
+    best, floors = -1, c.policy[P_FLOOR : P_FLOOR + places.shape[1]]
+    for group in range(places.shape[1]):
+        if places[1, group] == 0:
+            continue
+        if best < 0 or group_had[group] * floors[best] < group_had[best] * floors[group]:
+            best = group
+    return best
+
+
+@inner
+def parts_of_lent(c: Columns) -> np.ndarray:
+    """Return each account's part, in milli-GPU, of all that is or could be lent.
+
+    It is shared by floors among the groups of which somebody waits, by weights inside each.
+    """
+    s, count, groups = c.scalars, c.scalars[S_ACCOUNTS], c.policy[P_GROUPS]
+    waits, weights = np.zeros(count, dtype=np.int64), np.zeros(groups, dtype=np.int64)
+    floors = 0
+    for i in range(s[S_STANDING]):
+        cohort = c.cohorts[c.standing[i]]
+        if cohort[C_FLAGS] & MAY_BORROW:
+            waits[cohort[C_OWNER]] = 1
+    for owner in range(count):
+        group = c.accounts[A_GROUP, owner]
+        if waits[owner] > 0:
+            floors += c.policy[P_FLOOR + group] if weights[group] == 0 else 0
+            weights[group] += c.accounts[A_WEIGHT, owner]
+    lent = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + IDLE] + s[S_KIND + DRAINING]
+    for owner in range(count):
+        if waits[owner] > 0:
+            group = c.accounts[A_GROUP, owner]
+            of_group = lent * c.policy[P_FLOOR + group] // floors
+            waits[owner] = of_group * c.accounts[A_WEIGHT, owner] // weights[group]
+    return waits
