@@ -140,7 +140,8 @@ SCALARS = 56
     P_PROBATION_S,
     P_LEMONS_PCT,
     P_GROUPS,
-) = range(20)
+    P_GOES_ON_S,
+) = range(21)
 P_FLOOR = 32  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST

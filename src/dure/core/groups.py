@@ -74,27 +74,33 @@ def furthest_below(c: Columns, places: np.ndarray, group_had: np.ndarray) -> int
 
 
 @inner
-def parts_of_lent(c: Columns) -> np.ndarray:
-    """Return each account's part, in milli-GPU, of all that is or could be lent.
+def may_go_on(c: Columns) -> np.ndarray:
+    """Tell of each account whether its next loans may follow its last ones on the same devices.
 
-    It is shared by floors among the groups of which somebody waits, by weights inside each.
+    They need no cleaning then, which keeps devices at work; but nobody else's turn comes. So an
+    account may, until it has had ``goes_on_s`` seconds of all that is lent more, by weight, than
+    the one of its group that waits and has had least; and its group, by floors, than any other.
     """
     s, count, groups = c.scalars, c.scalars[S_ACCOUNTS], c.policy[P_GROUPS]
-    waits, weights = np.zeros(count, dtype=np.int64), np.zeros(groups, dtype=np.int64)
-    floors = 0
+    may, least = np.ones(count, dtype=np.int64), np.full(groups, FOREVER_S, dtype=np.int64)
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
         if cohort[C_FLAGS] & MAY_BORROW:
-            waits[cohort[C_OWNER]] = 1
+            group = c.accounts[A_GROUP, cohort[C_OWNER]]
+            least[group] = min(least[group], fair_charge(c, cohort[C_OWNER]))
+    group_had = np.zeros(groups, dtype=np.int64)
     for owner in range(count):
-        group = c.accounts[A_GROUP, owner]
-        if waits[owner] > 0:
-            floors += c.policy[P_FLOOR + group] if weights[group] == 0 else 0
-            weights[group] += c.accounts[A_WEIGHT, owner]
+        group_had[c.accounts[A_GROUP, owner]] += had(c, owner)
+    group_least = FOREVER_S
+    for group in range(groups):
+        group_had[group] //= c.policy[P_FLOOR + group]
+        if least[group] < FOREVER_S:
+            group_least = min(group_least, group_had[group])
     lent = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + IDLE] + s[S_KIND + DRAINING]
+    more = lent * c.policy[P_GOES_ON_S]
     for owner in range(count):
-        if waits[owner] > 0:
-            group = c.accounts[A_GROUP, owner]
-            of_group = lent * c.policy[P_FLOOR + group] // floors
-            waits[owner] = of_group * c.accounts[A_WEIGHT, owner] // weights[group]
-    return waits
+        group, weight = c.accounts[A_GROUP, owner], c.accounts[A_WEIGHT, owner]
+        is_ahead = fair_charge(c, owner) - least[group] > more // weight
+        group_ahead = group_had[group] - group_least
+        may[owner] = 0 if is_ahead or group_ahead > more // c.policy[P_FLOOR + group] else 1
+    return may

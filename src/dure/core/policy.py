@@ -19,6 +19,7 @@ from dure.core.columns import (
     P_DECAY,
     P_DRAIN_S,
     P_FLOOR,
+    P_GOES_ON_S,
     P_GROUPS,
     P_HAZARD_S,
     P_HORIZON_S,
@@ -66,6 +67,8 @@ class Policy:
         lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
         probation_s: until it stayed healthy so long after its repair.
         lemons_pct: so many nodes in a hundred may be on probation at once.
+        goes_on_s: a borrower's next gangs follow its last ones on the same devices, uncleaned,
+            until it has had so many seconds of all that is lent more than others who wait.
         floors: of what is lent, the part in a hundred that each group of projects may count on,
             while it asks for so much; what they leave is everybody else's.
     """
@@ -88,6 +91,7 @@ class Policy:
     lemon_faults: int = 0
     probation_s: int = 86_400
     lemons_pct: int = 5
+    goes_on_s: int = 30 * DAY_S
     floors: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,6 +138,7 @@ class Policy:
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
         p[P_SWAP] = int(self.swap)
+        p[P_GOES_ON_S] = self.goes_on_s
         p[P_GROUPS] = 1 + len(self.floors)
         p[P_FLOOR : P_FLOOR + p[P_GROUPS]] = [self._rest_pct(), *self.floors.values()]
         # The baselines know nothing of their nodes' past.

@@ -5,7 +5,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import is_covered, start_as
-from dure.core.groups import parts_of_lent
+from dure.core.groups import may_go_on
 from dure.core.kernel import inner
 from dure.core.line import next_of
 from dure.core.moves import refresh_node
@@ -50,7 +50,7 @@ def _cleaned_after(c: Columns) -> np.ndarray:
 @inner
 def succeed(c: Columns, kind: int) -> None:
     """Start an owner's next gangs on devices its last ones just left: the same owner needs no
-    cleaning. A borrower may go on so while it has no more than its part of all that is lent.
+    cleaning. A borrower may go on so until it has had too much more than others who wait.
 
     Args:
         kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.
@@ -64,8 +64,9 @@ def succeed(c: Columns, kind: int) -> None:
     owners = np.zeros(s[S_ACCOUNTS], dtype=np.int64)
     for pair in pairs:
         owners[pair // count] = 1
+    if kind == LOAN:
+        owners *= may_go_on(c)
     _chain_of(c, owners, kind)
-    most = parts_of_lent(c) if kind == LOAN else c.accounts[A_KIND]
     at = 0
     while at < pairs.size:
         owner, end = pairs[at] // count, at + 1
@@ -76,7 +77,7 @@ def succeed(c: Columns, kind: int) -> None:
             _show_cleaning(c, nodes, owner, 1)
             new_stamp(c)
             c.memo[M_LEAST, :FAMILIES] = 1 << 60
-            _succeed_as(c, owner, kind, most[owner])
+            _succeed_as(c, owner, kind)
             _show_cleaning(c, nodes, owner, 2)
         at = end
     # What others could see did not grow meanwhile, so what failed for them still fails.
@@ -101,21 +102,15 @@ def _chain_of(c: Columns, owners: np.ndarray, kind: int) -> None:
 
 
 @inner
-def _succeed_as(c: Columns, owner: int, kind: int, most: int) -> None:
-    """Start every gang of the owner that fits, in the line's order.
-
-    Args:
-        most: as loans, until the owner has borrowed so many milli-GPU.
-    """
+def _succeed_as(c: Columns, owner: int, kind: int) -> None:
+    """Start every gang of the owner that fits, in the line's order."""
     jobs = c.jobs
     job = next_turn(c, owner)
     while job >= 0:
         cohort, following = jobs[J_COHORT, job], next_of(c, job)
         is_next = jobs[J_CLAIM_DUE, job] < 0 and is_ready(c, job)
         if kind == LOAN:
-            milli = jobs[J_GPUS, job] * jobs[J_MILLI, job]
             is_next = is_next and is_lendable(jobs, job, c.scalars[S_NOW])
-            is_next = is_next and c.accounts[A_BORROWED, owner] + milli <= most
         placed = is_next and start_as(c, job, kind)
         goes_on = placed or not is_next or jobs[J_ODD, job] == 1
         pass_turn(c, cohort, following if goes_on else -1)
