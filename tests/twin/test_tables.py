@@ -289,6 +289,26 @@ def test_a_pool_has_every_column_typed_and_defaulted(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_cluster_in_two_sites_is_refused_by_both_rows(folder: Path, ending: str) -> None:
+    table = good("pool", 4)
+    table["cluster"], table["site"] = ["a", "b", "b", "b"], ["x", "", "y", "x"]
+
+    with pytest.raises(InputError) as caught:
+        read_pool(written(folder, table, ending))
+
+    assert "rows 3 and 4, column site" in caught.value.where
+    assert caught.value.found == '"b" in "y" and in "x"'
+
+
+def test_a_cluster_has_one_site_though_only_some_of_its_nodes_say_which(folder: Path) -> None:
+    table = good("pool", 4)
+    table["cluster"], table["site"] = ["a", "a", "b", "b"], ["", "x", "", ""]
+    table["provider"] = ["p", "p", "q", "r"]
+
+    assert read_pool(written(folder, table, ".csv"))["site"].to_list() == ["x", "x", "q", "q"]
+
+
 @given(submitted=st.lists(st.integers(0, 5), max_size=40))
 def test_jobs_submitted_together_keep_the_order_of_the_file(
     folder: Path, submitted: list[int]

@@ -51,6 +51,8 @@ POLICIES = ("fifo", "greedy", "easy", "sjf", "srtf", "srsf", "siloed", "dure")
 (AT_NODE, AT_LEAF, AT_POD, AT_CLUSTER, AT_SITE, AT_ANY) = range(6)
 LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
 (LOCALITY_ANY, LOCALITY_PREFERRED, LOCALITY_REQUIRED) = range(3)
+GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
+GRADE_MAX = len(GRADES) - 1
 
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
 FACT_WIDTH = 8

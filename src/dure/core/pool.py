@@ -13,6 +13,7 @@ from dure.core.columns import (
     G_GPUS,
     G_TO,
     G_TYPE,
+    GRADES,
     H_CLUSTER,
     H_COUNT,
     H_FROM,
@@ -42,9 +43,30 @@ from dure.core.columns import (
 )
 from dure.core.errors import PolicyError
 
-GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
 GPUS_PER_NODE_MAX = 63  # a node's devices are bits of one integer
 TYPES_MAX = 62
+USES = ("public", "own")
+AMOUNT_MAX = 2**53
+_COLUMNS = (
+    "provider",
+    "cluster",
+    "leaf",
+    "pod",
+    "site",
+    "accelerator",
+    "gpus",
+    "cpu_milli",
+    "memory_mib",
+    "grade",
+    "use",
+    "in_service_at_s",
+)
+_LIMITS = (
+    ("gpus", 1, GPUS_PER_NODE_MAX),
+    ("cpu_milli", 0, AMOUNT_MAX),
+    ("memory_mib", 0, AMOUNT_MAX),
+    ("in_service_at_s", 0, AMOUNT_MAX),
+)
 
 
 @dataclass(frozen=True)
@@ -76,12 +98,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         count = len(self.node)
-        if count == 0:
-            raise PolicyError("the pool has no nodes; it needs at least one.")
-        if int(self.gpus.min()) < 1 or int(self.gpus.max()) > GPUS_PER_NODE_MAX:
-            raise PolicyError(
-                f"a node has 1..{GPUS_PER_NODE_MAX} devices; found {self.gpus.max()}."
-            )
+        _refuse_impossible(self)
         types = tuple(dict.fromkeys(self.accelerator))
         if len(types) > TYPES_MAX:
             raise PolicyError(f"the pool has {len(types)} accelerator types; at most {TYPES_MAX}.")
@@ -111,6 +128,48 @@ class Pool:
         if not accepted:
             return (1 << len(self.types)) - 1
         return sum(1 << self.types.index(t) for t in set(accepted.split("|")) if t in self.types)
+
+
+def _refuse_impossible(pool: Pool) -> None:
+    """Raise PolicyError for the first value that no pool can have, by its node and field.
+
+    Levels are fields, so the supply tree has no cycles; what can still be wrong in it is a cluster
+    that stands in two sites. Pods and leaves are named within their cluster.
+    """
+    if len(pool.node) == 0:
+        raise PolicyError("the pool has no nodes; it needs at least one.")
+    for name in _COLUMNS:
+        if len(getattr(pool, name)) != len(pool.node):
+            found = len(getattr(pool, name))
+            raise PolicyError(f"{name} has {found} entries for {len(pool.node)} nodes.")
+    for name in ("node", "provider", "cluster", "leaf", "pod", "site", "accelerator"):
+        if "" in getattr(pool, name):
+            raise PolicyError(f"{name} of a node is empty; every node needs one.")
+    for name, allowed in (("grade", GRADES), ("use", USES)):
+        for node, value in zip(pool.node, getattr(pool, name), strict=True):
+            if value not in allowed:
+                expected = f"one of {', '.join(allowed)}"
+                raise PolicyError(f"{name} of node {node} is {value!r}; it must be {expected}.")
+    for name, least, most in _LIMITS:
+        values = getattr(pool, name)
+        for place in np.flatnonzero((values < least) | (values > most))[:1]:
+            said = f"{name} of node {pool.node[place]} is {values[place]}"
+            raise PolicyError(f"{said}; it must be {least}..{most}.")
+    for accelerator in set(pool.accelerator):
+        if "|" in accelerator:
+            raise PolicyError(f"accelerator is {accelerator!r}; a node has devices of one type.")
+    if len(set(pool.node)) != len(pool.node):
+        twice = next(name for name in pool.node if list(pool.node).count(name) > 1)
+        raise PolicyError(
+            f"node {twice} stands twice in the pool; each node has a name of its own."
+        )
+    site_of: dict[str, str] = {}
+    for cluster, site in zip(pool.cluster, pool.site, strict=True):
+        if site_of.setdefault(cluster, site) != site:
+            raise PolicyError(
+                f"cluster {cluster} stands in two sites, {site_of[cluster]} and {site}; "
+                "give each part a name of its own."
+            )
 
 
 def _rank(column: Sequence[object]) -> IntArray:

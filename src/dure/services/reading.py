@@ -15,7 +15,6 @@ from dure.core.events import Event
 from dure.core.events.programme import AllocationChanged, AllocationEnded, AllocationGranted
 from dure.core.events.work import JobCancelRequested, JobRequested
 from dure.core.plan import Observed, facts_of
-from dure.core.pool import GRADES
 from dure.core.state import ASKED, Account, Jobs, State
 from dure.services.asked import Asked, Demand, Right
 from dure.services.requests import JobRequest
@@ -151,7 +150,7 @@ class _Batch:
         columns[col.J_PATIENCE] = patience_s
         columns[col.J_TYPES] = types = pool.type_mask(request.accelerator)
         columns[col.J_CLASS_ASKED] = _CLASSES[request.gang_class]
-        columns[col.J_GRADE] = GRADES.index(request.grade)
+        columns[col.J_GRADE] = col.GRADES.index(request.grade)
         columns[col.J_PREEMPTIBLE] = int(request.preemptible)
         columns[col.J_WORK] = max(0, request.estimate_s)
         # A request counts CPUs and memory on each node, the engine those of the whole gang.

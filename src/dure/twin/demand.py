@@ -8,7 +8,7 @@ import polars as pl
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
-from dure.core.pool import GRADES, Pool
+from dure.core.pool import Pool
 from dure.core.quota import Right, allocated_most, provider_rights
 from dure.core.state import ASKED, Account, Jobs
 
@@ -109,7 +109,7 @@ def columns_of(jobs: pl.DataFrame, pool: Pool, owners: Owners, *, first: int = 0
     columns[col.J_LEVEL] = [
         col.LEVELS.index(text) if text else col.AT_ANY for text in jobs["locality_level"].to_list()
     ]
-    columns[col.J_GRADE] = [GRADES.index(text) for text in jobs["grade"].to_list()]
+    columns[col.J_GRADE] = [col.GRADES.index(text) for text in jobs["grade"].to_list()]
     columns[col.J_PREEMPTIBLE] = jobs["preemptible"].to_numpy().astype(np.int64)
     job_names = jobs["job"].to_list()
     columns[col.J_AFTER] = -1

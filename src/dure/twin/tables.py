@@ -17,6 +17,7 @@ from dure.twin.table_relations import (
     refuse_broken_chains,
     refuse_repeated,
     refuse_sum_beyond,
+    refuse_two_parents,
 )
 
 LEVELS = ("node", "leaf", "pod", "cluster", "site")
@@ -192,15 +193,17 @@ def _with_locality(frame: pl.DataFrame) -> pl.DataFrame:
 def read_pool(path: Path) -> pl.DataFrame:
     """Read the nodes of a pool, in the file's order.
 
-    An absent ``pod`` becomes the cluster's name (the cluster is one pod), an absent ``site`` the
-    provider's. A pool without nodes is an error.
+    An absent ``pod`` becomes the cluster's name (the cluster is one pod), an absent ``site`` that
+    of its cluster's other nodes or, if none says, their first provider's. A pool without nodes is
+    an error.
 
     Args:
         path: Parquet or CSV with one row a node; or YAML as facts/national-pool.yaml, whose
             clusters become nodes like ``naver-h200-a-0001`` (see ``pool_yaml``).
 
     Raises:
-        InputError: if the file cannot be read, a cell is not allowed, or a node stands there twice.
+        InputError: if the file cannot be read, a cell is not allowed, a node stands there twice, or
+            a cluster in two sites.
     """
     if path.suffix.lower() in (".yaml", ".yml"):
         raw = pool_from_yaml(path)
@@ -218,8 +221,12 @@ def _pool(raw: pl.DataFrame, source: Source) -> pl.DataFrame:
     if frame.height == 0:
         raise source.error(found="no nodes", expected="one row a node, at least one")
     refuse_repeated(frame["node"], "node", source)
+    refuse_two_parents(frame["cluster"], frame["site"], "site", source)
+    # One site for all of a cluster, also where several providers share it.
+    said = pl.coalesce("site", "provider").sort_by(pl.col("site").is_null(), maintain_order=True)
     return frame.with_columns(
-        pl.col("pod").fill_null(pl.col("cluster")), pl.col("site").fill_null(pl.col("provider"))
+        pl.col("pod").fill_null(pl.col("cluster")),
+        pl.col("site").fill_null(said.first().over("cluster")),
     )
 
 
