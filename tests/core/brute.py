@@ -101,12 +101,18 @@ class Look:
         )
 
     def narrowest(self, job: int, types: int, now_s: int) -> tuple[tuple[int, int], int] | None:
-        """Return the first (type, size) of node and the narrowest level with room for the job."""
+        """Return the best (type, size) of node and the narrowest level with room for the job."""
+        speed = self.state.c.types[col.T_SPEED].tolist()
+        packed, named = self.asked(col.J_PREFERRED, job), list[int]()
+        while packed:
+            named, packed = [*named, packed % 64 - 1], packed // 64
         kinds: dict[tuple[int, int], list[int]] = {}
         for node, row in enumerate(self.nodes):
             if types >> row[col.N_TYPE] & 1 and self.suits(job, node):
                 kinds.setdefault((row[col.N_TYPE], row[col.N_GPUS]), []).append(node)
-        for kind, nodes in kinds.items():
+        # The fastest first; of equally fast ones by the job's wish, then as the pool lists them.
+        wished = {kind: named.index(kind) if kind in named else len(named) for kind, _ in kinds}
+        for kind, nodes in sorted(kinds.items(), key=lambda k: (-speed[k[0][0]], wished[k[0][0]])):
             parts = self.parts(job, kind[1])
             widest = self.widest(job, now_s) if len(parts) > 1 else col.AT_NODE
             for level in range(col.AT_NODE, widest + 1):

@@ -14,7 +14,7 @@ from dure.core import columns as col
 from dure.core.columns import POLICIES
 from dure.core.errors import PolicyError
 from dure.core.policy import Policy, policy_named
-from dure.core.pool import Pool
+from dure.core.pool import Pool, Rate
 from dure.core.refusing import CONTRADICTION, MOST, NO_REASON, VALUE_IS_WRONG
 from dure.core.state import ASKED
 from dure.services.words import REFUSALS
@@ -29,6 +29,16 @@ BOUNDS |= {"J_PROVIDER": (-1, MOST), "J_OWNER": (0, 0), "J_PROJECT": (0, 0)}
 BOUNDS |= {"J_GPUS": (1, MOST), "J_MILLI": (1, col.WHOLE), "J_TYPES": (0, 1)}
 BOUNDS |= {"J_CLASS_ASKED": (0, 3), "J_PREEMPTIBLE": (0, 1), "J_GRADE": (0, 2)}
 BOUNDS |= {"J_LOCALITY": (0, 2), "J_LEVEL": (0, 5)}
+BOUNDS |= {"J_SUBMIT": (0, LARGEST)}  # what lies ahead counts as now
+
+
+def is_sound(column: str, value: int) -> bool:
+    """Tell whether a job may hold this, in a pool of one accelerator."""
+    if column == "J_PREFERRED":
+        return 0 <= value < 1 << 60 and all(value >> 6 * place & 63 <= 1 for place in range(10))
+    return BOUNDS[column][0] <= value <= BOUNDS[column][1]
+
+
 HOSTILE = st.one_of(
     st.sampled_from([-LARGEST - 1, -(1 << 40), -2, -1, 0, 1, 3, 1 << 40, 1 << 62, LARGEST]),
     st.integers(-LARGEST - 1, LARGEST),
@@ -43,9 +53,8 @@ def test_one_bad_job_is_refused_and_stops_nobody(column: str, value: int, policy
 
     bench.at(0)
 
-    least, most = BOUNDS[column]
     is_refused = bench.is_(bad) == "REFUSED"
-    assert is_refused or least <= value <= most
+    assert is_refused or is_sound(column, value)
     assert is_refused == (bench.number(col.J_REASON, bad) != NO_REASON)
     # A sound job that was handed in before may be in its way; the bad one never is.
     assert bench.is_(good) == "RUNNING" or bench.is_(bad) in {"RUNNING", "PENDING"}
@@ -59,7 +68,7 @@ def test_a_job_of_nothing_but_bad_values_stops_nobody(values: dict[str, int]) ->
 
     bench.at(0)
 
-    sound = all(BOUNDS[name][0] <= value <= BOUNDS[name][1] for name, value in values.items())
+    sound = all(is_sound(name, value) for name, value in values.items())
     assert sound or bench.is_(bad) == "REFUSED"
     assert not sound or REFUSALS[bench.number(col.J_REASON, bad)] != "ValueOutOfRange"
     assert sound or bench.is_(good) == "RUNNING"
@@ -128,7 +137,21 @@ def test_a_pool_that_cannot_be_is_refused_by_node_and_field(
         Pool(**columns)
 
 
-@pytest.mark.parametrize("field", [one.name for one in fields(Pool) if one.init])
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (Rate(49, 1000), "speed_milli of B200 is 49"),
+        (Rate(50_001, 1000), "speed_milli of B200 is 50001"),
+        (Rate(1000, 0), "exchange_milli of B200 is 0"),
+        (Rate(1000, LARGEST), "exchange_milli of B200 is"),
+    ],
+)
+def test_an_accelerator_s_worth_has_its_limits(rate: Rate, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        Pool(**sound_pool() | {"rates": {"B200": rate}})
+
+
+@pytest.mark.parametrize("field", sorted(set(sound_pool()) - {"rates"}))
 def test_columns_of_a_pool_are_of_one_length(field: str) -> None:
     with pytest.raises(PolicyError, match=r"entries for|no nodes"):
         Pool(**sound_pool() | {field: sound_pool()[field][:0]})

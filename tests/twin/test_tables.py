@@ -36,7 +36,8 @@ GOOD = {
         estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false grade=S
         deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
     "pool": """node=x provider=p cluster=c leaf=l pod=o site=s accelerator=B200 gpus=8
-        cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own""",
+        cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own
+        speed_milli=2000 exchange_milli=8000""",
     "allocations": "project=p accelerator=B200 gpus=8 from_s=10 to_s=20 shape= lendable=true",
     "faults": "node=x from_s=10 to_s=20 class=GPU gpus=0",
 }
@@ -88,6 +89,9 @@ BAD_WORDS = [
     ("pool", "accelerator", "B200|H200"),
     ("pool", "grade", "Z"),
     ("pool", "use", "private"),
+    ("pool", "speed_milli", "49"),
+    ("pool", "speed_milli", "50001"),
+    ("pool", "exchange_milli", "0"),
     ("allocations", "lendable", "x"),
     ("allocations", "to_s", "9"),
     ("faults", "to_s", "9"),
@@ -299,6 +303,17 @@ def test_a_cluster_in_two_sites_is_refused_by_both_rows(folder: Path, ending: st
 
     assert "rows 3 and 4, column site" in caught.value.where
     assert caught.value.found == '"b" in "y" and in "x"'
+
+
+def test_a_type_is_worth_one_thing(folder: Path) -> None:
+    table = good("pool", 4)
+    table["accelerator"] = ["A", "B", "A", "B"]
+    table["speed_milli"] = ["100", "200", "100", "201"]
+
+    with pytest.raises(InputError) as caught:
+        read_pool(written(folder, table, ".csv"))
+
+    assert "row 4, column speed_milli" in caught.value.where
 
 
 def test_a_cluster_has_one_site_though_only_some_of_its_nodes_say_which(folder: Path) -> None:

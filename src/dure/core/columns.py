@@ -54,6 +54,10 @@ LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
 GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
 GRADE_MAX = len(GRADES) - 1
 
+# Types in order of preference are packed into one number, the first in its lowest bits, each as
+# type + 1.
+(PREFERRED_BITS, PREFERRED_MASK, PREFERRED_MOST) = (6, 63, 10)
+
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
@@ -192,13 +196,16 @@ POLICY_SIZE = 24
     J_CPU,
     J_MEMORY,
     J_WORK,
+    J_PREFERRED,
+    J_SEGMENT,
     J_KEY,
     J_SHAPE,
     J_FAMILY,
     J_COHORT,
     J_ODD,
     J_ASKED,
-) = range(30)
+) = range(32)
+BROUGHT = J_KEY  # the columns of a job that its submission brings
 (
     J_STATE,
     J_CLASS,
@@ -231,10 +238,10 @@ J_COUNT = J_ASKED + 26
 (R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
 
 # --- who -------------------------------------------------------------------------------------
-(A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_COUNT) = range(8)
+(A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_OWES, A_COUNT) = range(9)
 (ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
 (E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
-(T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_COUNT) = range(4)
+(T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_LENT, T_SPEED, T_EXCHANGE, T_COUNT) = range(7)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
@@ -370,27 +377,7 @@ WORKSPACE = frozenset(
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
 MATRICES = frozenset(
-    {
-        "nodes",
-        "shelves",
-        "hist",
-        "devices",
-        "groups",
-        "jobs",
-        "rows",
-        "hurt",
-        "alarms",
-        "due",
-        "accounts",
-        "types",
-        "allocs",
-        "claims",
-        "families",
-        "cohorts",
-        "tree",
-        "memo",
-        "scratch",
-        "picks",
-        "facts",
-    }
+    {"nodes", "shelves", "hist", "devices", "groups", "jobs", "rows", "hurt", "alarms", "due"}
+    | {"accounts", "types", "allocs", "claims", "families", "cohorts", "tree", "memo", "scratch"}
+    | {"picks", "facts"}
 )

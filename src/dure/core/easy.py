@@ -12,6 +12,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import first_of, first_within, limit_of, next_of, replace_head
 from dure.core.moves import bits
+from dure.core.pace import next_choice, run_s_of
 from dure.core.pairs import sink_pair
 from dure.core.placement import is_plain, mask_on, place_in_group, shape_of, suits
 from dure.core.starting import (
@@ -29,7 +30,7 @@ def _end_s(c: Columns, job: int) -> int:
     """Return when a running job is expected to end; an overdue one ends in a second."""
     jobs = c.jobs
     estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S
-    return int(max(jobs[J_STARTED, job] + estimate_s, c.scalars[S_NOW] + 1))
+    return int(max(jobs[J_STARTED, job] + run_s_of(c, job, estimate_s), c.scalars[S_NOW] + 1))
 
 
 @inner
@@ -170,9 +171,8 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
     jobs = c.jobs
     short = c.scalars[S_NOW] + limit_of(c, job) <= shadow_s
     simple = is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY
-    for other in range(c.groups.shape[1]):
-        if not jobs[J_TYPES, job] >> c.groups[G_TYPE, other] & 1:
-            continue
+    other = next_choice(c, job, jobs[J_TYPES, job], -1)
+    while other >= 0:
         # Another kind of node cannot delay the head.
         is_free = short or other != group
         if simple:
@@ -180,13 +180,14 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
         else:
             count = place_in_group(c, job, other)
             if not is_free and not _leaves_room(c, count):
-                continue
+                count = 0
         if count > 0:
             start(c, job, OWN, count, 0)
             if not short:
                 for i in range(count):
                     c.scratch[X_SHADOW, c.picks[i, 0]] -= bits(c.picks[i, 1])
             return True
+        other = next_choice(c, job, jobs[J_TYPES, job], other)
     return False
 
 

@@ -211,11 +211,16 @@ def charge(c: Columns, job: int, milli: int) -> None:
     if kind == OWN:
         c.rights[E_OWN, owner, jobs[J_PLACED_TYPE, job]] += milli
         return
+    placed = jobs[J_PLACED_TYPE, job]
     c.accounts[A_BORROWED, owner] += milli
+    # Rounded device by device, so that what leaves takes away what it brought.
+    each = jobs[J_MILLI, job]
+    c.accounts[A_OWES, owner] += milli // each * (each * c.types[T_EXCHANGE, placed] // WHOLE)
     if kind == LOAN:
         s[S_LENT] += milli
+        c.types[T_LENT, placed] += milli
     else:
-        c.types[T_SCAVENGED, jobs[J_PLACED_TYPE, job]] += milli
+        c.types[T_SCAVENGED, placed] += milli
 
 
 @inner

@@ -11,6 +11,7 @@ from dure.core.columns import Columns
 from dure.core.hazard import next_calm
 from dure.core.kernel import inner
 from dure.core.moves import share_of
+from dure.core.pace import next_choice
 
 
 @inner
@@ -309,7 +310,7 @@ def place_in_group(c: Columns, job: int, group: int) -> int:
 
 @inner
 def find_place(c: Columns, job: int, types: int) -> int:
-    """Choose where the job could start now; types are tried in the pool's order.
+    """Choose where the job could start now, and end soonest.
 
     Args:
         types: mask of the accelerator types that may be used, a part of what the job accepts.
@@ -317,11 +318,12 @@ def find_place(c: Columns, job: int, types: int) -> int:
     Returns:
         How many rows of ``picks`` are filled; 0 if the job fits nowhere.
     """
-    for group in range(c.groups.shape[1]):
-        if types >> c.groups[G_TYPE, group] & 1:
-            count = place_in_group(c, job, group)
-            if count > 0:
-                return count
+    group = next_choice(c, job, types, -1)
+    while group >= 0:
+        count = place_in_group(c, job, group)
+        if count > 0:
+            return count
+        group = next_choice(c, job, types, group)
     return 0
 
 

@@ -1,6 +1,6 @@
 """The supply: nodes with their typed devices and their place in the topology, as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,8 @@ from dure.core.columns import (
     N_ROWS,
     N_SHELF,
     N_TYPE,
+    PREFERRED_BITS,
+    PREFERRED_MOST,
     WHOLE,
     IntArray,
 )
@@ -46,6 +48,9 @@ from dure.core.errors import PolicyError
 GPUS_PER_NODE_MAX = 63  # a node's devices are bits of one integer
 TYPES_MAX = 62
 USES = ("public", "own")
+AT_LEAST = ">="
+SPEED_MILLI = (50, 50_000)  # one a thousand times as fast as another: products stay below 63 bits
+EXCHANGE_MILLI = (1, 100_000)
 AMOUNT_MAX = 2**53
 _COLUMNS = (
     "provider",
@@ -69,6 +74,19 @@ _LIMITS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a device of a type is worth beside others.
+
+    Attributes:
+        speed_milli: work done in a second, of a device of speed 1000.
+        exchange_milli: what a GPU-hour counts when it is lent or borrowed, 1000 is one unit.
+    """
+
+    speed_milli: int = WHOLE
+    exchange_milli: int = WHOLE
+
+
 @dataclass(frozen=True)
 class Pool:
     """Nodes, one entry each, in the order of the input.
@@ -77,6 +95,7 @@ class Pool:
         gpus: devices of each node, 1..63.
         cpu_milli, memory_mib: 0 is not limited.
         use: ``public`` or ``own`` (the provider's).
+        rates: of accelerator types; one that is absent is as fast and as dear as any.
     """
 
     node: Sequence[str]
@@ -92,6 +111,7 @@ class Pool:
     grade: Sequence[str]
     use: Sequence[str]
     in_service_at_s: IntArray
+    rates: Mapping[str, Rate] = field(default_factory=dict)
     order: IntArray = field(init=False)
     types: tuple[str, ...] = field(init=False)
     providers: tuple[str, ...] = field(init=False)
@@ -124,10 +144,40 @@ class Pool:
         return [self.node[i] for i in self.order]
 
     def type_mask(self, accepted: str) -> int:
-        """Return the mask of types for ``"A|B"``; all for an empty string; 0 if none is known."""
+        """Return the mask of types for ``"A|B"``; all for an empty string; 0 if none is known.
+
+        ``">=A"`` is A and every type that is at least as fast.
+        """
         if not accepted:
             return (1 << len(self.types)) - 1
-        return sum(1 << self.types.index(t) for t in set(accepted.split("|")) if t in self.types)
+        mask = 0
+        for name in accepted.split("|"):
+            named = name.removeprefix(AT_LEAST)
+            if named not in self.types:
+                continue
+            least = self.rate_of(named).speed_milli
+            for place, kind in enumerate(self.types):
+                is_enough = name != named and self.rate_of(kind).speed_milli >= least
+                mask |= 1 << place if kind == named or is_enough else 0
+        return mask
+
+    def preference(self, accepted: str) -> int:
+        """Return the types that ``accepted`` names, in its order, packed as ``J_PREFERRED``.
+
+        The first is the one that the job's duration and estimate are for. Up to ten are kept, those
+        that the pool does not have left out.
+        """
+        names = dict.fromkeys(name.removeprefix(AT_LEAST) for name in accepted.split("|"))
+        known = [self.types.index(name) for name in names if name in self.types]
+        places = enumerate(known[:PREFERRED_MOST])
+        return sum(kind + 1 << PREFERRED_BITS * place for place, kind in places)
+
+    def rate_of(self, accelerator: str) -> Rate:
+        """Return what a device of a type is worth."""
+        return self.rates.get(accelerator, _USUAL)
+
+
+_USUAL = Rate()
 
 
 def _refuse_impossible(pool: Pool) -> None:
@@ -163,6 +213,12 @@ def _refuse_impossible(pool: Pool) -> None:
         raise PolicyError(
             f"node {twice} stands twice in the pool; each node has a name of its own."
         )
+    for accelerator, rate in pool.rates.items():
+        for name, (least, most) in (("speed", SPEED_MILLI), ("exchange", EXCHANGE_MILLI)):
+            milli = getattr(rate, f"{name}_milli")
+            if not least <= milli <= most:
+                said = f"{name}_milli of {accelerator} is {milli}"
+                raise PolicyError(f"{said}; it must be {least}..{most}.")
     site_of: dict[str, str] = {}
     for cluster, site in zip(pool.cluster, pool.site, strict=True):
         if site_of.setdefault(cluster, site) != site:

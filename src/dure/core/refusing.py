@@ -30,13 +30,14 @@ MOST = 1 << 53
 
 def _bounds() -> tuple[IntArray, IntArray]:
     """Return the least and the most of each column that a submission brings."""
-    least, most = np.zeros(J_WORK + 1, dtype=np.int64), np.full(J_WORK + 1, MOST, dtype=np.int64)
+    least, most = np.zeros(BROUGHT, dtype=np.int64), np.full(BROUGHT, MOST, dtype=np.int64)
     for column in (J_PROVIDER, J_ESTIMATE, J_CKPT_TAKES, J_DEADLINE, J_AFTER):
         least[column] = -1
     most[J_CLASS_ASKED], most[J_PREEMPTIBLE] = 1 + SCAVENGE, 1
     most[J_LOCALITY], most[J_LEVEL], most[J_GRADE] = LOCALITY_REQUIRED, AT_ANY, GRADE_MAX
     # A bit each; which of them the pool has is asked apart.
     most[J_TYPES] = (1 << 62) - 1
+    most[J_PREFERRED] = (1 << PREFERRED_BITS * PREFERRED_MOST) - 1
     return least, most
 
 
@@ -52,7 +53,12 @@ def _is_within_bounds(c: Columns, job: int) -> bool:
             return False
     if jobs[J_OWNER, job] >= accounts or jobs[J_PROJECT, job] >= accounts:
         return False
-    return bool(jobs[J_TYPES, job] >> c.types.shape[1] == 0)
+    preferred, types = jobs[J_PREFERRED, job], c.types.shape[1]
+    while preferred > 0:
+        if preferred & PREFERRED_MASK > types:
+            return False
+        preferred >>= PREFERRED_BITS
+    return bool(jobs[J_TYPES, job] >> types == 0)
 
 
 @inner

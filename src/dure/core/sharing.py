@@ -135,7 +135,7 @@ def fair_charge(c: Columns, owner: int) -> int:
     weight.
     """
     accounts = c.accounts
-    running = accounts[A_BORROWED, owner] * c.policy[P_HORIZON_S]
+    running = accounts[A_OWES, owner] * c.policy[P_HORIZON_S]
     used = accounts[A_DECAYED, owner] + accounts[A_TODAY, owner] - accounts[A_CREDIT, owner]
     return int((used + running) // accounts[A_WEIGHT, owner])
 

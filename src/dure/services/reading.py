@@ -149,6 +149,7 @@ class _Batch:
         columns[col.J_LOCALITY], columns[col.J_LEVEL] = kind, level
         columns[col.J_PATIENCE] = patience_s
         columns[col.J_TYPES] = types = pool.type_mask(request.accelerator)
+        columns[col.J_PREFERRED] = pool.preference(request.accelerator)
         columns[col.J_CLASS_ASKED] = _CLASSES[request.gang_class]
         columns[col.J_GRADE] = col.GRADES.index(request.grade)
         columns[col.J_PREEMPTIBLE] = int(request.preemptible)

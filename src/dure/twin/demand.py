@@ -8,7 +8,7 @@ import polars as pl
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
-from dure.core.pool import Pool
+from dure.core.pool import Pool, Rate
 from dure.core.quota import Right, allocated_most, provider_rights
 from dure.core.state import ASKED, Account, Jobs
 
@@ -42,7 +42,10 @@ def pool_of(nodes: pl.DataFrame) -> Pool:
     numbers = ("gpus", "cpu_milli", "memory_mib", "in_service_at_s")
     columns: dict[str, Any] = {name: nodes[name].to_list() for name in texts}
     columns |= {name: nodes[name].to_numpy().astype(np.int64) for name in numbers}
-    return Pool(**columns)
+    rated = nodes.select("accelerator", "speed_milli", "exchange_milli").unique("accelerator")
+    rates = {kind: Rate(*rate) for kind, *rate in rated.sort("accelerator").iter_rows()}
+    unusual = {kind: rate for kind, rate in rates.items() if rate != Rate()}
+    return Pool(**columns, rates=unusual)
 
 
 @dataclass
@@ -104,6 +107,8 @@ def columns_of(jobs: pl.DataFrame, pool: Pool, owners: Owners, *, first: int = 0
     columns[col.J_PROVIDER] = [names.get(provider, -1) for provider in providers]
     masks = {text: pool.type_mask(text) for text in jobs["accelerator"].unique().to_list()}
     columns[col.J_TYPES] = [masks[text] for text in jobs["accelerator"].to_list()]
+    wished = {text: pool.preference(text) for text in masks}
+    columns[col.J_PREFERRED] = [wished[text] for text in jobs["accelerator"].to_list()]
     columns[col.J_CLASS_ASKED] = [_CLASSES[text] for text in jobs["class"].to_list()]
     columns[col.J_LOCALITY] = [_LOCALITIES[text] for text in jobs["locality_kind"].to_list()]
     columns[col.J_LEVEL] = [

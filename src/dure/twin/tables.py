@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from dure.core.errors import InputError
+from dure.core.pool import EXCHANGE_MILLI, SPEED_MILLI
 from dure.twin.pool_yaml import cluster_nodes, pool_from_yaml
 from dure.twin.table_columns import WHOLE_MAX, Column, Kind, normalised, refuse_first
 from dure.twin.table_files import Source, read_raw
@@ -93,6 +94,8 @@ POOL_COLUMNS = (
     Column("grade", Kind.TEXT, default="C", words=GRADES),
     Column("in_service_at_s", default=0),
     Column("use", Kind.TEXT, default="public", words=("public", "own")),
+    Column("speed_milli", default=1000, least=SPEED_MILLI[0], most=SPEED_MILLI[1]),
+    Column("exchange_milli", default=1000, least=EXCHANGE_MILLI[0], most=EXCHANGE_MILLI[1]),
 )
 ALLOCATION_COLUMNS = (
     Column("project", Kind.TEXT, required=True),
@@ -222,11 +225,25 @@ def _pool(raw: pl.DataFrame, source: Source) -> pl.DataFrame:
         raise source.error(found="no nodes", expected="one row a node, at least one")
     refuse_repeated(frame["node"], "node", source)
     refuse_two_parents(frame["cluster"], frame["site"], "site", source)
+    for name in ("speed_milli", "exchange_milli"):
+        _refuse_two_rates(frame, name, source)
     # One site for all of a cluster, also where several providers share it.
     said = pl.coalesce("site", "provider").sort_by(pl.col("site").is_null(), maintain_order=True)
     return frame.with_columns(
         pl.col("pod").fill_null(pl.col("cluster")),
         pl.col("site").fill_null(said.first().over("cluster")),
+    )
+
+
+def _refuse_two_rates(frame: pl.DataFrame, name: str, source: Source) -> None:
+    """Raise InputError at the first node whose type was worth something else before."""
+    first = pl.col(name).first().over("accelerator")
+    refuse_first(
+        frame.select(pl.col(name) != first).to_series(),
+        frame[name],
+        name,
+        source,
+        expected="one number for all nodes of an accelerator",
     )
 
 

@@ -19,7 +19,7 @@ AFTER_MAX = 64
 GPUS_MAX = 1_000_000
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ACCELERATOR = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:\|[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,15}"
+    r"(?:>=)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:\|(?:>=)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,15}"
 )
 
 Place = Callable[[str], str]
@@ -56,7 +56,8 @@ class JobRequest(
         run: text of its script; or ``command``: program and arguments.
         setup: text of a script that runs before, in every attempt.
         gpus: devices of the whole gang; ``gpu_milli``: share of each, 1000 the whole.
-        accelerator: "" any, ``B200`` or ``B200|H200``.
+        accelerator: "" any, ``B200``, ``B200|H200`` in order of preference, or ``>=H200`` for it
+            and whatever is at least as fast.
         min_gpus: a gang that can run with fewer starts with this many or more; 0 for no fewer.
         nodes, gpus_per_node: the shape, 0 if the pool may choose it.
         cpu_milli, memory_mib: on each node, 0 if it does not matter.
@@ -228,7 +229,7 @@ def _check_words(request: JobRequest, place: Place) -> None:
         raise InputError(
             place("accelerator"),
             found=shown(request.accelerator),
-            expected="a type such as B200, or several as B200|H200",
+            expected="a type such as B200, several as B200|H200, or at least one as >=H200",
         )
     if request.notice_signal.removeprefix("B:") not in (*NOTICE_SIGNALS, "none"):
         raise InputError(
