@@ -1,5 +1,7 @@
 """Oracles in plain Python: where a job could stand, found by trying everything that differs."""
 
+from collections import Counter
+
 from dure.core import columns as col
 from dure.core.state import State
 
@@ -76,6 +78,9 @@ class Look:
             return [each] * (gpus // each)
         if gpus < node_gpus:
             return [gpus]
+        segment = self.asked(col.J_SEGMENT, job)
+        if segment and segment < node_gpus:
+            node_gpus -= node_gpus % segment
         return [node_gpus] * (gpus // node_gpus) + [gpus % node_gpus] * (gpus % node_gpus > 0)
 
     def widest(self, job: int, now_s: int) -> int:
@@ -100,6 +105,18 @@ class Look:
             have >= part for have, part in zip(usable, parts, strict=False)
         )
 
+    def has_room(self, job: int, nodes: list[int], parts: list[int]) -> bool:
+        """Tell the same where each segment, if it is larger than a part, needs one shelf."""
+        segment = self.asked(col.J_SEGMENT, job)
+        if len(parts) == 1 or segment <= parts[0]:
+            return self.room_in(job, nodes, parts)
+        if segment % parts[0]:
+            return False
+        usable = [n for n in nodes if self.usable(job, n) >= parts[0]]
+        shelves = Counter(self.nodes[node][col.N_SHELF] for node in usable)
+        span = segment // parts[0]
+        return sum(count // span for count in shelves.values()) * span >= len(parts)
+
     def narrowest(self, job: int, types: int, now_s: int) -> tuple[tuple[int, int], int] | None:
         """Return the best (type, size) of node and the narrowest level with room for the job."""
         speed = self.state.c.types[col.T_SPEED].tolist()
@@ -119,7 +136,7 @@ class Look:
                 domains: dict[int, list[int]] = {}
                 for node in nodes:
                     domains.setdefault(self.domain(node, level), []).append(node)
-                if any(self.room_in(job, part, parts) for part in domains.values()):
+                if any(self.has_room(job, part, parts) for part in domains.values()):
                     return kind, level
         return None
 

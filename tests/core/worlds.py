@@ -200,6 +200,15 @@ def random_preferences(pool: Pool, types: IntArray, rng: np.random.Generator) ->
     return np.array(packed, dtype=np.int64)
 
 
+def random_segments(jobs: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return for some jobs the size of their segments, now and then one that does not divide."""
+    segments = np.where(
+        rng.random(jobs.shape[1]) < 0.3, rng.choice([2, 3, 4, 8, 16], jobs.shape[1]), 0
+    )
+    fits = jobs[col.J_GPUS] % np.maximum(segments, 1) == 0
+    return np.where(fits | (rng.random(jobs.shape[1]) < 0.02), segments, 0)
+
+
 def random_troubles(pool: Pool, jobs: int, rng: np.random.Generator) -> list[tuple[int, FactRow]]:
     """Return faults and repairs (zero-length, partial, overlapping too), cordons, cancels."""
     script: list[tuple[int, FactRow]] = []
@@ -230,6 +239,7 @@ def random_world(seed: int, policy: str = "dure", *, jobs: int = 120, **rules: o
         rng_of_rates = np.random.default_rng(seed)
         pool = with_rates(pool, rng_of_rates)
         columns[col.J_PREFERRED] = random_preferences(pool, columns[col.J_TYPES], rng_of_rates)
+        columns[col.J_SEGMENT] = random_segments(columns, rng_of_rates)
     script += random_troubles(pool, jobs, rng)
     script.sort()
     return World(

@@ -32,9 +32,9 @@ ROWS_SAID = "Row 1 is the first row of data."
 # One row of each table with every column filled, as text, as a CSV would hold it.
 GOOD = {
     "jobs": """job=x project=p provider=q submit_at_s=7 duration_s=60 gpus=8 gpu_milli=500 nodes=1
-        gpus_per_node=8 accelerator=B200|H200 class=own locality=preferred:pod:60 min_gpus=1
-        estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false grade=S
-        deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
+        gpus_per_node=8 segment_gpus=8 accelerator=B200|H200 class=own locality=preferred:pod:60
+        min_gpus=1 estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false
+        grade=S deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
     "pool": """node=x provider=p cluster=c leaf=l pod=o site=s accelerator=B200 gpus=8
         cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own
         speed_milli=2000 exchange_milli=8000""",

@@ -269,6 +269,18 @@ def _places(k: Checked) -> list[str]:
     each = np.where((jobs[col.J_NODES] <= 0) & (jobs[col.J_GPN] > 0), jobs[col.J_GPN], each)[job]
     if ((each > 0) & (bits_of(c.rows[col.R_MASK, k.rows]) != each)).any():
         found.append("a gang's part has another size than its job asked for")
+    segment = jobs[col.J_SEGMENT, job]
+    part = bits_of(c.rows[col.R_MASK, k.rows])
+    small = (segment > 0) & (segment <= part)
+    if (small & (part % np.maximum(segment, 1) != 0)).any():
+        found.append("a segment stands on two nodes")
+    pairs, at, count = np.unique(
+        job * c.shelves.shape[1] + c.shelves[col.H_LEAF, shelf],
+        return_index=True,
+        return_counts=True,
+    )
+    if (((segment > part)[at]) & (count * part[at] % np.maximum(segment[at], 1) != 0)).any():
+        found.append("a segment stands on two leaves")
     tied = jobs[col.J_LOCALITY, job] == col.LOCALITY_REQUIRED
     for level in range(col.AT_NODE, col.AT_ANY):
         at = np.flatnonzero(tied & (jobs[col.J_LEVEL, job] == level))

@@ -170,7 +170,9 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
     """Start a job where it does not delay the head; tell whether it could."""
     jobs = c.jobs
     short = c.scalars[S_NOW] + limit_of(c, job) <= shadow_s
-    simple = is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY
+    simple = (
+        is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY and jobs[J_SEGMENT, job] == 0
+    )
     other = next_choice(c, job, jobs[J_TYPES, job], -1)
     while other >= 0:
         # Another kind of node cannot delay the head.
@@ -231,24 +233,33 @@ def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
 
 
 @inner
-def start_easy(c: Columns) -> None:
-    """Start in order; reserve for the first that does not fit; backfill behind it (policy easy)."""
-    s = c.scalars
-    head = start_in_order(c)
-    if head < 0 or s[S_KIND + IDLE] == 0:
-        return
+def soonest(c: Columns, head: int) -> tuple[int, int]:
+    """Return when the head of the line can start, and on which kind of node (whose shadow is left
+    in scratch); -1 and -1 if nobody's end makes room for it.
+    """
     best_s, best_group, last_group = -1, -1, -1
     for group in range(c.groups.shape[1]):
         if c.jobs[J_TYPES, head] >> c.groups[G_TYPE, group] & 1:
             shadow_s, last_group = _shadow(c, head, group), group
             if shadow_s >= 0 and (best_s < 0 or shadow_s < best_s):
                 best_s, best_group = shadow_s, group
+    if best_group >= 0 and last_group != best_group:
+        _shadow(c, head, best_group)
+    return best_s, best_group
+
+
+@inner
+def start_easy(c: Columns) -> None:
+    """Start in order; reserve for the first that does not fit; backfill behind it (policy easy)."""
+    s = c.scalars
+    head = start_in_order(c)
+    if head < 0 or s[S_KIND + IDLE] == 0:
+        return
+    best_s, best_group = soonest(c, head)
     if best_group < 0:
         # Nobody's end makes room for the head (nodes are down, say): nobody can delay it.
         best_s = FOREVER_S
         c.scratch[X_RESERVED, : c.nodes.shape[1]] = 0
     else:
-        if last_group != best_group:
-            _shadow(c, head, best_group)
         _reserve(c, head, best_group)
     _backfill_line(c, head, best_group, best_s)

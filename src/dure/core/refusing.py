@@ -11,8 +11,8 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
+from dure.core.fitting import could_ever_fit
 from dure.core.kernel import inner
-from dure.core.placement import could_ever_fit
 
 (
     NO_REASON,
@@ -62,6 +62,17 @@ def _is_within_bounds(c: Columns, job: int) -> bool:
 
 
 @inner
+def _is_made_of_segments(jobs: IntArray, job: int) -> bool:
+    """Tell whether the gang, and what it puts on each node if it says so, are whole segments."""
+    gpus, nodes, each = jobs[J_GPUS, job], jobs[J_NODES, job], jobs[J_GPN, job]
+    segment = jobs[J_SEGMENT, job]
+    if segment == 0:
+        return True
+    each = gpus // nodes if nodes > 0 else each
+    return bool(gpus % segment == 0 and (each == 0 or segment % each == 0 or each % segment == 0))
+
+
+@inner
 def _contradicts_itself(jobs: IntArray, job: int) -> bool:
     """Tell whether a job wishes for two things of which each excludes the other."""
     if jobs[J_MIN_GPUS, job] > jobs[J_GPUS, job]:
@@ -107,6 +118,8 @@ def _verdict(c: Columns, job: int) -> int:
     if nodes > 0 and (gpus % nodes != 0 or (each > 0 and nodes * each != gpus)):
         return SHAPE_IS_WRONG
     if nodes <= 0 and each > 0 and gpus % each != 0:
+        return SHAPE_IS_WRONG
+    if not _is_made_of_segments(jobs, job):
         return SHAPE_IS_WRONG
     if _contradicts_itself(jobs, job):
         return CONTRADICTION

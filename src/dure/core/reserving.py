@@ -43,6 +43,8 @@ def _longest_waiting(c: Columns) -> int:
         waits_s = c.jobs[J_SUBMIT, job]
         if waits_s > since_s or c.jobs[J_CLAIM_DUE, job] >= 0 or not is_plain(c, job):
             continue
+        if c.jobs[J_SEGMENT, job] > 0:
+            continue
         is_older = oldest < 0 or waits_s < c.jobs[J_SUBMIT, oldest]
         if is_older or (waits_s == c.jobs[J_SUBMIT, oldest] and job < oldest):
             oldest = job

@@ -31,6 +31,7 @@ _AS_THEY_ARE = (
     (col.J_MILLI, "gpu_milli"),
     (col.J_NODES, "nodes"),
     (col.J_GPN, "gpus_per_node"),
+    (col.J_SEGMENT, "segment_gpus"),
     (col.J_MIN_GPUS, "min_gpus"),
     (col.J_ESTIMATE, "estimate_s"),
     (col.J_CKPT_EVERY, "checkpoint_every_s"),

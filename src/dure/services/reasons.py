@@ -10,7 +10,7 @@ from dure.core import columns as col
 from dure.core import gates
 from dure.core.columns import IntArray
 from dure.core.foresee import declared_ends_s, expected_start_s, idle_by_type
-from dure.core.relax import B_GPUS, B_STARTS, B_TYPE, RELAXATIONS, relaxed
+from dure.core.relax import B_GPUS, B_LIMIT, B_STARTS, B_TYPE, RELAXATIONS, relaxed
 from dure.core.why import explain_all
 from dure.services.forecasts import Interval
 from dure.services.snapshot import Snapshot
@@ -204,6 +204,9 @@ class Reasons:
         snap, found = self._snap, list[Help]()
         for name, one in zip(RELAXATIONS, relaxed(snap.world, place), strict=True):
             if one[B_STARTS]:
-                accelerator = snap.state.pool.types[int(one[B_TYPE])]
-                found.append((name, {"gpus": int(one[B_GPUS]), "accelerator": accelerator}))
+                numbers: dict[str, int | str] = {"gpus": int(one[B_GPUS])}
+                numbers["accelerator"] = snap.state.pool.types[int(one[B_TYPE])]
+                if one[B_LIMIT]:
+                    numbers["limit_s"] = int(one[B_LIMIT])
+                found.append((name, numbers))
         return tuple(found)

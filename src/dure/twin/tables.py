@@ -59,6 +59,7 @@ JOB_COLUMNS = (
     Column("gpu_milli", default=1000, least=1, most=1000),
     Column("nodes", default=0),
     Column("gpus_per_node", default=0),
+    Column("segment_gpus", default=0),
     _TYPES,
     Column("class", Kind.TEXT, default="", words=CLASSES),
     _LOCALITY,
