@@ -34,6 +34,7 @@ JOB_STATES = (
 )
 
 (BY_DONE, BY_RECLAIM, BY_PREEMPTION, BY_FAULT, BY_SWAP, BY_RESIZE, BY_CANCEL, BY_HORIZON) = range(8)
+BY_MOVE = 8  # to make room for another gang; outside it is a preemption
 END_CAUSES = (
     "done",
     "reclaimed",
@@ -43,6 +44,7 @@ END_CAUSES = (
     "resized",
     "cancelled",
     "horizon",
+    "preempted",
 )
 
 (FIFO, GREEDY, EASY, SJF, SRTF, SRSF, SILOED, DURE) = range(8)
@@ -119,7 +121,9 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_STANDING,
     S_COHORTS,
     S_PROBATION,
-) = range(34)
+    S_MOVED,
+    S_MOVED_HOUR,
+) = range(36)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -145,7 +149,8 @@ SCALARS = 56
     P_LEMON_FAULTS,
     P_PROBATION_S,
     P_LEMONS_PCT,
-) = range(19)
+    P_CONSOLIDATE,
+) = range(20)
 POLICY_SIZE = 24
 
 # --- the pool --------------------------------------------------------------------------------
@@ -233,8 +238,9 @@ BROUGHT = J_KEY  # the columns of a job that its submission brings
     J_RUN_POS,
     J_IN_QUEUE,
     J_PLACED_TYPE,
-) = range(J_ASKED, J_ASKED + 26)
-J_COUNT = J_ASKED + 26
+    J_MOVABLE_AT,
+) = range(J_ASKED, J_ASKED + 27)
+J_COUNT = J_ASKED + 27
 (R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
 
 # --- who -------------------------------------------------------------------------------------

@@ -223,6 +223,32 @@ def charge(c: Columns, job: int, milli: int) -> None:
         c.types[T_SCAVENGED, placed] += milli
 
 
+MOVE_AGAIN_S = 4 * 3600  # a job is moved once in so long
+
+
+@inner
+def move_cost(c: Columns, job: int, lost: int) -> int:
+    """Return the milli-GPU-s that a move takes of a job: what it loses, and its standstill."""
+    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
+    return int(lost + idle_s * c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job])
+
+
+@inner
+def moved_this_hour(c: Columns) -> int:
+    """Return what the moves of the running hour cost, in milli-GPU-s."""
+    s = c.scalars
+    return int(s[S_MOVED] if s[S_MOVED_HOUR] == s[S_NOW] // 3600 else 0)
+
+
+@inner
+def book_move(c: Columns, job: int, lost: int) -> None:
+    """Count a move against the hour's budget."""
+    s = c.scalars
+    spent = moved_this_hour(c) + move_cost(c, job, lost)
+    s[S_MOVED], s[S_MOVED_HOUR] = spent, s[S_NOW] // 3600
+    c.jobs[J_MOVABLE_AT, job] = s[S_NOW] + MOVE_AGAIN_S
+
+
 @inner
 def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
     """Put a job on the masked devices of a node, ``milli`` of each."""

@@ -11,6 +11,7 @@ from dure.core.columns import (
     P_BACKOFF_S,
     P_BACKOFF_S_MAX,
     P_CLEANING_S,
+    P_CONSOLIDATE,
     P_DAY_S,
     P_DEARER_S,
     P_DECAY,
@@ -61,6 +62,8 @@ class Policy:
         lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
         probation_s: until it stayed healthy so long after its repair.
         lemons_pct: so many nodes in a hundred may be on probation at once.
+        consolidate_gpu_s_per_h: what moving small gangs together, to make room for a gang that
+            finds it only scattered, may cost in an hour; 0 moves none.
     """
 
     name: str = "dure"
@@ -81,6 +84,7 @@ class Policy:
     lemon_faults: int = 0
     probation_s: int = 86_400
     lemons_pct: int = 5
+    consolidate_gpu_s_per_h: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -120,7 +124,7 @@ class Policy:
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
-        p[P_SWAP] = int(self.swap)
+        p[P_SWAP], p[P_CONSOLIDATE] = int(self.swap), self.consolidate_gpu_s_per_h
         # The baselines know nothing of their nodes' past.
         if self.name == POLICIES[DURE] and self.lemon_faults > 0:
             p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults

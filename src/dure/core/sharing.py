@@ -6,6 +6,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.consolidating import make_room
 from dure.core.entitled import (
     could_be_own,
     entitled_types,
@@ -95,7 +96,8 @@ def _start_entitled(c: Columns) -> None:
         types = entitled_types(c, job)
         goes_on = jobs[J_ODD, job] == 1 or jobs[J_CLAIM_DUE, job] >= 0
         if jobs[J_CLAIM_DUE, job] < 0 and types != 0 and is_ready(c, job):
-            goes_on = start_own(c, job, types) or _claim_once(c, job, types) or goes_on
+            has_place = start_own(c, job, types) or _claim_once(c, job, types)
+            goes_on = has_place or make_room(c, job, types) or goes_on
         replace_head(c, following if goes_on else -1)
 
 
