@@ -208,9 +208,10 @@ def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
     settle_claims(c)
-    begin_pass(c)
     serve_claims(c)
     start_reserved(c)
+    # Only now: a claimant that takes a share of a held device leaves the rest of it as new room.
+    begin_pass(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
