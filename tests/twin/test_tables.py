@@ -249,6 +249,7 @@ def test_jobs_have_every_column_typed_and_defaulted(folder: Path) -> None:
         "gpu_milli": 1000,
         "nodes": 0,
         "gpus_per_node": 0,
+        "segment_gpus": 0,
         "accelerator": "",
         "class": "",
         "locality_kind": "any",
@@ -289,6 +290,8 @@ def test_a_pool_has_every_column_typed_and_defaulted(folder: Path) -> None:
             "grade": "C",
             "in_service_at_s": 0,
             "use": "public",
+            "speed_milli": 1000,
+            "exchange_milli": 1000,
         }
     ]
 
