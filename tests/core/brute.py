@@ -1,5 +1,7 @@
 """Oracles in plain Python: where a job could stand, found by trying everything that differs."""
 
+from collections import Counter
+
 from dure.core import columns as col
 from dure.core.state import State
 
@@ -76,6 +78,9 @@ class Look:
             return [each] * (gpus // each)
         if gpus < node_gpus:
             return [gpus]
+        segment = self.asked(col.J_SEGMENT, job)
+        if segment and segment < node_gpus:
+            node_gpus -= node_gpus % segment
         return [node_gpus] * (gpus // node_gpus) + [gpus % node_gpus] * (gpus % node_gpus > 0)
 
     def widest(self, job: int, now_s: int) -> int:
@@ -100,20 +105,38 @@ class Look:
             have >= part for have, part in zip(usable, parts, strict=False)
         )
 
+    def has_room(self, job: int, nodes: list[int], parts: list[int]) -> bool:
+        """Tell the same where each segment, if it is larger than a part, needs one shelf."""
+        segment = self.asked(col.J_SEGMENT, job)
+        if len(parts) == 1 or segment <= parts[0]:
+            return self.room_in(job, nodes, parts)
+        if segment % parts[0]:
+            return False
+        usable = [n for n in nodes if self.usable(job, n) >= parts[0]]
+        shelves = Counter(self.nodes[node][col.N_SHELF] for node in usable)
+        span = segment // parts[0]
+        return sum(count // span for count in shelves.values()) * span >= len(parts)
+
     def narrowest(self, job: int, types: int, now_s: int) -> tuple[tuple[int, int], int] | None:
-        """Return the first (type, size) of node and the narrowest level with room for the job."""
+        """Return the best (type, size) of node and the narrowest level with room for the job."""
+        speed = self.state.c.types[col.T_SPEED].tolist()
+        packed, named = self.asked(col.J_PREFERRED, job), list[int]()
+        while packed:
+            named, packed = [*named, packed % 64 - 1], packed // 64
         kinds: dict[tuple[int, int], list[int]] = {}
         for node, row in enumerate(self.nodes):
             if types >> row[col.N_TYPE] & 1 and self.suits(job, node):
                 kinds.setdefault((row[col.N_TYPE], row[col.N_GPUS]), []).append(node)
-        for kind, nodes in kinds.items():
+        # The fastest first; of equally fast ones by the job's wish, then as the pool lists them.
+        wished = {kind: named.index(kind) if kind in named else len(named) for kind, _ in kinds}
+        for kind, nodes in sorted(kinds.items(), key=lambda k: (-speed[k[0][0]], wished[k[0][0]])):
             parts = self.parts(job, kind[1])
             widest = self.widest(job, now_s) if len(parts) > 1 else col.AT_NODE
             for level in range(col.AT_NODE, widest + 1):
                 domains: dict[int, list[int]] = {}
                 for node in nodes:
                     domains.setdefault(self.domain(node, level), []).append(node)
-                if any(self.room_in(job, part, parts) for part in domains.values()):
+                if any(self.has_room(job, part, parts) for part in domains.values()):
                     return kind, level
         return None
 

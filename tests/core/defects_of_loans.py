@@ -47,6 +47,17 @@ def a_hold_for_another(state: State) -> bool:
 
 
 @defect
+def a_hold_at_a_site_below_the_grade(state: State) -> bool:
+    c = state.c
+    for device in np.flatnonzero(c.devices[col.D_HOLD] > 0).tolist():
+        shelf = c.nodes[col.N_SHELF, np.searchsorted(c.nodes[col.N_FIRST], device, "right") - 1]
+        if c.shelves[col.H_GRADE, shelf] < col.GRADE_MAX:
+            c.jobs[col.J_GRADE, c.devices[col.D_HOLD, device] - 1] = col.GRADE_MAX
+            return True
+    return False
+
+
+@defect
 def a_loan_not_returned(state: State) -> bool:
     """The borrower on a claimed device is told nothing."""
     for job in running(state):

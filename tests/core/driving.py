@@ -1,6 +1,8 @@
 """Runs a world through ``plan_cycle`` with the dumbest machines; checks every cycle."""
 
 from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -12,6 +14,15 @@ from dure.core.state import CycleRecord, State, no_jobs
 from tests.core.worlds import FactRow, World
 
 END_S = 1 << 40
+
+
+def pace_of(state: State, job: int) -> Fraction:
+    """Return the seconds of its work that a job gets done in a second where it stands."""
+    pool, jobs = state.pool, state.c.jobs
+    named = int(jobs[col.J_PREFERRED, job]) % 64
+    here = pool.types[int(jobs[col.J_PLACED_TYPE, job])]
+    reference = pool.rate_of(pool.types[named - 1]).speed_milli if named else 1000
+    return Fraction(pool.rate_of(here).speed_milli, reference)
 
 
 class Machines:
@@ -47,7 +58,7 @@ class Machines:
         for kind, at_s, job, a, _, c, *_ in record.decided.tolist():
             if kind == col.K_STARTED:
                 left_s = int(state.c.jobs[col.J_WORK, job]) - self.kept_s.get(job, 0)
-                self.running[job] = (a, at_s + max(0, left_s))
+                self.running[job] = (a, at_s + ceil(max(0, left_s) / pace_of(state, job)))
             elif kind == col.K_RECLASSED:
                 self.running[job] = (a, self.running[job][1])
             elif kind == col.K_STOPPED:

@@ -7,8 +7,9 @@ import pytest
 
 from dure.core import columns as col
 from dure.core.columns import Columns
+from dure.core.fitting import could_ever_fit, fits_now
 from dure.core.kernel import kernel
-from dure.core.placement import could_ever_fit, find_place
+from dure.core.placement import find_place
 from dure.core.state import State
 from tests.core.brute import Look
 from tests.core.driving import Drive
@@ -18,6 +19,11 @@ from tests.core.worlds import random_jobs, random_world
 @kernel
 def place(c: Columns, job: int, types: int) -> int:
     return int(find_place(c, job, types))
+
+
+@kernel
+def fits(c: Columns, job: int, types: int) -> bool:
+    return bool(fits_now(c, job, types))
 
 
 @kernel
@@ -59,8 +65,89 @@ def test_a_place_is_found_where_trying_all_finds_one_and_no_wider(policy: str, s
         best = look.narrowest(job, types, state.now_s)
 
         assert (best is None) == (rows == []), (seed, job)
+        assert fits(state.c, job, types) == (best is not None), (seed, job)
         if best is not None:
             check_rows(look, job, rows, best, (seed, job))
+
+
+@pytest.mark.parametrize("policy", ["dure", "siloed"])
+@pytest.mark.parametrize("seed", range(1, 40, 3))
+def test_segments_find_a_place_where_trying_all_finds_one(policy: str, seed: int) -> None:
+    state = crowded(seed, policy)
+    jobs = probes(state, seed)
+    rng, asked = np.random.default_rng(seed), state.c.jobs
+    # Little of a busy pool is left for gangs of several nodes: a third of the holes are widened.
+    for node in rng.permutation(state.c.nodes.shape[1])[: state.c.nodes.shape[1] // 3]:
+        clear(state, int(node))
+    asked[col.J_MILLI, jobs] = col.WHOLE
+    asked[col.J_SEGMENT, jobs] = rng.choice([2, 4, 6, 8, 16], jobs.size)
+    asked[col.J_GPUS, jobs] = asked[col.J_SEGMENT, jobs] * rng.integers(1, 6, jobs.size)
+    asked[col.J_NODES, jobs], asked[col.J_GPN, jobs] = 0, 0
+    look = Look(state)
+
+    for job in jobs.tolist():
+        types = int(asked[col.J_TYPES, job])
+        rows = picked(state, place(state.c, job, types))
+        best = look.narrowest(job, types, state.now_s)
+
+        assert (best is None) == (rows == []), (seed, job)
+        assert fits(state.c, job, types) == (best is not None), (seed, job)
+        if best is not None:
+            check_segments(look, job, rows, best, (seed, job))
+
+
+def clear(state: State, node: int) -> None:
+    """Make a node look empty, healthy and clean; its placements are not asked about."""
+    c = state.c
+    first, gpus = int(c.nodes[col.N_FIRST, node]), int(c.nodes[col.N_GPUS, node])
+    part = slice(first, first + gpus)
+    c.devices[col.D_FREE, part] = col.WHOLE
+    for row in (col.D_DOWN, col.D_CLEANING, col.D_HOLD):
+        c.devices[row, part] = 0
+    c.nodes[col.N_CORDONED, node] = c.nodes[col.N_PROBATION, node] = 0
+    shelf = c.nodes[col.N_SHELF, node]
+    c.hist[shelf, c.nodes[col.N_FREE, node]] -= 1
+    c.hist[shelf, gpus] += 1
+    c.nodes[col.N_FREE, node], c.nodes[col.N_IDLE, node] = gpus, gpus * col.WHOLE
+
+
+def check_segments(
+    look: Look,
+    job: int,
+    rows: list[tuple[int, int, int]],
+    best: tuple[tuple[int, int], int],
+    said: tuple[int, int],
+) -> None:
+    """Each segment on a node, or whole ones on each shelf; the fullest domain that suffices."""
+    (kind, gpus), level = best
+    segment, parts = look.asked(col.J_SEGMENT, job), look.parts(job, gpus)
+    sizes = sorted((mask.bit_count() for _, mask, _ in rows), reverse=True)
+    assert sizes == parts and len({node for node, _, _ in rows}) == len(rows), said
+    for node, mask, _ in rows:
+        assert (look.nodes[node][col.N_TYPE], look.nodes[node][col.N_GPUS]) == (kind, gpus), said
+        assert look.suits(job, node) and look.usable(job, node) >= mask.bit_count(), said
+    assert len({look.domain(node, level) for node, _, _ in rows}) == 1, said
+    if segment <= parts[0]:
+        assert all(mask.bit_count() % segment == 0 for _, mask, _ in rows) or len(rows) == 1, said
+        return
+    span = segment // parts[0]
+    taken = Counter(look.nodes[node][col.N_SHELF] for node, _, _ in rows)
+    assert all(count % span == 0 for count in taken.values()), said
+    rooms = Counter[int]()
+    held = Counter[int]()
+    for shelf, here in enumerate(look.shelves):
+        nodes = range(here[col.H_FROM], here[col.H_TO])
+        usable = [n for n in nodes if look.suits(job, n) and look.usable(job, n) >= parts[0]]
+        if (here[col.H_TYPE], here[col.H_GPUS]) == (kind, gpus) and usable:
+            held[shelf] = len(usable) // span
+            rooms[look.domain(usable[0], level)] += held[shelf]
+    home, need = look.domain(rows[0][0], level), len(parts) // span
+    assert rooms[home] == min(count for count in rooms.values() if count >= need), said
+    fewest = 0
+    for shelf, count in held.most_common():
+        if need > 0 and look.domain(look.shelves[shelf][col.H_FROM], level) == home:
+            need, fewest = need - count, fewest + 1
+    assert len(taken) == fewest, said
 
 
 def check_rows(

@@ -181,3 +181,18 @@ def test_a_fault_under_machines_that_take_their_time_is_no_broken_invariant() ->
     bench.at(12)
 
     assert bench.nodes(job) == [1 - node]
+
+
+def test_the_rest_of_a_device_that_a_claimant_shares_is_room_at_once() -> None:
+    bench = Bench(flat_pool(1))
+    bench.entitle("owner", 1)
+    bench.submit("guest", ckpt_takes=0)
+    bench.at(0)
+    other = bench.submit("guest", milli=500)
+    bench.at(5)
+    claimant = bench.submit("owner", milli=400)
+    bench.at(10)
+    bench.at(20)
+    bench.at(40)
+
+    assert (bench.is_(claimant), bench.is_(other)) == ("RUNNING", "RUNNING")

@@ -1,5 +1,6 @@
 """Starting and refusing on paths seldom walked: chains of jobs, remainders, odd shapes."""
 
+import numpy as np
 import pytest
 
 from dure.core import columns as col
@@ -86,6 +87,11 @@ def test_a_remainder_finds_the_leaf_that_holds_the_whole_gang() -> None:
         ({"gpus": 8, "gpn": 4}, [2, 4]),
         ({"gpus": 8, "nodes": 4}, [4, 2]),
         ({"gpus": 8, "nodes": 2, "gpn": 4}, [2, 4]),
+        ({"gpus": 12, "segment": 6}, [2, 6]),
+        ({"gpus": 18, "segment": 3}, [3, 6]),
+        ({"gpus": 16, "segment": 4}, [2, 8]),
+        ({"gpus": 16, "segment": 16}, [2, 8]),
+        ({"gpus": 16, "segment": 8, "gpn": 4}, [4, 4]),
     ],
 )
 def test_a_gang_takes_the_shape_it_asks_for(asked: dict[str, int], said: list[int]) -> None:
@@ -113,6 +119,9 @@ def test_a_gang_takes_the_shape_it_asks_for(asked: dict[str, int], said: list[in
         ({"gpus": 8, "gpn": 16, "nodes": 0}, 2),
         ({"gpus": 16, "gpn": 16}, 3),
         ({"types": 0}, 4),
+        ({"gpus": 24, "segment": 16}, 2),
+        ({"gpus": 24, "segment": 12}, 3),
+        ({"gpus": 24, "segment": 4, "gpn": 6}, 2),
     ],
 )
 def test_what_can_never_run_is_refused_at_once(asked: dict[str, int], reason: int) -> None:
@@ -188,3 +197,41 @@ def test_time_that_a_backend_tells_does_not_enter_the_books() -> None:
 
     assert bench.number(col.J_SUBMIT, job) == 100
     assert (bench.number(col.J_RUN_S, job), bench.number(col.J_ENDED, job)) == (0, 100)
+
+
+def test_segments_may_stand_apart_where_a_gang_finds_no_place_together() -> None:
+    # Four leaves of three nodes; one node of each is taken.
+    bench = Bench(flat_pool(*[8] * 12, leaves=4))
+    for node in range(4):
+        bench.observe(col.K_CORDONED, -1, 3 * node, 1)
+    bench.at(0)
+    whole = bench.submit(gpus=48, locality=col.LOCALITY_REQUIRED, level=col.AT_LEAF)
+    segments = bench.submit(gpus=48, segment=16)
+    odd = bench.submit(gpus=24, segment=24)
+
+    bench.at(1)
+
+    assert bench.is_(whole) == "REFUSED"
+    leaves = [int(bench.state.c.nodes[col.N_SHELF, node]) for node in bench.nodes(segments)]
+    assert len(leaves) == 6 and all(leaves.count(leaf) == 2 for leaf in leaves)
+    # Two nodes are free, but three of one leaf are not.
+    assert bench.is_(odd) == "PENDING"
+
+
+def test_a_claim_for_segments_calls_back_whole_ones_on_a_leaf() -> None:
+    bench = Bench(flat_pool(*[8] * 6, leaves=3))
+    bench.entitle("owner", 48)
+    for _ in range(6):
+        bench.submit("guest", gpus=8, ckpt_takes=0)
+    bench.at(0)
+    stay = bench.submit("owner", gpus=8, preemptible=0)
+    bench.at(10)
+    bench.at(60)
+    gang = bench.submit("owner", gpus=32, segment=16)
+
+    bench.at(70)
+
+    held = np.repeat(np.arange(6), 8)[bench.state.c.devices[col.D_HOLD] == gang + 1]
+    leaves = bench.state.c.nodes[col.N_SHELF, np.unique(held)].tolist()
+    home = int(bench.state.c.nodes[col.N_SHELF, bench.nodes(stay)[0]])
+    assert sorted(leaves) == sorted(2 * [leaf for leaf in range(3) if leaf != home])

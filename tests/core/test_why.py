@@ -13,10 +13,12 @@ from dure.core.relax import (
     ALLOW_PREEMPTION,
     ANY_ACCELERATOR,
     B_GPUS,
+    B_LIMIT,
     B_STARTS,
     B_TYPE,
     LOOSER_LOCALITY,
     RELAXATIONS,
+    SHORTER_LIMIT,
     relaxed,
 )
 from dure.core.shapes import recognise
@@ -257,7 +259,7 @@ def _stand_again(c: col.Columns, job: int) -> None:
     join_cohort(c, job)
 
 
-def starts_if(state: State, job: int, wish: int) -> tuple[bool, int, int]:
+def starts_if(state: State, job: int, wish: int, limit_s: int = 0) -> tuple[bool, int, int]:
     """Ask for less in a copy of the state, plan one cycle: (started, type, GPUs)."""
     c = state.c.but(**{name: getattr(state.c, name).copy() for name in col.MATRIX_NAMES})
     asked = c.jobs[:, job]
@@ -268,6 +270,8 @@ def starts_if(state: State, job: int, wish: int) -> tuple[bool, int, int]:
         asked[col.J_TYPES] = (1 << c.types.shape[1]) - 1
     elif wish == LOOSER_LOCALITY:
         asked[col.J_LOCALITY] = col.LOCALITY_ANY
+    elif wish == SHORTER_LIMIT:
+        asked[col.J_ESTIMATE] = limit_s
     else:
         asked[col.J_GPUS] //= 2
         asked[col.J_NODES] //= 2
@@ -289,7 +293,7 @@ def test_what_is_said_to_help_does_help(policy: str) -> None:
                 continue
             for job in why.explain_all(run.state.c)[gates.W_JOB].tolist():
                 offers = relaxed(run.state.c, job)
-                for wish in np.flatnonzero(offers[:, B_STARTS]).tolist():
+                for wish in np.flatnonzero(offers[:SHORTER_LIMIT, B_STARTS]).tolist():
                     offer = offers[wish]
                     started, kind, gpus = starts_if(run.state, job, wish)
                     assert (started, gpus) == (True, offer[B_GPUS]), (run.said(), job, wish)
@@ -300,3 +304,35 @@ def test_what_is_said_to_help_does_help(policy: str) -> None:
     # Devices that an owner's last gang just left are room for its next alone, and come first.
     assert same >= 0.95 * sum(told.values())
     assert policy != "dure" or (told["allow_preemption"] > 0 and told["smaller"] > 0), told
+
+
+@pytest.mark.parametrize("policy", ["easy", "dure"])
+def test_the_limit_that_is_named_is_the_longest_that_helps(policy: str) -> None:
+    told = 0
+    for seed in range(700, 724):
+        run = Drive(random_world(seed, policy, jobs=80, reserve_s=200), fold_too=False)
+        for count, _ in enumerate(run.cycles()):
+            if count % 3:
+                continue
+            for job in why.explain_all(run.state.c)[gates.W_JOB].tolist():
+                offer = relaxed(run.state.c, job)[SHORTER_LIMIT]
+                if offer[B_STARTS] == 0:
+                    continue
+                limit_s = int(offer[B_LIMIT])
+                assert starts_if(run.state, job, SHORTER_LIMIT, limit_s)[0], (run.said(), job)
+                assert not starts_if(run.state, job, SHORTER_LIMIT, limit_s + 1)[0], run.said()
+                told += 1
+
+    assert told > 10
+
+
+def test_a_gap_before_the_head_is_named_in_seconds() -> None:
+    bench = Bench(flat_pool(8, 8), "easy")
+    bench.submit(gpus=8, estimate=500)
+    bench.at(0)
+    head = bench.submit(gpus=16, estimate=100)
+    long = bench.submit(gpus=8, estimate=900)
+    bench.at(100)
+
+    assert relaxed(bench.state.c, long)[SHORTER_LIMIT].tolist() == [1, 0, 8, 400]
+    assert relaxed(bench.state.c, head)[SHORTER_LIMIT, B_STARTS] == 0

@@ -1,13 +1,13 @@
 """Random pools, jobs and events for the engine's tests: everything follows from one seed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.core.policy import Policy, policy_named
-from dure.core.pool import Pool
+from dure.core.pool import Pool, Rate
 from dure.core.state import ASKED, Account, Jobs
 
 FactRow = tuple[int, ...]
@@ -80,6 +80,15 @@ def random_pool(rng: np.random.Generator) -> Pool:
                     rows.append((provider, cluster, f"p{pod}", f"l{leaf}", accelerator, grade))
                     sizes.append((gpus, *limits))
     return pool_of_rows(rows, sizes)
+
+
+def with_rates(pool: Pool, rng: np.random.Generator) -> Pool:
+    """Return the pool with types of different speed and worth."""
+    rates = {
+        kind: Rate(int(rng.choice([333, 1000, 2500])), int(rng.choice([500, 1000, 4321])))
+        for kind in pool.types
+    }
+    return replace(pool, rates=rates)
 
 
 def random_accounts(pool: Pool, rng: np.random.Generator) -> list[Account]:
@@ -181,6 +190,25 @@ def random_jobs(pool: Pool, accounts: int, count: int, rng: np.random.Generator)
     return jobs
 
 
+def random_preferences(pool: Pool, types: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return for each job some of its types in an order of preference, packed."""
+    packed = []
+    for mask in types.tolist():
+        order = rng.permutation([kind for kind in range(len(pool.types)) if mask >> kind & 1])
+        chosen = order[: int(rng.integers(0, order.size + 1))].tolist()
+        packed.append(sum(int(kind) + 1 << 6 * place for place, kind in enumerate(chosen)))
+    return np.array(packed, dtype=np.int64)
+
+
+def random_segments(jobs: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return for some jobs the size of their segments, now and then one that does not divide."""
+    segments = np.where(
+        rng.random(jobs.shape[1]) < 0.3, rng.choice([2, 3, 4, 8, 16], jobs.shape[1]), 0
+    )
+    fits = jobs[col.J_GPUS] % np.maximum(segments, 1) == 0
+    return np.where(fits | (rng.random(jobs.shape[1]) < 0.02), segments, 0)
+
+
 def random_troubles(pool: Pool, jobs: int, rng: np.random.Generator) -> list[tuple[int, FactRow]]:
     """Return faults and repairs (zero-length, partial, overlapping too), cordons, cancels."""
     script: list[tuple[int, FactRow]] = []
@@ -207,6 +235,11 @@ def random_world(seed: int, policy: str = "dure", *, jobs: int = 120, **rules: o
     accounts = random_accounts(pool, rng)
     first, script = random_allocations(pool, accounts, rng)
     columns = random_jobs(pool, len(accounts), jobs, rng)
+    if seed % 2:
+        rng_of_rates = np.random.default_rng(seed)
+        pool = with_rates(pool, rng_of_rates)
+        columns[col.J_PREFERRED] = random_preferences(pool, columns[col.J_TYPES], rng_of_rates)
+        columns[col.J_SEGMENT] = random_segments(columns, rng_of_rates)
     script += random_troubles(pool, jobs, rng)
     script.sort()
     return World(

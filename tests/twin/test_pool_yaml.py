@@ -28,6 +28,25 @@ def read_text(folder: Path, text: str) -> pl.DataFrame:
     return read_pool(path)
 
 
+def test_what_an_accelerator_is_worth_is_said_once(tmp_path: Path) -> None:
+    pool = read_text(tmp_path, "accelerators: {B200: {speed_milli: 2000}}" + POOL)
+
+    worth = pool.select("accelerator", "speed_milli", "exchange_milli").unique()
+    assert sorted(worth.rows()) == [
+        ("B200", 2000, 1000),
+        ("H200", 1000, 1000),
+        ("NPU-2", 1000, 1000),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", ["[]", "{B200: 2}", "{B200: {speed: 2}}", "{B200: {speed_milli: x}}"]
+)
+def test_a_worth_that_is_none_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(InputError, match="accelerators"):
+        read_text(tmp_path, f"accelerators: {said}" + POOL)
+
+
 def test_clusters_unfold_to_nodes_leaves_and_pods(tmp_path: Path) -> None:
     pool = read_text(tmp_path, POOL)
 

@@ -57,6 +57,35 @@ def test_every_policy_ends_all_jobs_and_replays_byte_for_byte(policy: str, tmp_p
     assert json.loads(again.output)["cycles"] > 120
 
 
+def test_a_job_runs_as_long_as_its_accelerator_is_slow(tmp_path: Path) -> None:
+    pool = pl.concat(
+        pool_for_clusters({name: 8}, accelerator=kind).with_columns(speed_milli=pl.lit(speed))
+        for name, kind, speed in (("a", "H200", 1000), ("b", "B200", 2500))
+    )
+    pool.write_parquet(tmp_path / "pool.parquet")
+    asked = ["", "H200", "H200|B200", "B200|H200", "B200"]
+    jobs = pl.DataFrame(
+        {
+            "job": asked,
+            "submit_at_s": [0, 10_000, 20_000, 30_000, 40_000],
+            "duration_s": 1001,
+            "gpus": 8,
+            "accelerator": asked,
+        }
+    )
+    jobs.write_parquet(tmp_path / "jobs.parquet")
+    files = ("--jobs", tmp_path / "jobs.parquet", "--pool", tmp_path / "pool.parquet")
+
+    done = run(*files, "--policy", "dure", "--out", tmp_path / "out")
+    again = runner.invoke(app, ["replay", "--data", str(tmp_path / "out"), "-o", "json"])
+
+    assert done.exit_code == 0, done.output
+    ran = dict(pl.read_parquet(tmp_path / "out" / "jobs.parquet").select("job", "run_s").rows())
+    # Alone in the pool, so each takes a B200 if it may: 1001 / 2.5 rounded up, or what it declared.
+    assert ran == {"": 401, "H200": 1001, "H200|B200": 401, "B200|H200": 1001, "B200": 1001}
+    assert json.loads(again.output)["different"] == []
+
+
 def test_two_runs_with_one_seed_write_the_same_bytes(tmp_path: Path) -> None:
     jobs, pool = write_inputs(tmp_path)
 

@@ -32,11 +32,12 @@ ROWS_SAID = "Row 1 is the first row of data."
 # One row of each table with every column filled, as text, as a CSV would hold it.
 GOOD = {
     "jobs": """job=x project=p provider=q submit_at_s=7 duration_s=60 gpus=8 gpu_milli=500 nodes=1
-        gpus_per_node=8 accelerator=B200|H200 class=own locality=preferred:pod:60 min_gpus=1
-        estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false grade=S
-        deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
+        gpus_per_node=8 segment_gpus=8 accelerator=B200|H200 class=own locality=preferred:pod:60
+        min_gpus=1 estimate_s=90 checkpoint_every_s=30 checkpoint_takes_s=5 preemptible=false
+        grade=S deadline_at_s=1000 after= cpu_milli=1000 memory_mib=1024""",
     "pool": """node=x provider=p cluster=c leaf=l pod=o site=s accelerator=B200 gpus=8
-        cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own""",
+        cpu_milli=64000 memory_mib=1024 cooling=liquid grade=S in_service_at_s=5 use=own
+        speed_milli=2000 exchange_milli=8000""",
     "allocations": "project=p accelerator=B200 gpus=8 from_s=10 to_s=20 shape= lendable=true",
     "faults": "node=x from_s=10 to_s=20 class=GPU gpus=0",
 }
@@ -88,6 +89,9 @@ BAD_WORDS = [
     ("pool", "accelerator", "B200|H200"),
     ("pool", "grade", "Z"),
     ("pool", "use", "private"),
+    ("pool", "speed_milli", "49"),
+    ("pool", "speed_milli", "50001"),
+    ("pool", "exchange_milli", "0"),
     ("allocations", "lendable", "x"),
     ("allocations", "to_s", "9"),
     ("faults", "to_s", "9"),
@@ -245,6 +249,7 @@ def test_jobs_have_every_column_typed_and_defaulted(folder: Path) -> None:
         "gpu_milli": 1000,
         "nodes": 0,
         "gpus_per_node": 0,
+        "segment_gpus": 0,
         "accelerator": "",
         "class": "",
         "locality_kind": "any",
@@ -285,8 +290,41 @@ def test_a_pool_has_every_column_typed_and_defaulted(folder: Path) -> None:
             "grade": "C",
             "in_service_at_s": 0,
             "use": "public",
+            "speed_milli": 1000,
+            "exchange_milli": 1000,
         }
     ]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_cluster_in_two_sites_is_refused_by_both_rows(folder: Path, ending: str) -> None:
+    table = good("pool", 4)
+    table["cluster"], table["site"] = ["a", "b", "b", "b"], ["x", "", "y", "x"]
+
+    with pytest.raises(InputError) as caught:
+        read_pool(written(folder, table, ending))
+
+    assert "rows 3 and 4, column site" in caught.value.where
+    assert caught.value.found == '"b" in "y" and in "x"'
+
+
+def test_a_type_is_worth_one_thing(folder: Path) -> None:
+    table = good("pool", 4)
+    table["accelerator"] = ["A", "B", "A", "B"]
+    table["speed_milli"] = ["100", "200", "100", "201"]
+
+    with pytest.raises(InputError) as caught:
+        read_pool(written(folder, table, ".csv"))
+
+    assert "row 4, column speed_milli" in caught.value.where
+
+
+def test_a_cluster_has_one_site_though_only_some_of_its_nodes_say_which(folder: Path) -> None:
+    table = good("pool", 4)
+    table["cluster"], table["site"] = ["a", "a", "b", "b"], ["", "x", "", ""]
+    table["provider"] = ["p", "p", "q", "r"]
+
+    assert read_pool(written(folder, table, ".csv"))["site"].to_list() == ["x", "x", "q", "q"]
 
 
 @given(submitted=st.lists(st.integers(0, 5), max_size=40))

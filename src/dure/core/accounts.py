@@ -1,5 +1,7 @@
 """Time passes: every GPU-second is booked to a kind, every account's use and credit grow."""
 
+import numpy as np
+
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import count_rights
@@ -11,31 +13,36 @@ DECAY_PARTS = 10_000
 
 
 @inner
+def _idle_of(rights: IntArray, account: int, kind: int) -> int:
+    """Return the milli-GPU of a type that an account is entitled to and does not use itself."""
+    return int(max(0, rights[E_ENTITLED, account, kind] - rights[E_OWN, account, kind]))
+
+
+@inner
 def _book_accounts(c: Columns, passed_s: int) -> None:
-    """Charge borrowers and credit lenders for ``passed_s`` seconds (Karma: lending earns, borrowing
-    spends; what is lent in all is shared among the lenders in proportion to what each leaves idle).
+    """Charge borrowers and credit lenders for ``passed_s`` seconds, in exchange units (Karma:
+    lending earns, borrowing spends; what is lent of a type is shared among its lenders in
+    proportion to what each leaves idle of it).
     """
-    s, accounts, rights = c.scalars, c.accounts, c.rights
+    s, accounts, rights, types = c.scalars, c.accounts, c.rights, c.types
     if s[S_LENT] == 0:
         return
-    idle_all = 0
+    idle_all = np.zeros(rights.shape[2], dtype=np.int64)
     for a in range(s[S_ACCOUNTS]):
         if accounts[A_KIND, a] != ACCOUNT_POOL:
             for t in range(rights.shape[2]):
-                idle_all += max(0, rights[E_ENTITLED, a, t] - rights[E_OWN, a, t])
-    lent = min(s[S_LENT], idle_all)
+                idle_all[t] += _idle_of(rights, a, t)
     for a in range(s[S_ACCOUNTS]):
         if accounts[A_KIND, a] == ACCOUNT_POOL:
             continue
-        borrowed = accounts[A_BORROWED, a]
-        accounts[A_TODAY, a] += borrowed * passed_s
         earned = 0
-        if lent > 0:
-            idle = 0
-            for t in range(rights.shape[2]):
-                idle += max(0, rights[E_ENTITLED, a, t] - rights[E_OWN, a, t])
-            earned = idle * lent // idle_all
-        accounts[A_CREDIT, a] += (earned - borrowed) * passed_s
+        for t in range(rights.shape[2]):
+            lent = min(types[T_LENT, t], idle_all[t])
+            if lent > 0:
+                part = _idle_of(rights, a, t) * lent // idle_all[t]
+                earned += part * types[T_EXCHANGE, t] // WHOLE
+        accounts[A_TODAY, a] += accounts[A_OWES, a] * passed_s
+        accounts[A_CREDIT, a] += (earned - accounts[A_OWES, a]) * passed_s
 
 
 @inner

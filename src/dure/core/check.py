@@ -174,11 +174,15 @@ def _accounts(k: Checked) -> list[str]:
     borrowed = np.bincount(owner[~is_own], k.milli[~is_own], c.accounts.shape[1])
     if (borrowed != c.accounts[col.A_BORROWED]).any():
         found.append("what an account borrows is not what its placements hold")
-    spare = class_ == col.SCAVENGE
-    if (
-        np.bincount(kind[spare], k.milli[spare], c.types.shape[1]) != c.types[col.T_SCAVENGED]
-    ).any():
-        found.append("what scavenges is not what its placements hold")
+    each = c.jobs[col.J_MILLI, k.job]
+    units = k.milli // np.maximum(each, 1) * (each * c.types[col.T_EXCHANGE, kind] // col.WHOLE)
+    owed = np.bincount(owner[~is_own], units[~is_own], c.accounts.shape[1])
+    if (owed != c.accounts[col.A_OWES]).any():
+        found.append("what an account owes is not its placements in exchange units")
+    for part, row in ((col.SCAVENGE, col.T_SCAVENGED), (col.LOAN, col.T_LENT)):
+        held = np.bincount(kind[class_ == part], k.milli[class_ == part], c.types.shape[1])
+        if (held != c.types[row]).any():
+            found.append(f"{col.KINDS[part]} of a type is not what its placements hold")
     allocs, now_s = c.allocs[:, : s[col.S_ALLOCS]], s[col.S_NOW]
     active = allocs[:, (allocs[col.L_FROM] <= now_s) & (now_s < allocs[col.L_TO])]
     np.add.at(entitled, (active[col.L_ACCOUNT], active[col.L_TYPE]), active[col.L_MILLI])
@@ -265,6 +269,18 @@ def _places(k: Checked) -> list[str]:
     each = np.where((jobs[col.J_NODES] <= 0) & (jobs[col.J_GPN] > 0), jobs[col.J_GPN], each)[job]
     if ((each > 0) & (bits_of(c.rows[col.R_MASK, k.rows]) != each)).any():
         found.append("a gang's part has another size than its job asked for")
+    segment = jobs[col.J_SEGMENT, job]
+    part = bits_of(c.rows[col.R_MASK, k.rows])
+    small = (segment > 0) & (segment <= part)
+    if (small & (part % np.maximum(segment, 1) != 0)).any():
+        found.append("a segment stands on two nodes")
+    pairs, at, count = np.unique(
+        job * c.shelves.shape[1] + c.shelves[col.H_LEAF, shelf],
+        return_index=True,
+        return_counts=True,
+    )
+    if (((segment > part)[at]) & (count * part[at] % np.maximum(segment[at], 1) != 0)).any():
+        found.append("a segment stands on two leaves")
     tied = jobs[col.J_LOCALITY, job] == col.LOCALITY_REQUIRED
     for level in range(col.AT_NODE, col.AT_ANY):
         at = np.flatnonzero(tied & (jobs[col.J_LEVEL, job] == level))

@@ -36,7 +36,9 @@ def _claims(k: Checked) -> list[str]:
 
 
 def _holds(k: Checked) -> list[str]:
-    """A hold is for a claim, as large as its gang, on healthy devices of the claim's type."""
+    """A hold is for a claim, as large as its gang, on healthy devices of the claim's type and its
+    job's data grade.
+    """
     c, s = k.state.c, k.state.c.scalars
     claimants, kind = c.claims[: s[col.S_CLAIMS]].T
     node, job, count = k.holds
@@ -50,6 +52,8 @@ def _holds(k: Checked) -> list[str]:
     type_of[claimants] = kind
     if (type_of[job] != c.nodes[col.N_TYPE, node]).any():
         found.append("a claim holds another accelerator than it is booked for")
+    if (c.jobs[col.J_GRADE, job] > c.shelves[col.H_GRADE, c.nodes[col.N_SHELF, node]]).any():
+        found.append("a claim holds a device at a site below its job's data grade")
     on = c.devices[col.D_HOLD] > 0
     if (c.devices[col.D_DOWN, on] > 0).any() or (c.nodes[col.N_CORDONED, node] > 0).any():
         found.append("a claim holds a device that takes no work")

@@ -34,6 +34,7 @@ JOB_STATES = (
 )
 
 (BY_DONE, BY_RECLAIM, BY_PREEMPTION, BY_FAULT, BY_SWAP, BY_RESIZE, BY_CANCEL, BY_HORIZON) = range(8)
+BY_MOVE = 8  # to make room for another gang; outside it is a preemption
 END_CAUSES = (
     "done",
     "reclaimed",
@@ -43,6 +44,7 @@ END_CAUSES = (
     "resized",
     "cancelled",
     "horizon",
+    "preempted",
 )
 
 (FIFO, GREEDY, EASY, SJF, SRTF, SRSF, SILOED, DURE) = range(8)
@@ -51,6 +53,12 @@ POLICIES = ("fifo", "greedy", "easy", "sjf", "srtf", "srsf", "siloed", "dure")
 (AT_NODE, AT_LEAF, AT_POD, AT_CLUSTER, AT_SITE, AT_ANY) = range(6)
 LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
 (LOCALITY_ANY, LOCALITY_PREFERRED, LOCALITY_REQUIRED) = range(3)
+GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
+GRADE_MAX = len(GRADES) - 1
+
+# Types in order of preference are packed into one number, the first in its lowest bits, each as
+# type + 1.
+(PREFERRED_BITS, PREFERRED_MASK, PREFERRED_MOST) = (6, 63, 10)
 
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
 FACT_WIDTH = 8
@@ -113,7 +121,9 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_STANDING,
     S_COHORTS,
     S_PROBATION,
-) = range(34)
+    S_MOVED,
+    S_MOVED_HOUR,
+) = range(36)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -141,8 +151,9 @@ SCALARS = 56
     P_LEMONS_PCT,
     P_GROUPS,
     P_GOES_ON_S,
-) = range(21)
-P_FLOOR = 32  # each group's part of what is lent, the ungrouped first
+    P_CONSOLIDATE,
+) = range(22)
+P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
 
@@ -194,13 +205,16 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     J_CPU,
     J_MEMORY,
     J_WORK,
+    J_PREFERRED,
+    J_SEGMENT,
     J_KEY,
     J_SHAPE,
     J_FAMILY,
     J_COHORT,
     J_ODD,
     J_ASKED,
-) = range(30)
+) = range(32)
+BROUGHT = J_KEY  # the columns of a job that its submission brings
 (
     J_STATE,
     J_CLASS,
@@ -228,15 +242,16 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     J_RUN_POS,
     J_IN_QUEUE,
     J_PLACED_TYPE,
-) = range(J_ASKED, J_ASKED + 26)
-J_COUNT = J_ASKED + 26
+    J_MOVABLE_AT,
+) = range(J_ASKED, J_ASKED + 27)
+J_COUNT = J_ASKED + 27
 (R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
 
 # --- who -------------------------------------------------------------------------------------
-(A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_COUNT) = range(8)
+(A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_OWES, A_COUNT) = range(9)
 (ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
 (E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
-(T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_COUNT) = range(4)
+(T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_LENT, T_SPEED, T_EXCHANGE, T_COUNT) = range(7)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
@@ -372,27 +387,7 @@ WORKSPACE = frozenset(
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
 MATRICES = frozenset(
-    {
-        "nodes",
-        "shelves",
-        "hist",
-        "devices",
-        "groups",
-        "jobs",
-        "rows",
-        "hurt",
-        "alarms",
-        "due",
-        "accounts",
-        "types",
-        "allocs",
-        "claims",
-        "families",
-        "cohorts",
-        "tree",
-        "memo",
-        "scratch",
-        "picks",
-        "facts",
-    }
+    {"nodes", "shelves", "hist", "devices", "groups", "jobs", "rows", "hurt", "alarms", "due"}
+    | {"accounts", "types", "allocs", "claims", "families", "cohorts", "tree", "memo", "scratch"}
+    | {"picks", "facts"}
 )

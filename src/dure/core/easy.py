@@ -12,6 +12,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import first_of, first_within, limit_of, next_of, replace_head
 from dure.core.moves import bits
+from dure.core.pace import next_choice, run_s_of
 from dure.core.pairs import sink_pair
 from dure.core.placement import is_plain, mask_on, place_in_group, shape_of, suits
 from dure.core.starting import (
@@ -29,7 +30,7 @@ def _end_s(c: Columns, job: int) -> int:
     """Return when a running job is expected to end; an overdue one ends in a second."""
     jobs = c.jobs
     estimate_s = jobs[J_ESTIMATE, job] if jobs[J_ESTIMATE, job] >= 0 else UNKNOWN_S
-    return int(max(jobs[J_STARTED, job] + estimate_s, c.scalars[S_NOW] + 1))
+    return int(max(jobs[J_STARTED, job] + run_s_of(c, job, estimate_s), c.scalars[S_NOW] + 1))
 
 
 @inner
@@ -169,10 +170,11 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
     """Start a job where it does not delay the head; tell whether it could."""
     jobs = c.jobs
     short = c.scalars[S_NOW] + limit_of(c, job) <= shadow_s
-    simple = is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY
-    for other in range(c.groups.shape[1]):
-        if not jobs[J_TYPES, job] >> c.groups[G_TYPE, other] & 1:
-            continue
+    simple = (
+        is_plain(c, job) and jobs[J_LOCALITY, job] == LOCALITY_ANY and jobs[J_SEGMENT, job] == 0
+    )
+    other = next_choice(c, job, jobs[J_TYPES, job], -1)
+    while other >= 0:
         # Another kind of node cannot delay the head.
         is_free = short or other != group
         if simple:
@@ -180,13 +182,14 @@ def _backfill(c: Columns, job: int, group: int, shadow_s: int) -> bool:
         else:
             count = place_in_group(c, job, other)
             if not is_free and not _leaves_room(c, count):
-                continue
+                count = 0
         if count > 0:
             start(c, job, OWN, count, 0)
             if not short:
                 for i in range(count):
                     c.scratch[X_SHADOW, c.picks[i, 0]] -= bits(c.picks[i, 1])
             return True
+        other = next_choice(c, job, jobs[J_TYPES, job], other)
     return False
 
 
@@ -230,24 +233,33 @@ def _backfill_line(c: Columns, head: int, group: int, shadow_s: int) -> None:
 
 
 @inner
-def start_easy(c: Columns) -> None:
-    """Start in order; reserve for the first that does not fit; backfill behind it (policy easy)."""
-    s = c.scalars
-    head = start_in_order(c)
-    if head < 0 or s[S_KIND + IDLE] == 0:
-        return
+def soonest(c: Columns, head: int) -> tuple[int, int]:
+    """Return when the head of the line can start, and on which kind of node (whose shadow is left
+    in scratch); -1 and -1 if nobody's end makes room for it.
+    """
     best_s, best_group, last_group = -1, -1, -1
     for group in range(c.groups.shape[1]):
         if c.jobs[J_TYPES, head] >> c.groups[G_TYPE, group] & 1:
             shadow_s, last_group = _shadow(c, head, group), group
             if shadow_s >= 0 and (best_s < 0 or shadow_s < best_s):
                 best_s, best_group = shadow_s, group
+    if best_group >= 0 and last_group != best_group:
+        _shadow(c, head, best_group)
+    return best_s, best_group
+
+
+@inner
+def start_easy(c: Columns) -> None:
+    """Start in order; reserve for the first that does not fit; backfill behind it (policy easy)."""
+    s = c.scalars
+    head = start_in_order(c)
+    if head < 0 or s[S_KIND + IDLE] == 0:
+        return
+    best_s, best_group = soonest(c, head)
     if best_group < 0:
         # Nobody's end makes room for the head (nodes are down, say): nobody can delay it.
         best_s = FOREVER_S
         c.scratch[X_RESERVED, : c.nodes.shape[1]] = 0
     else:
-        if last_group != best_group:
-            _shadow(c, head, best_group)
         _reserve(c, head, best_group)
     _backfill_line(c, head, best_group, best_s)

@@ -11,6 +11,7 @@ from dure.core.kernel import inner, inner_of_ints
 from dure.core.moves import (
     add_running,
     bits,
+    book_move,
     charge,
     dequeue,
     drop_running,
@@ -64,6 +65,8 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         c.scalars[S_BADLY] = 1
         return
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
+    if cause == BY_MOVE:
+        book_move(c, job, lost)
     if cause == BY_RECLAIM:
         wait_s = c.policy[P_BACKOFF_S] << min(jobs[J_RECLAIMS, job], 10)
         jobs[J_RECLAIMS, job] += 1

@@ -19,6 +19,7 @@ from dure.core.gates import (
     W_UNTIL,
 )
 from dure.core.kernel import inner, kernel
+from dure.core.pace import run_s_of
 
 
 @inner
@@ -65,7 +66,7 @@ def _expected(c: Columns, w: np.ndarray, idle: IntArray) -> int:
             continue
         if gate == RIGHTS_IN_USE and (jobs[J_OWNER, other] != owner or jobs[J_CLASS, other] != OWN):
             continue
-        ends[count] = jobs[J_STARTED, other] + jobs[J_ESTIMATE, other]
+        ends[count] = jobs[J_STARTED, other] + run_s_of(c, other, jobs[J_ESTIMATE, other])
         frees[count] = jobs[J_USED, other]
         count += 1
     for i in np.argsort(ends[:count], kind="mergesort"):
@@ -74,6 +75,18 @@ def _expected(c: Columns, w: np.ndarray, idle: IntArray) -> int:
             # A job that has run longer than it said may end at any moment.
             return int(max(ends[i] + c.policy[P_CLEANING_S], s[S_NOW] + 1))
     return NEVER_S
+
+
+@kernel
+def declared_ends_s(c: Columns, running: IntArray) -> IntArray:
+    """Return when running gangs end by what they declared, ``FOREVER_S`` of those that did not."""
+    ends = np.full(running.size, FOREVER_S)
+    for i in range(running.size):
+        estimate_s = c.jobs[J_ESTIMATE, running[i]]
+        if estimate_s >= 0:
+            end_s = c.jobs[J_STARTED, running[i]] + run_s_of(c, running[i], estimate_s)
+            ends[i] = max(end_s, c.scalars[S_NOW] + 1)
+    return ends
 
 
 @kernel

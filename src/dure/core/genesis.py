@@ -1,13 +1,13 @@
 """A ledger's first record: the pool and the rules that everything after it is decided by."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import msgspec
 import numpy as np
 
 from dure.core.errors import DureError
 from dure.core.policy import Policy, policy_named
-from dure.core.pool import Pool
+from dure.core.pool import Pool, Rate
 
 VERSION = 1
 _TEXTS = ("node", "provider", "cluster", "leaf", "pod", "site", "accelerator", "grade", "use")
@@ -18,6 +18,8 @@ def pack_pool(pool: Pool, policy: Policy, *, seed: int = 0, engine: str = "") ->
     """Encode the pool, the policy, the seed and the version of the program that founds it."""
     columns: dict[str, object] = {name: list(getattr(pool, name)) for name in _TEXTS}
     columns |= {name: getattr(pool, name).tolist() for name in _NUMBERS}
+    if pool.rates:
+        columns["rates"] = {name: astuple(rate) for name, rate in pool.rates.items()}
     body = {"pool": columns, "policy": asdict(policy), "seed": seed, "engine": engine}
     return bytes([VERSION]) + msgspec.msgpack.encode(body)
 
@@ -38,11 +40,12 @@ def unpack_pool(payload: bytes) -> tuple[Pool, Policy]:
         columns = body["pool"]
         texts = {name: columns[name] for name in _TEXTS}
         numbers = {name: np.array(columns[name], dtype=np.int64) for name in _NUMBERS}
+        rates = {name: Rate(*rate) for name, rate in columns.get("rates", {}).items()}
         rules = body["policy"]
         policy = policy_named(rules.pop("name"), **rules)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as broken:
         raise DureError(f"the pool's record is damaged: {broken}") from broken
-    return Pool(**texts, **numbers), policy  # type: ignore[arg-type]
+    return Pool(**texts, **numbers, rates=rates), policy  # type: ignore[arg-type]
 
 
 def seed_of(payload: bytes) -> int:

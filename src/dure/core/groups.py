@@ -18,7 +18,7 @@ from dure.core.pairs import sink_pair
 def had(c: Columns, owner: int) -> int:
     """Return what an account has had, in milli-GPU-s: recent borrowing less credits earned."""
     accounts = c.accounts
-    running = accounts[A_BORROWED, owner] * c.policy[P_HORIZON_S]
+    running = accounts[A_OWES, owner] * c.policy[P_HORIZON_S]
     used = accounts[A_DECAYED, owner] + accounts[A_TODAY, owner] - accounts[A_CREDIT, owner]
     return int(used + running)
 

@@ -40,7 +40,7 @@ def _take(c: Columns, job: int, hist: np.ndarray) -> int:
             if suits(c, job, shelf):
                 for k in range(each, c.shelves[H_GPUS, shelf] + 1):
                     found += hist[shelf, k]
-        if found < need or c.jobs[J_LOCALITY, job] != LOCALITY_ANY:
+        if found < need or c.jobs[J_LOCALITY, job] != LOCALITY_ANY or c.jobs[J_SEGMENT, job] > 0:
             continue
         left = need
         for shelf in range(first, last):

@@ -13,6 +13,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.pace import work_s_of
 from dure.core.placement import find_place
 from dure.core.starting import start
 from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
@@ -63,7 +64,8 @@ def stop_borrower(c: Columns, job: int, cause: int, saves: int) -> None:
     kept_s = (now_s if saves > 0 else last_checkpoint(c, job, now_s)) - jobs[J_RUN_SINCE, job]
     lost_s = now_s - jobs[J_RUN_SINCE, job] - kept_s
     lost = lost_s * jobs[J_USED, job]
-    emit(c, K_STOPPED, job, jobs[J_ATTEMPT, job], cause, jobs[J_SAVED, job] + kept_s, lost, 0)
+    saved_s = jobs[J_SAVED, job] + work_s_of(c, job, kept_s)
+    emit(c, K_STOPPED, job, jobs[J_ATTEMPT, job], cause, saved_s, lost, 0)
 
 
 @inner

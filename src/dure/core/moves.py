@@ -211,11 +211,42 @@ def charge(c: Columns, job: int, milli: int) -> None:
     if kind == OWN:
         c.rights[E_OWN, owner, jobs[J_PLACED_TYPE, job]] += milli
         return
+    placed = jobs[J_PLACED_TYPE, job]
     c.accounts[A_BORROWED, owner] += milli
+    # Rounded device by device, so that what leaves takes away what it brought.
+    each = jobs[J_MILLI, job]
+    c.accounts[A_OWES, owner] += milli // each * (each * c.types[T_EXCHANGE, placed] // WHOLE)
     if kind == LOAN:
         s[S_LENT] += milli
+        c.types[T_LENT, placed] += milli
     else:
-        c.types[T_SCAVENGED, jobs[J_PLACED_TYPE, job]] += milli
+        c.types[T_SCAVENGED, placed] += milli
+
+
+MOVE_AGAIN_S = 4 * 3600  # a job is moved once in so long
+
+
+@inner
+def move_cost(c: Columns, job: int, lost: int) -> int:
+    """Return the milli-GPU-s that a move takes of a job: what it loses, and its standstill."""
+    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
+    return int(lost + idle_s * c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job])
+
+
+@inner
+def moved_this_hour(c: Columns) -> int:
+    """Return what the moves of the running hour cost, in milli-GPU-s."""
+    s = c.scalars
+    return int(s[S_MOVED] if s[S_MOVED_HOUR] == s[S_NOW] // 3600 else 0)
+
+
+@inner
+def book_move(c: Columns, job: int, lost: int) -> None:
+    """Count a move against the hour's budget."""
+    s = c.scalars
+    spent = moved_this_hour(c) + move_cost(c, job, lost)
+    s[S_MOVED], s[S_MOVED_HOUR] = spent, s[S_NOW] // 3600
+    c.jobs[J_MOVABLE_AT, job] = s[S_NOW] + MOVE_AGAIN_S
 
 
 @inner

@@ -11,6 +11,7 @@ from dure.core.columns import Columns
 from dure.core.hazard import next_calm
 from dure.core.kernel import inner
 from dure.core.moves import share_of
+from dure.core.pace import next_choice
 
 
 @inner
@@ -63,7 +64,23 @@ def shape_of(c: Columns, job: int, node_gpus: int) -> tuple[int, int, int]:
         return gpus // each, each, 0
     if gpus < node_gpus:
         return 1, gpus, 0
-    return gpus // node_gpus, node_gpus, gpus % node_gpus
+    whole, segment = node_gpus, jobs[J_SEGMENT, job]
+    if 0 < segment < node_gpus:
+        # No segment stands on two nodes.
+        whole = node_gpus // segment * segment
+    return gpus // whole, whole, gpus % whole
+
+
+@inner
+def span_of(c: Columns, job: int, each: int) -> int:
+    """Return how many nodes of one shelf each segment of a gang fills, ``each`` devices a node.
+
+    It is 1 where a node holds whole segments, and 0 where nodes cannot be filled by whole ones.
+    """
+    segment = c.jobs[J_SEGMENT, job]
+    if segment <= each:
+        return 1
+    return int(segment // each) if segment % each == 0 else 0
 
 
 @inner
@@ -177,9 +194,9 @@ def _usable(c: Columns, job: int, node: int, plain: bool) -> int:
 @inner
 def _pick_from_shelf(
     c: Columns, job: int, shelf: int, each: int, want: int, at: int, plain: bool
-) -> int:
-    """Pick up to ``want`` nodes of a shelf, those that fit tightest first, of those the ones that
-    failed least; return how many.
+) -> None:
+    """Pick ``want`` nodes of a shelf, those that fit tightest first, of those the ones that failed
+    least.
     """
     got = 0
     for exact in range(each, c.shelves[H_GPUS, shelf] + 1):
@@ -193,19 +210,20 @@ def _pick_from_shelf(
             continue
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
             if got == want:
-                return got
+                return
             if _usable(c, job, node, plain) == exact:
                 _pick(c, job, node, each, at + got)
                 got += 1
-    return got
 
 
 @inner
 def _fill_domain(
-    c: Columns, job: int, group: int, level: int, domain: int, each: int, need: int, plain: bool
+    c: Columns, job: int, group: int, level: int, domain: int, each: int, need: int, span: int
 ) -> None:
-    """Pick ``need`` nodes in a domain: leaves that are taken whole, then the tightest leaf."""
-    fit, at = c.scratch[X_FIT], 0
+    """Pick ``need`` segments of ``span`` nodes in a domain: leaves that are taken whole, then the
+    tightest leaf.
+    """
+    fit, at, plain = c.scratch[X_FIT], 0, is_plain(c, job)
     while need > 0:
         whole, tight = -1, -1
         for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
@@ -216,8 +234,9 @@ def _fill_domain(
             if fit[shelf] >= need and (tight < 0 or fit[shelf] < fit[tight]):
                 tight = shelf
         shelf = tight if tight >= 0 else whole
-        got = _pick_from_shelf(c, job, shelf, each, need, at, plain)
-        at, need = at + got, need - got
+        got = min(need, fit[shelf])
+        _pick_from_shelf(c, job, shelf, each, got * span, at, plain)
+        at, need = at + got * span, need - got
         fit[shelf] = 0
 
 
@@ -291,15 +310,19 @@ def place_in_group(c: Columns, job: int, group: int) -> int:
     plain = is_plain(c, job)
     if need == 1 and extra == 0:
         return _pick_single(c, job, group, each, plain)
-    widest = widest_level(c, job)
-    if widest == AT_NODE or _count_fits(c, job, group, each, plain, X_FIT) < need:
+    widest, span = widest_level(c, job), span_of(c, job, each)
+    if widest == AT_NODE or span == 0:
         return 0
+    if _count_fits(c, job, group, each, plain, X_FIT) < need:
+        return 0
+    if span > 1:
+        c.scratch[X_FIT, c.groups[G_FROM, group] : c.groups[G_TO, group]] //= span
     if extra > 0 and _count_fits(c, job, group, extra, plain, X_FIT_REST) <= need:
         return 0
     for level in range(AT_LEAF, widest + 1):
-        domain = _choose_domain(c, group, level, need, extra)
+        domain = _choose_domain(c, group, level, need // span, extra)
         if domain >= 0:
-            _fill_domain(c, job, group, level, domain, each, need, plain)
+            _fill_domain(c, job, group, level, domain, each, need // span, span)
             if extra == 0:
                 return need
             _pick_remainder(c, job, group, level, domain, need, extra, plain)
@@ -309,7 +332,7 @@ def place_in_group(c: Columns, job: int, group: int) -> int:
 
 @inner
 def find_place(c: Columns, job: int, types: int) -> int:
-    """Choose where the job could start now; types are tried in the pool's order.
+    """Choose where the job could start now, and end soonest.
 
     Args:
         types: mask of the accelerator types that may be used, a part of what the job accepts.
@@ -317,45 +340,10 @@ def find_place(c: Columns, job: int, types: int) -> int:
     Returns:
         How many rows of ``picks`` are filled; 0 if the job fits nowhere.
     """
-    for group in range(c.groups.shape[1]):
-        if types >> c.groups[G_TYPE, group] & 1:
-            count = place_in_group(c, job, group)
-            if count > 0:
-                return count
+    group = next_choice(c, job, types, -1)
+    while group >= 0:
+        count = place_in_group(c, job, group)
+        if count > 0:
+            return count
+        group = next_choice(c, job, types, group)
     return 0
-
-
-@inner
-def could_ever_fit(c: Columns, job: int) -> bool:
-    """Tell whether the job would fit on the whole pool, empty and healthy."""
-    for group in range(c.groups.shape[1]):
-        if not c.jobs[J_TYPES, job] >> c.groups[G_TYPE, group] & 1:
-            continue
-        need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-        if each > c.groups[G_GPUS, group]:
-            continue
-        widest = AT_ANY
-        if c.jobs[J_LOCALITY, job] == LOCALITY_REQUIRED:
-            widest = int(c.jobs[J_LEVEL, job])
-        if widest == AT_NODE and (need > 1 or extra > 0):
-            continue
-        sums = c.scratch[X_DOMAIN]
-        sums[:] = 0
-        level = max(widest, AT_LEAF)
-        for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-            if not suits(c, job, shelf):
-                continue
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                cpu, memory, gpus = (
-                    c.nodes[N_CPU, node],
-                    c.nodes[N_MEMORY, node],
-                    c.jobs[J_GPUS, job],
-                )
-                if cpu > 0 and share_of(c.jobs[J_CPU, job], each, gpus) > cpu:
-                    continue
-                if memory > 0 and share_of(c.jobs[J_MEMORY, job], each, gpus) > memory:
-                    continue
-                sums[domain_of(c, shelf, level)] += 1
-        if sums.max() >= need + (1 if extra > 0 else 0):
-            return True
-    return False

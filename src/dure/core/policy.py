@@ -14,6 +14,7 @@ from dure.core.columns import (
     P_BACKOFF_S,
     P_BACKOFF_S_MAX,
     P_CLEANING_S,
+    P_CONSOLIDATE,
     P_DAY_S,
     P_DEARER_S,
     P_DECAY,
@@ -71,6 +72,8 @@ class Policy:
             until it has had so many seconds of all that is lent more than others who wait.
         floors: of what is lent, the part in a hundred that each group of projects may count on,
             while it asks for so much; what they leave is everybody else's.
+        consolidate_gpu_s_per_h: what moving small gangs together, to make room for a gang that
+            finds it only scattered, may cost in an hour; 0 moves none.
     """
 
     name: str = "dure"
@@ -93,6 +96,7 @@ class Policy:
     lemons_pct: int = 5
     goes_on_s: int = 30 * DAY_S
     floors: Mapping[str, int] = field(default_factory=dict)
+    consolidate_gpu_s_per_h: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -137,7 +141,7 @@ class Policy:
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S] = self.reserve_s
-        p[P_SWAP] = int(self.swap)
+        p[P_SWAP], p[P_CONSOLIDATE] = int(self.swap), self.consolidate_gpu_s_per_h
         p[P_GOES_ON_S] = self.goes_on_s
         p[P_GROUPS] = 1 + len(self.floors)
         p[P_FLOOR : P_FLOOR + p[P_GROUPS]] = [self._rest_pct(), *self.floors.values()]

@@ -1,6 +1,6 @@
 """The supply: nodes with their typed devices and their place in the topology, as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from dure.core.columns import (
     G_GPUS,
     G_TO,
     G_TYPE,
+    GRADES,
     H_CLUSTER,
     H_COUNT,
     H_FROM,
@@ -37,14 +38,53 @@ from dure.core.columns import (
     N_ROWS,
     N_SHELF,
     N_TYPE,
+    PREFERRED_BITS,
+    PREFERRED_MOST,
     WHOLE,
     IntArray,
 )
 from dure.core.errors import PolicyError
 
-GRADES = ("O", "S", "C")  # open, sensitive, classified; a site serves its grade and those before it
 GPUS_PER_NODE_MAX = 63  # a node's devices are bits of one integer
 TYPES_MAX = 62
+USES = ("public", "own")
+AT_LEAST = ">="
+SPEED_MILLI = (50, 50_000)  # one a thousand times as fast as another: products stay below 63 bits
+EXCHANGE_MILLI = (1, 100_000)
+AMOUNT_MAX = 2**53
+_COLUMNS = (
+    "provider",
+    "cluster",
+    "leaf",
+    "pod",
+    "site",
+    "accelerator",
+    "gpus",
+    "cpu_milli",
+    "memory_mib",
+    "grade",
+    "use",
+    "in_service_at_s",
+)
+_LIMITS = (
+    ("gpus", 1, GPUS_PER_NODE_MAX),
+    ("cpu_milli", 0, AMOUNT_MAX),
+    ("memory_mib", 0, AMOUNT_MAX),
+    ("in_service_at_s", 0, AMOUNT_MAX),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a device of a type is worth beside others.
+
+    Attributes:
+        speed_milli: work done in a second, of a device of speed 1000.
+        exchange_milli: what a GPU-hour counts when it is lent or borrowed, 1000 is one unit.
+    """
+
+    speed_milli: int = WHOLE
+    exchange_milli: int = WHOLE
 
 
 @dataclass(frozen=True)
@@ -55,6 +95,7 @@ class Pool:
         gpus: devices of each node, 1..63.
         cpu_milli, memory_mib: 0 is not limited.
         use: ``public`` or ``own`` (the provider's).
+        rates: of accelerator types; one that is absent is as fast and as dear as any.
     """
 
     node: Sequence[str]
@@ -70,18 +111,14 @@ class Pool:
     grade: Sequence[str]
     use: Sequence[str]
     in_service_at_s: IntArray
+    rates: Mapping[str, Rate] = field(default_factory=dict)
     order: IntArray = field(init=False)
     types: tuple[str, ...] = field(init=False)
     providers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         count = len(self.node)
-        if count == 0:
-            raise PolicyError("the pool has no nodes; it needs at least one.")
-        if int(self.gpus.min()) < 1 or int(self.gpus.max()) > GPUS_PER_NODE_MAX:
-            raise PolicyError(
-                f"a node has 1..{GPUS_PER_NODE_MAX} devices; found {self.gpus.max()}."
-            )
+        _refuse_impossible(self)
         types = tuple(dict.fromkeys(self.accelerator))
         if len(types) > TYPES_MAX:
             raise PolicyError(f"the pool has {len(types)} accelerator types; at most {TYPES_MAX}.")
@@ -107,10 +144,88 @@ class Pool:
         return [self.node[i] for i in self.order]
 
     def type_mask(self, accepted: str) -> int:
-        """Return the mask of types for ``"A|B"``; all for an empty string; 0 if none is known."""
+        """Return the mask of types for ``"A|B"``; all for an empty string; 0 if none is known.
+
+        ``">=A"`` is A and every type that is at least as fast.
+        """
         if not accepted:
             return (1 << len(self.types)) - 1
-        return sum(1 << self.types.index(t) for t in set(accepted.split("|")) if t in self.types)
+        mask = 0
+        for name in accepted.split("|"):
+            named = name.removeprefix(AT_LEAST)
+            if named not in self.types:
+                continue
+            least = self.rate_of(named).speed_milli
+            for place, kind in enumerate(self.types):
+                is_enough = name != named and self.rate_of(kind).speed_milli >= least
+                mask |= 1 << place if kind == named or is_enough else 0
+        return mask
+
+    def preference(self, accepted: str) -> int:
+        """Return the types that ``accepted`` names, in its order, packed as ``J_PREFERRED``.
+
+        The first is the one that the job's duration and estimate are for. Up to ten are kept, those
+        that the pool does not have left out.
+        """
+        names = dict.fromkeys(name.removeprefix(AT_LEAST) for name in accepted.split("|"))
+        known = [self.types.index(name) for name in names if name in self.types]
+        places = enumerate(known[:PREFERRED_MOST])
+        return sum(kind + 1 << PREFERRED_BITS * place for place, kind in places)
+
+    def rate_of(self, accelerator: str) -> Rate:
+        """Return what a device of a type is worth."""
+        return self.rates.get(accelerator, _USUAL)
+
+
+_USUAL = Rate()
+
+
+def _refuse_impossible(pool: Pool) -> None:
+    """Raise PolicyError for the first value that no pool can have, by its node and field.
+
+    Levels are fields, so the supply tree has no cycles; what can still be wrong in it is a cluster
+    that stands in two sites. Pods and leaves are named within their cluster.
+    """
+    if len(pool.node) == 0:
+        raise PolicyError("the pool has no nodes; it needs at least one.")
+    for name in _COLUMNS:
+        if len(getattr(pool, name)) != len(pool.node):
+            found = len(getattr(pool, name))
+            raise PolicyError(f"{name} has {found} entries for {len(pool.node)} nodes.")
+    for name in ("node", "provider", "cluster", "leaf", "pod", "site", "accelerator"):
+        if "" in getattr(pool, name):
+            raise PolicyError(f"{name} of a node is empty; every node needs one.")
+    for name, allowed in (("grade", GRADES), ("use", USES)):
+        for node, value in zip(pool.node, getattr(pool, name), strict=True):
+            if value not in allowed:
+                expected = f"one of {', '.join(allowed)}"
+                raise PolicyError(f"{name} of node {node} is {value!r}; it must be {expected}.")
+    for name, least, most in _LIMITS:
+        values = getattr(pool, name)
+        for place in np.flatnonzero((values < least) | (values > most))[:1]:
+            said = f"{name} of node {pool.node[place]} is {values[place]}"
+            raise PolicyError(f"{said}; it must be {least}..{most}.")
+    for accelerator in set(pool.accelerator):
+        if "|" in accelerator:
+            raise PolicyError(f"accelerator is {accelerator!r}; a node has devices of one type.")
+    if len(set(pool.node)) != len(pool.node):
+        twice = next(name for name in pool.node if list(pool.node).count(name) > 1)
+        raise PolicyError(
+            f"node {twice} stands twice in the pool; each node has a name of its own."
+        )
+    for accelerator, rate in pool.rates.items():
+        for name, (least, most) in (("speed", SPEED_MILLI), ("exchange", EXCHANGE_MILLI)):
+            milli = getattr(rate, f"{name}_milli")
+            if not least <= milli <= most:
+                said = f"{name}_milli of {accelerator} is {milli}"
+                raise PolicyError(f"{said}; it must be {least}..{most}.")
+    site_of: dict[str, str] = {}
+    for cluster, site in zip(pool.cluster, pool.site, strict=True):
+        if site_of.setdefault(cluster, site) != site:
+            raise PolicyError(
+                f"cluster {cluster} stands in two sites, {site_of[cluster]} and {site}; "
+                "give each part a name of its own."
+            )
 
 
 def _rank(column: Sequence[object]) -> IntArray:

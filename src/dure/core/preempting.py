@@ -10,6 +10,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
+from dure.core.pace import work_s_of
 from dure.core.placement import find_place
 from dure.core.starting import begin_pass, is_ready, start, try_start
 
@@ -31,7 +32,7 @@ def _in_order(c: Columns) -> np.ndarray:
         job = active[i]
         left[i] = jobs[J_WORK, job] - jobs[J_SAVED, job]
         if jobs[J_STATE, job] == RUNNING:
-            left[i] -= s[S_NOW] - jobs[J_RUN_SINCE, job]
+            left[i] -= work_s_of(c, job, s[S_NOW] - jobs[J_RUN_SINCE, job])
         if c.policy[P_POLICY] == SRSF:
             left[i] *= jobs[J_GPUS, job]
     return active[np.argsort(left, kind="mergesort")]
@@ -40,7 +41,8 @@ def _in_order(c: Columns) -> np.ndarray:
 @inner
 def preempt(c: Columns, job: int) -> None:
     """Stop a job that keeps all its progress."""
-    saved_s = c.jobs[J_SAVED, job] + c.scalars[S_NOW] - c.jobs[J_RUN_SINCE, job]
+    done_s = work_s_of(c, job, c.scalars[S_NOW] - c.jobs[J_RUN_SINCE, job])
+    saved_s = c.jobs[J_SAVED, job] + done_s
     emit(c, K_STOPPED, job, c.jobs[J_ATTEMPT, job], BY_PREEMPTION, saved_s, 0, 0)
 
 

@@ -12,7 +12,9 @@ from dure.core.columns import FACT_WIDTH
 from dure.core.errors import DureError
 from dure.core.state import ASKED, Account, CycleRecord, Jobs, Listed
 
-VERSION = 1
+VERSION = 2
+# Records of version 1 bring jobs without the columns that came later; 0 is none in each.
+_BROUGHT = {1: 24, VERSION: ASKED}
 # version, planned, at_s, jobs, observed, decided, bytes of names
 _HEADER = struct.Struct("<BBqIIII")
 _INT64 = np.dtype("<i8")
@@ -46,14 +48,15 @@ def unpack(payload: bytes) -> CycleRecord:
     Raises:
         DureError: a version that this program does not know, or a length that does not add up.
     """
-    if len(payload) < _HEADER.size or payload[0] != VERSION:
+    if len(payload) < _HEADER.size or payload[0] not in _BROUGHT:
         raise DureError(
             f"a cycle's record starts with {payload[:1].hex() or 'nothing'}; expected version "
             f"{VERSION:02x}. It was written by a newer Dure, or it is damaged."
         )
     _, planned, at_s, jobs, observed, decided, names_size = _HEADER.unpack_from(payload)
     at = _HEADER.size
-    columns_size = 8 * ASKED * jobs
+    brought = _BROUGHT[payload[0]]
+    columns_size = 8 * brought * jobs
     if len(payload) != at + names_size + columns_size + _ROW * (observed + decided):
         raise DureError("a cycle's record has a length that its header does not give: damaged.")
     record = CycleRecord(at_s, bool(planned))
@@ -62,10 +65,12 @@ def unpack(payload: bytes) -> CycleRecord:
             payload[at : at + names_size], type=tuple[list[Listed], list[str]]
         )
         at += names_size
-        columns = np.frombuffer(payload, _INT64, ASKED * jobs, at).reshape(ASKED, jobs)
+        columns = np.zeros((ASKED, jobs), dtype=np.int64)
+        given = np.frombuffer(payload, _INT64, brought * jobs, at)
+        columns[:brought] = given.reshape(brought, jobs)
         at += columns_size
         record.accounts = [Account.listed(one) for one in accounts]
-        record.jobs = Jobs(names, columns.astype(np.int64))
+        record.jobs = Jobs(names, columns)
     record.observed = _facts(payload, at, observed)
     record.decided = _facts(payload, at + _ROW * observed, decided)
     return record

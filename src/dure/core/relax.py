@@ -9,15 +9,24 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
 from dure.core.kernel import inner, kernel
+from dure.core.limits import before_head_s, on_reserved_s
+from dure.core.line import limit_of
 from dure.core.placement import find_place, widest_level
 from dure.core.starting import is_ready
-from dure.core.why import Probe, probe_of, types_open
+from dure.core.why import Probe, movable, probe_of, types_open
 
 # In the order in which they are told.
-RELAXATIONS = ("allow_preemption", "any_accelerator", "looser_locality", "smaller")
-(ALLOW_PREEMPTION, ANY_ACCELERATOR, LOOSER_LOCALITY, SMALLER) = range(4)
-# Of each: 1 if it would start now, the accelerator type it would get, how many GPUs.
-(B_STARTS, B_TYPE, B_GPUS, B_COUNT) = range(4)
+RELAXATIONS = (
+    "allow_preemption",
+    "any_accelerator",
+    "looser_locality",
+    "smaller",
+    "shorter_limit",
+)
+(ALLOW_PREEMPTION, ANY_ACCELERATOR, LOOSER_LOCALITY, SMALLER, SHORTER_LIMIT) = range(5)
+# Of each: 1 if it would start now, the accelerator type it would get, how many GPUs; of a shorter
+# limit the longest that suffices, in seconds.
+(B_STARTS, B_TYPE, B_GPUS, B_LIMIT, B_COUNT) = range(5)
 
 
 @inner
@@ -35,6 +44,8 @@ def _halve(p: Columns) -> bool:
     """Ask for half the GPUs in the same shape; tell whether there is such a half."""
     jobs, gpus, nodes = p.jobs, p.jobs[J_GPUS, 0], p.jobs[J_NODES, 0]
     if gpus < 2 or (nodes > 0 and nodes % 2 == 1):
+        return False
+    if jobs[J_SEGMENT, 0] > 0 and gpus // 2 % jobs[J_SEGMENT, 0] != 0:
         return False
     if nodes <= 0 and jobs[J_GPN, 0] > 0 and gpus // 2 % jobs[J_GPN, 0] != 0:
         return False
@@ -65,7 +76,7 @@ def _relax(c: Columns, p: Columns, job: int, out: IntArray) -> None:
         return
     if waits_turn and not _is_first(c, job):
         return
-    for wish in range(4):
+    for wish in range(SHORTER_LIMIT):
         for column in range(J_COUNT):
             p.jobs[column, 0] = c.jobs[column, job]
         if wish == ALLOW_PREEMPTION:
@@ -85,6 +96,39 @@ def _relax(c: Columns, p: Columns, job: int, out: IntArray) -> None:
         _try(p, out[wish])
 
 
+@kernel
+def _shorten(c: Columns, p: Columns, job: int, of: np.ndarray) -> None:
+    """Fill in the longest limit with which a gang would start now, if its own is longer.
+
+    Args:
+        p: a pool of the probe's own.
+    """
+    jobs = c.jobs
+    if not is_ready(c, job) or jobs[J_CLAIM_DUE, job] >= 0:
+        return
+    for column in range(J_COUNT):
+        p.jobs[column, 0] = jobs[column, job]
+    types = types_open(c, job)
+    if c.policy[P_POLICY] == EASY:
+        limit_s = before_head_s(c, p, job, types)
+    elif jobs[J_ODD, job] == 1:
+        return
+    else:
+        limit_s = on_reserved_s(c, p, types)
+    if 0 < limit_s < limit_of(c, job):
+        find_place(p, 0, types)
+        of[B_STARTS], of[B_LIMIT] = 1, limit_s
+        of[B_TYPE], of[B_GPUS] = p.nodes[N_TYPE, p.picks[0, 0]], jobs[J_GPUS, job]
+
+
+def _keeps_gaps(c: Columns) -> bool:
+    """Tell whether short gangs may run where others may not."""
+    if c.policy[P_POLICY] == EASY:
+        return True
+    claimants = c.claims[: c.scalars[S_CLAIMS], 0]
+    return bool((c.jobs[J_CLAIM_DUE, claimants] == FOREVER_S).any())
+
+
 def relaxed(c: Columns, job: int, probe: Probe | None = None) -> IntArray:
     """Say what would let a waiting gang start now, shape (relaxation, B_COUNT).
 
@@ -92,6 +136,10 @@ def relaxed(c: Columns, job: int, probe: Probe | None = None) -> IntArray:
         c: stays as it is.
         probe: made of ``c``, if one is at hand.
     """
-    out = np.zeros((4, B_COUNT), dtype=np.int64)
-    _relax(c, (probe or probe_of(c)).usual, job, out)
+    out = np.zeros((len(RELAXATIONS), B_COUNT), dtype=np.int64)
+    probe = probe or probe_of(c)
+    _relax(c, probe.usual, job, out)
+    if _keeps_gaps(c):
+        asker = c.but(scratch=np.zeros_like(c.scratch))
+        _shorten(asker, movable(probe.usual), job, out[SHORTER_LIMIT])
     return out

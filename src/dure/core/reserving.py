@@ -16,6 +16,7 @@ from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim
 from dure.core.line import first_of, first_within, limit_of, order_heads, replace_head
 from dure.core.moves import refresh_node
+from dure.core.pace import run_s_of
 from dure.core.placement import domain_of, find_place, is_plain, shape_of, suits, widest_level
 from dure.core.starting import new_stamp, start
 from dure.core.turns import is_lendable
@@ -41,6 +42,8 @@ def _longest_waiting(c: Columns) -> int:
         job = first_of(c, c.standing[i])
         waits_s = c.jobs[J_SUBMIT, job]
         if waits_s > since_s or c.jobs[J_CLAIM_DUE, job] >= 0 or not is_plain(c, job):
+            continue
+        if c.jobs[J_SEGMENT, job] > 0:
             continue
         is_older = oldest < 0 or waits_s < c.jobs[J_SUBMIT, oldest]
         if is_older or (waits_s == c.jobs[J_SUBMIT, oldest] and job < oldest):
@@ -68,7 +71,7 @@ def _ready_s(c: Columns, node: int, each: int) -> int:
         # What is lent comes back by a claim; it is nothing to wait for.
         if c.jobs[J_CLASS, job] != OWN:
             return FOREVER_S
-        ready_s = max(ready_s, c.jobs[J_STARTED, job] + limit_of(c, job))
+        ready_s = max(ready_s, c.jobs[J_STARTED, job] + run_s_of(c, job, limit_of(c, job)))
         row = c.rows[R_NEXT_OF_NODE, row]
     return int(ready_s)
 
@@ -199,7 +202,8 @@ def _free_and_ready(c: Columns, job: int) -> tuple[np.ndarray, np.ndarray, int]:
         while row >= 0:
             if c.rows[R_MASK, row] & held:
                 other = c.rows[R_JOB, row]
-                ready_s = max(ready_s, c.jobs[J_STARTED, other] + limit_of(c, other))
+                limit_s = run_s_of(c, other, limit_of(c, other))
+                ready_s = max(ready_s, c.jobs[J_STARTED, other] + limit_s)
             row = c.rows[R_NEXT_OF_NODE, row]
         if free:
             nodes[count], masks[count] = node, free

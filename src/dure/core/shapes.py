@@ -1,9 +1,9 @@
 """Equal gangs share a shape: what failed for one in a pass need not be tried for the next.
 
 Shape 0 is for jobs whose demand changes while they wait (preferred locality): never remembered. A
-*family* is all plain gangs (whole devices, any locality, no form of their own but whole nodes) for
-the same kinds of node: among them,
-what fails for a small gang fails for every larger one. A *cohort* (``core.line``) is all gangs of a
+*family* is all plain gangs (whole devices, any locality, no segments, no form of their own but
+whole nodes) for the same kinds of node: among them, what fails for a small gang fails for every
+larger one. A *cohort* (``core.line``) is all gangs of a
 shape that also have one owner and may run as the same classes.
 """
 
@@ -27,6 +27,7 @@ _ASKED = np.array(
         J_CPU,
         J_MEMORY,
         J_PROVIDER,
+        J_SEGMENT,
     ],
     dtype=np.int64,
 )
@@ -88,7 +89,7 @@ def _family(c: Columns, job: int) -> int:
     is_formed = jobs[J_NODES, job] > 0 or jobs[J_GPN, job] > 0
     if is_formed and (jobs[J_GPUS, job] <= 0 or not _takes_whole_nodes(c, job)):
         return -1
-    if jobs[J_LOCALITY, job] != LOCALITY_ANY:
+    if jobs[J_LOCALITY, job] != LOCALITY_ANY or jobs[J_SEGMENT, job] > 0:
         return -1
     count = s[S_FAMILIES]
     for i in range(count):

@@ -6,6 +6,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.consolidating import make_room
 from dure.core.entitled import (
     could_be_own,
     entitled_types,
@@ -96,7 +97,8 @@ def _start_entitled(c: Columns) -> None:
         types = entitled_types(c, job)
         goes_on = jobs[J_ODD, job] == 1 or jobs[J_CLAIM_DUE, job] >= 0
         if jobs[J_CLAIM_DUE, job] < 0 and types != 0 and is_ready(c, job):
-            goes_on = start_own(c, job, types) or _claim_once(c, job, types) or goes_on
+            has_place = start_own(c, job, types) or _claim_once(c, job, types)
+            goes_on = has_place or make_room(c, job, types) or goes_on
         replace_head(c, following if goes_on else -1)
 
 
@@ -189,9 +191,10 @@ def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
     settle_claims(c)
-    begin_pass(c)
     serve_claims(c)
     start_reserved(c)
+    # Only now: a claimant that takes a share of a held device leaves the rest of it as new room.
+    begin_pass(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)

@@ -8,9 +8,7 @@ from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
-from dure.core.placement import could_ever_fit, find_place
-
-(NO_REASON, NOTHING_ASKED, SHAPE_IS_WRONG, NEVER_FITS, UNKNOWN_TYPE, DEPENDENCY_FAILED) = range(6)
+from dure.core.placement import find_place
 
 
 @inner_of_ints(4)
@@ -93,29 +91,6 @@ def is_ready(c: Columns, job: int) -> bool:
 
 
 @inner
-def _is_orphan(c: Columns, job: int) -> bool:
-    """Tell whether the job can never become ready: what it waits for ended badly, or is itself."""
-    after = c.jobs[J_AFTER, job]
-    if after < 0 or after >= c.scalars[S_JOBS]:
-        return False
-    return bool(after == job or c.jobs[J_STATE, after] > COMPLETED)
-
-
-@inner
-def refuse_orphans(c: Columns) -> None:
-    """Refuse whoever comes after a job that ended badly in this cycle, and after those, too."""
-    s = c.scalars
-    while s[S_BADLY] > 0:
-        s[S_BADLY] = 0
-        if s[S_AFTERS] == 0:
-            return
-        for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
-            job = c.queue[i]
-            if c.jobs[J_STATE, job] == PENDING and _is_orphan(c, job):
-                emit(c, K_REFUSED, job, DEPENDENCY_FAILED, 0, 0, 0, 0)
-
-
-@inner
 def try_start(c: Columns, job: int, kind: int) -> bool:
     """Start a job anywhere it fits now; remember it if it does not."""
     if not is_ready(c, job) or c.scalars[S_KIND + IDLE] == 0 or failed_already(c.jobs, c.memo, job):
@@ -126,42 +101,6 @@ def try_start(c: Columns, job: int, kind: int) -> bool:
         return False
     start(c, job, kind, count, 0)
     return True
-
-
-@inner
-def _verdict(c: Columns, job: int) -> int:
-    """Return why a job can never run here, or ``NO_REASON``."""
-    jobs = c.jobs
-    gpus, nodes, each = jobs[J_GPUS, job], jobs[J_NODES, job], jobs[J_GPN, job]
-    if gpus <= 0 or jobs[J_MILLI, job] <= 0 or jobs[J_MILLI, job] > WHOLE:
-        return NOTHING_ASKED
-    if jobs[J_TYPES, job] == 0:
-        return UNKNOWN_TYPE
-    if nodes > 0 and (gpus % nodes != 0 or (each > 0 and nodes * each != gpus)):
-        return SHAPE_IS_WRONG
-    if nodes <= 0 and each > 0 and gpus % each != 0:
-        return SHAPE_IS_WRONG
-    if _is_orphan(c, job):
-        return DEPENDENCY_FAILED
-    shape = jobs[J_SHAPE, job]
-    if shape == 0:
-        return NO_REASON if could_ever_fit(c, job) else NEVER_FITS
-    if c.memo[M_EVER, shape] == 0:
-        c.memo[M_EVER, shape] = 1 if could_ever_fit(c, job) else 2
-    return NO_REASON if c.memo[M_EVER, shape] == 1 else NEVER_FITS
-
-
-@inner
-def refuse_impossible(c: Columns) -> None:
-    """Refuse at once what can never fit."""
-    s, jobs = c.scalars, c.jobs
-    for i in range(s[S_FRESH]):
-        job = c.fresh[i]
-        if jobs[J_STATE, job] != PENDING:
-            continue
-        reason = _verdict(c, job) if jobs[J_ATTEMPT, job] == 0 else NO_REASON
-        if reason != NO_REASON:
-            emit(c, K_REFUSED, job, reason, 0, 0, 0, 0)
 
 
 @inner

@@ -18,7 +18,7 @@ from dure.core.policy import Policy
 from dure.core.pool import Pool, pool_columns
 from dure.core.shapes import spread_examples
 
-ASKED = col.J_WORK + 1  # the columns of a job that its submission brings
+ASKED = col.BROUGHT
 
 
 Listed = tuple[str | int, ...]
@@ -48,7 +48,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Jobs:
-    """New jobs as their submission brings them: names and columns ``J_PROJECT .. J_WORK``."""
+    """New jobs as their submission brings them: names and columns ``J_PROJECT .. J_SEGMENT``."""
 
     names: list[str]
     columns: IntArray
@@ -93,6 +93,8 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         parts.nodes[col.N_TYPE],
         parts.nodes[col.N_GPUS] * col.WHOLE,
     )
+    capacity[col.T_SPEED] = [pool.rate_of(kind).speed_milli for kind in pool.types]
+    capacity[col.T_EXCHANGE] = [pool.rate_of(kind).exchange_milli for kind in pool.types]
 
     def zeros(*shape: int) -> IntArray:
         return np.zeros(shape, dtype=np.int64)

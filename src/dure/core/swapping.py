@@ -117,6 +117,9 @@ def _places_after(c: Columns, job: int) -> tuple[int, bool]:
         parts += 1
         row = c.rows[R_NEXT_OF_JOB, row]
     widest = widest_level(c, job) if parts > 1 else AT_ANY
+    if c.jobs[J_SEGMENT, job] > c.jobs[J_GPUS, job] // max(parts, 1):
+        # Each of its segments stays on one leaf.
+        widest = min(widest, AT_LEAF)
     row = c.jobs[J_ROWS, job]
     for at in range(parts):
         node, mask = c.rows[R_NODE, row], c.rows[R_MASK, row]

@@ -4,7 +4,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.moves import bits, share_of
-from dure.core.placement import domain_of, shape_of, suits, widest_level
+from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
 
 DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers sent away
 
@@ -185,6 +185,21 @@ def _take_devices(
 
 
 @inner
+def _offers_segment(
+    c: Columns, job: int, shelf: int, each: int, span: int, latest_s: int, stamp: int
+) -> bool:
+    """Tell whether a shelf has the nodes for one more segment, whatever they cost."""
+    left = span
+    for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
+        if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
+            continue
+        left -= 1 if _free_on_node(c, job, node, each, latest_s, stamp, 0)[0] >= 0 else 0
+        if left == 0:
+            return True
+    return False
+
+
+@inner
 def _price_domain(
     c: Columns, job: int, group: int, level: int, domain: int, latest_s: int
 ) -> tuple[int, int]:
@@ -192,12 +207,20 @@ def _price_domain(
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
     total = need + (1 if extra > 0 else 0)
     c.memo[M_STAMP, STAMP_MARKS] += 1
-    stamp, price = c.memo[M_STAMP, STAMP_MARKS], 0
+    stamp, price, home = c.memo[M_STAMP, STAMP_MARKS], 0, -1
+    span = span_of(c, job, each)
     for at in range(total):
         want = each if at < need else extra
+        if at % span == 0:
+            home = -1
         best_node, best_price = -1, 1 << 62
         for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
             if domain_of(c, shelf, level) != domain or not suits(c, job, shelf):
+                continue
+            is_begun = shelf == home or span == 1
+            if not is_begun and (
+                home >= 0 or not _offers_segment(c, job, shelf, each, span, latest_s, stamp)
+            ):
                 continue
             for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
                 if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
@@ -213,6 +236,7 @@ def _price_domain(
             return -1, 0
         cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, 1)
         c.scratch[X_NODE, best_node] = stamp
+        home = c.nodes[N_SHELF, best_node]
         c.picks[at, 0], c.picks[at, 1], c.picks[at, 2] = best_node, mask, c.jobs[J_MILLI, job]
         price += cost
     return price, total
@@ -225,7 +249,7 @@ def choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
         if not types >> c.groups[G_TYPE, group] & 1:
             continue
         need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-        if each > c.groups[G_GPUS, group]:
+        if each > c.groups[G_GPUS, group] or span_of(c, job, each) == 0:
             continue
         spread = need > 1 or extra > 0
         widest = widest_level(c, job) if spread else AT_ANY

@@ -1,7 +1,7 @@
 """Which gate keeps each waiting gang from starting, with its numbers: one compiled, read-only pass.
 
 A gang is asked about through a *probe*: columns that share the pool's matrices, with jobs, scratch
-and picks of their own. So the very kernel that places gangs (``find_place``) tries one, as it is or
+and picks of their own. So the very kernel that places gangs (``fits_now``) tries one, as it is or
 with one wish relaxed, and nothing of the state, nor of what a plan remembers, moves.
 """
 
@@ -13,10 +13,11 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
+from dure.core.fitting import fits_now
 from dure.core.gates import *
 from dure.core.kernel import inner, kernel
 from dure.core.moves import refresh_node
-from dure.core.placement import domain_of, find_place, shape_of, slots, suits, widest_level
+from dure.core.placement import domain_of, shape_of, slots, suits, widest_level
 from dure.core.starting import is_ready
 
 # Verdicts of one pass, by demand: the key's two halves, gate, need, have, nodes, the probe's own.
@@ -112,7 +113,7 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
     v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
     free, held = c.scalars[S_KIND + IDLE], c.scalars[S_KIND + RESERVED]
     level = widest_level(p, 0)
-    if free >= v[V_NEED] and find_place(p, 0, types) > 0:
+    if free >= v[V_NEED] and fits_now(p, 0, types):
         v[V_GATE], v[V_HAVE] = BEHIND, v[V_NEED]
         return
     if free + held < v[V_NEED]:
@@ -123,28 +124,28 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
     v[V_GATE] = SCATTERED if idle >= v[V_NEED] else NO_ROOM
     if level != AT_ANY:
         asked, jobs[J_LOCALITY, 0] = jobs[J_LOCALITY, 0], LOCALITY_ANY
-        found = find_place(p, 0, types)
+        fits = fits_now(p, 0, types)
         jobs[J_LOCALITY, 0] = asked
-        if found > 0:
+        if fits:
             v[V_GATE] = TOO_NARROW
             return
     cpu, memory = jobs[J_CPU, 0], jobs[J_MEMORY, 0]
     if cpu > 0 or memory > 0:
         jobs[J_CPU, 0], jobs[J_MEMORY, 0] = 0, 0
-        found = find_place(p, 0, types)
+        fits = fits_now(p, 0, types)
         jobs[J_CPU, 0], jobs[J_MEMORY, 0] = cpu, memory
-        if found > 0:
+        if fits:
             v[V_GATE] = CPU_OR_MEMORY
             return
     grade = jobs[J_GRADE, 0]
     if grade > 0:
         jobs[J_GRADE, 0] = 0
-        found = find_place(p, 0, types)
+        fits = fits_now(p, 0, types)
         jobs[J_GRADE, 0] = grade
-        if found > 0:
+        if fits:
             v[V_GATE] = GRADE
             return
-    if held > 0 and find_place(u, 0, types) > 0:
+    if held > 0 and fits_now(u, 0, types):
         v[V_GATE] = HELD
     elif v[V_GATE] == NO_ROOM:
         v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
@@ -176,6 +177,7 @@ def _key_of(c: Columns, job: int, level: int) -> int:
         jobs[J_CPU, job],
         jobs[J_MEMORY, job],
         jobs[J_PROVIDER, job],
+        jobs[J_SEGMENT, job],
         level,
     ):
         mixed ^= np.uint64(asked + 1)
@@ -333,17 +335,23 @@ class Probe(NamedTuple):
 
 def probe_of(c: Columns) -> Probe:
     """Return views of the pool with one gang (0) to ask about."""
+    usual = _asking(c)
+    return Probe(usual, usual if c.scalars[S_KIND + RESERVED] == 0 else movable(usual))
+
+
+def _asking(c: Columns) -> Columns:
     nodes = c.nodes.shape[1] + 64
-    own = {
-        "jobs": np.zeros((J_COUNT, 1), dtype=np.int64),
-        "scratch": np.zeros((X_COUNT, nodes), dtype=np.int64),
-        "picks": np.zeros((nodes, 3), dtype=np.int64),
-    }
-    usual = c.but(**own)
-    if c.scalars[S_KIND + RESERVED] == 0:
-        return Probe(usual, usual)
-    moved = {name: getattr(c, name).copy() for name in ("scalars", "nodes", "devices", "hist")}
-    return Probe(usual, c.but(**own, **moved))
+    return c.but(
+        jobs=np.zeros((J_COUNT, 1), dtype=np.int64),
+        scratch=np.zeros((X_COUNT, nodes), dtype=np.int64),
+        picks=np.zeros((nodes, 3), dtype=np.int64),
+    )
+
+
+def movable(asking: Columns) -> Columns:
+    """Return the same view with devices of its own, to show some of them as free."""
+    moved = ("scalars", "nodes", "devices", "hist")
+    return asking.but(**{name: getattr(asking, name).copy() for name in moved})
 
 
 def _run(c: Columns, chosen: IntArray, most: int) -> IntArray:

@@ -15,9 +15,11 @@ from dure.core.columns import (
     K_RECLASSED,
     K_STARTED,
     K_STOPPED,
+    Columns,
     IntArray,
 )
 from dure.core.kernel import kernel
+from dure.core.pace import run_s_of
 from dure.core.state import CycleRecord, State
 
 
@@ -93,17 +95,26 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
 
 
 @kernel
-def _carry_out(m: _Machines, facts: np.ndarray) -> None:
+def _carry_out(c: Columns, m: _Machines, facts: np.ndarray) -> None:
     for i in range(facts.shape[0]):
         kind, at_s, job = facts[i, 0], facts[i, 1], facts[i, 2]
         if kind == K_STARTED:
             m.attempt[job] = facts[i, 3]
-            m.end_at_s[job] = at_s + max(0, m.work_s[job] - m.kept_s[job])
+            m.end_at_s[job] = at_s + run_s_of(c, job, max(0, m.work_s[job] - m.kept_s[job]))
             _push(m, m.end_at_s[job], job)
         elif kind == K_STOPPED:
             m.kept_s[job], m.end_at_s[job] = facts[i, 5], -1
         elif kind == K_RECLASSED:
             m.attempt[job] = facts[i, 3]
+
+
+@kernel
+def _resume(c: Columns, m: _Machines, running: np.ndarray) -> None:
+    for job in running:
+        left_s = max(0, m.work_s[job] - m.kept_s[job])
+        m.attempt[job] = c.jobs[col.J_ATTEMPT, job]
+        m.end_at_s[job] = c.jobs[col.J_RUN_SINCE, job] + run_s_of(c, job, left_s)
+        _push(m, m.end_at_s[job], job)
 
 
 class ImaginedHands:
@@ -127,11 +138,7 @@ class ImaginedHands:
         self._learn(state)
         c = state.c
         self._make_room(int(c.scalars[col.S_RUNNING]))
-        for job in np.sort(c.running[: c.scalars[col.S_RUNNING]]).tolist():
-            left_s = int(c.jobs[col.J_WORK, job] - c.jobs[col.J_SAVED, job])
-            self._m.attempt[job] = c.jobs[col.J_ATTEMPT, job]
-            self._m.end_at_s[job] = max(0, left_s) + int(c.jobs[col.J_RUN_SINCE, job])
-            _push(self._m, int(self._m.end_at_s[job]), job)
+        _resume(c, self._m, np.sort(c.running[: c.scalars[col.S_RUNNING]]))
 
     def observe(self, state: State, now_s: int) -> IntArray:
         """Return the ends up to ``now_s``, by moment, then job."""
@@ -149,7 +156,7 @@ class ImaginedHands:
             self._learn(state)
         if len(record.decided):
             self._make_room(len(record.decided))
-            _carry_out(self._m, record.decided)
+            _carry_out(state.c, self._m, record.decided)
 
     def _learn(self, state: State) -> None:
         """Look up the work of jobs that are new."""

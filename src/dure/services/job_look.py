@@ -204,6 +204,7 @@ def _fresh_row(asked: Asked) -> JobRow:
 _WISHES = (
     ("nodes", 0),
     ("gpus_per_node", 0),
+    ("segment_gpus", 0),
     ("min_gpus", 0),
     ("estimate_s", -1),
     ("checkpoint_every_s", 0),
@@ -214,6 +215,7 @@ _WISHES = (
 _WISHED = (
     col.J_NODES,
     col.J_GPN,
+    col.J_SEGMENT,
     col.J_MIN_GPUS,
     col.J_ESTIMATE,
     col.J_CKPT_EVERY,

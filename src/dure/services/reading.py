@@ -15,7 +15,6 @@ from dure.core.events import Event
 from dure.core.events.programme import AllocationChanged, AllocationEnded, AllocationGranted
 from dure.core.events.work import JobCancelRequested, JobRequested
 from dure.core.plan import Observed, facts_of
-from dure.core.pool import GRADES
 from dure.core.state import ASKED, Account, Jobs, State
 from dure.services.asked import Asked, Demand, Right
 from dure.services.requests import JobRequest
@@ -32,6 +31,7 @@ _AS_THEY_ARE = (
     (col.J_MILLI, "gpu_milli"),
     (col.J_NODES, "nodes"),
     (col.J_GPN, "gpus_per_node"),
+    (col.J_SEGMENT, "segment_gpus"),
     (col.J_MIN_GPUS, "min_gpus"),
     (col.J_ESTIMATE, "estimate_s"),
     (col.J_CKPT_EVERY, "checkpoint_every_s"),
@@ -152,8 +152,9 @@ class _Batch:
         columns[col.J_LOCALITY], columns[col.J_LEVEL] = kind, level
         columns[col.J_PATIENCE] = patience_s
         columns[col.J_TYPES] = types = pool.type_mask(request.accelerator)
+        columns[col.J_PREFERRED] = pool.preference(request.accelerator)
         columns[col.J_CLASS_ASKED] = _CLASSES[request.gang_class]
-        columns[col.J_GRADE] = GRADES.index(request.grade)
+        columns[col.J_GRADE] = col.GRADES.index(request.grade)
         columns[col.J_PREEMPTIBLE] = int(request.preemptible)
         columns[col.J_WORK] = max(0, request.estimate_s)
         # A request counts CPUs and memory on each node, the engine those of the whole gang.

@@ -9,8 +9,8 @@ import numpy as np
 from dure.core import columns as col
 from dure.core import gates
 from dure.core.columns import IntArray
-from dure.core.foresee import expected_start_s, idle_by_type
-from dure.core.relax import B_GPUS, B_STARTS, B_TYPE, RELAXATIONS, relaxed
+from dure.core.foresee import declared_ends_s, expected_start_s, idle_by_type
+from dure.core.relax import B_GPUS, B_LIMIT, B_STARTS, B_TYPE, RELAXATIONS, relaxed
 from dure.core.why import explain_all
 from dure.services.forecasts import Interval
 from dure.services.snapshot import Snapshot
@@ -185,9 +185,7 @@ class Reasons:
             places = np.array([before] if 0 <= before < snap.running else [], dtype=np.int64)
         else:
             return ()
-        estimate_s = snap.jobs[col.J_ESTIMATE, places]
-        end_s = snap.jobs[col.J_STARTED, places] + estimate_s
-        end_s = np.where(estimate_s < 0, col.FOREVER_S, np.maximum(end_s, snap.now_s + 1))
+        end_s = declared_ends_s(snap.world, np.ascontiguousarray(places))
         first = np.argsort(end_s, kind="stable")[:HOLDERS_MAX]
         return (self._holder(int(places[i]), int(end_s[i])) for i in first)
 
@@ -206,6 +204,9 @@ class Reasons:
         snap, found = self._snap, list[Help]()
         for name, one in zip(RELAXATIONS, relaxed(snap.world, place), strict=True):
             if one[B_STARTS]:
-                accelerator = snap.state.pool.types[int(one[B_TYPE])]
-                found.append((name, {"gpus": int(one[B_GPUS]), "accelerator": accelerator}))
+                numbers: dict[str, int | str] = {"gpus": int(one[B_GPUS])}
+                numbers["accelerator"] = snap.state.pool.types[int(one[B_TYPE])]
+                if one[B_LIMIT]:
+                    numbers["limit_s"] = int(one[B_LIMIT])
+                found.append((name, numbers))
         return tuple(found)

@@ -97,7 +97,8 @@ def take_snapshot(state: State, ended: Sequence[int], now_s: int) -> Snapshot:
 
 
 # What a kernel that only asks never reads; empty, so that a mistake shows at once.
-_UNREAD = ("rows", "fresh", "hurt", "alarms", "due", "shapes", "memo", "marks", "facts")
+_UNREAD = ("fresh", "hurt", "alarms", "due", "shapes", "memo", "marks", "facts")
+_NOBODY = 1 << 40  # whoever a device is held for, but is not shown
 
 
 def _world(c: Columns, jobs: IntArray, index: IntArray, running: int, waiting: int) -> Columns:
@@ -113,10 +114,17 @@ def _world(c: Columns, jobs: IntArray, index: IntArray, running: int, waiting: i
     claims = c.claims[: c.scalars[col.S_CLAIMS]].tolist()
     kept = [(row_of[job], kind) for job, kind in claims if job in row_of]
     scalars[col.S_CLAIMS] = len(kept)
-    copied = ("nodes", "hist", "devices", "accounts", "rights", "types", "allocs")
+    holds = np.flatnonzero(c.devices[col.D_HOLD])
+    devices = c.devices.copy()
+    devices[col.D_HOLD, holds] = [
+        row_of.get(holder - 1, _NOBODY) + 1 for holder in c.devices[col.D_HOLD, holds].tolist()
+    ]
+    copied = ("nodes", "hist", "accounts", "rights", "types", "allocs")
     return c.but(
         scalars=scalars,
         jobs=jobs,
+        devices=devices,
+        rows=c.rows[:, : c.scalars[col.S_ROWS_TOP]].copy(),
         queue=place,
         running=place,
         claims=np.array(kept, dtype=np.int64).reshape(-1, 2),

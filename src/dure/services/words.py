@@ -1,6 +1,6 @@
 """Codes of the engine as the words that tables, screens and reports share."""
 
-# Position is the engine's reason (``core.starting``); the words are stable: reports count them.
+# Position is the engine's reason (``core.refusing``); the words are stable: reports count them.
 REFUSALS = (
     "",
     "NothingAsked",
@@ -8,4 +8,6 @@ REFUSALS = (
     "NeverFits",
     "UnknownAccelerator",
     "DependencyFailed",
+    "ValueOutOfRange",
+    "Contradiction",
 )

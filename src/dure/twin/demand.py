@@ -9,7 +9,7 @@ import polars as pl
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
-from dure.core.pool import GRADES, Pool
+from dure.core.pool import Pool, Rate
 from dure.core.quota import Right, allocated_most, provider_rights
 from dure.core.state import ASKED, Account, Jobs
 
@@ -25,6 +25,7 @@ _AS_THEY_ARE = (
     (col.J_MILLI, "gpu_milli"),
     (col.J_NODES, "nodes"),
     (col.J_GPN, "gpus_per_node"),
+    (col.J_SEGMENT, "segment_gpus"),
     (col.J_PATIENCE, "patience_s"),
     (col.J_MIN_GPUS, "min_gpus"),
     (col.J_ESTIMATE, "estimate_s"),
@@ -43,7 +44,10 @@ def pool_of(nodes: pl.DataFrame) -> Pool:
     numbers = ("gpus", "cpu_milli", "memory_mib", "in_service_at_s")
     columns: dict[str, Any] = {name: nodes[name].to_list() for name in texts}
     columns |= {name: nodes[name].to_numpy().astype(np.int64) for name in numbers}
-    return Pool(**columns)
+    rated = nodes.select("accelerator", "speed_milli", "exchange_milli").unique("accelerator")
+    rates = {kind: Rate(*rate) for kind, *rate in rated.sort("accelerator").iter_rows()}
+    unusual = {kind: rate for kind, rate in rates.items() if rate != Rate()}
+    return Pool(**columns, rates=unusual)
 
 
 @dataclass
@@ -108,12 +112,14 @@ def columns_of(jobs: pl.DataFrame, pool: Pool, owners: Owners, *, first: int = 0
     columns[col.J_PROVIDER] = [names.get(provider, -1) for provider in providers]
     masks = {text: pool.type_mask(text) for text in jobs["accelerator"].unique().to_list()}
     columns[col.J_TYPES] = [masks[text] for text in jobs["accelerator"].to_list()]
+    wished = {text: pool.preference(text) for text in masks}
+    columns[col.J_PREFERRED] = [wished[text] for text in jobs["accelerator"].to_list()]
     columns[col.J_CLASS_ASKED] = [_CLASSES[text] for text in jobs["class"].to_list()]
     columns[col.J_LOCALITY] = [_LOCALITIES[text] for text in jobs["locality_kind"].to_list()]
     columns[col.J_LEVEL] = [
         col.LEVELS.index(text) if text else col.AT_ANY for text in jobs["locality_level"].to_list()
     ]
-    columns[col.J_GRADE] = [GRADES.index(text) for text in jobs["grade"].to_list()]
+    columns[col.J_GRADE] = [col.GRADES.index(text) for text in jobs["grade"].to_list()]
     columns[col.J_PREEMPTIBLE] = jobs["preemptible"].to_numpy().astype(np.int64)
     job_names = jobs["job"].to_list()
     columns[col.J_AFTER] = -1

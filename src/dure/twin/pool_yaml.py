@@ -1,6 +1,7 @@
 """A pool written by people: providers with clusters in YAML, unfolded to one row a node.
 
     topology: {nodes_per_leaf: 32, leaves_per_pod: 16}       # these are the defaults
+    accelerators: {B200: {speed_milli: 2000, exchange_milli: 8000}}   # others are 1000
     providers:
       - id: nhn-cloud
         clusters:
@@ -25,6 +26,7 @@ NODES_PER_LEAF = 32
 LEAVES_PER_POD = 16
 # A nation plans for 37,500 nodes; a slip of the keyboard must not fill the memory.
 NODES_MAX = 10_000_000
+_RATES = ("speed_milli", "exchange_milli")
 _PASSED_ON = ("cooling", "grade", "site", "cpu_milli", "memory_mib", "in_service_at_s", "use")
 
 
@@ -80,6 +82,7 @@ def pool_from_yaml(path: Path) -> pl.DataFrame:
     shape = _Part(path, "topology", topology)
     nodes_per_leaf = shape.whole("nodes_per_leaf", default=NODES_PER_LEAF)
     leaves_per_pod = shape.whole("leaves_per_pod", default=LEAVES_PER_POD)
+    rates = _rates(top)
     frames: list[pl.DataFrame] = []
     place_of: dict[str, str] = {}
     nodes = 0
@@ -108,8 +111,25 @@ def pool_from_yaml(path: Path) -> pl.DataFrame:
                 gpus=cluster.whole("gpus_per_node"),
                 accelerator=cluster.name("accelerator"),
             )
-            frames.append(frame.with_columns(_passed_on(cluster)))
+            rate = rates.get(cluster.name("accelerator"), {})
+            worth = [pl.lit(value).alias(key) for key, value in rate.items()]
+            frames.append(frame.with_columns(_passed_on(cluster) + worth))
     return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _rates(top: _Part) -> dict[str, dict[str, int]]:
+    """Return what each accelerator is worth; the table's own rules judge the values."""
+    stated = top.values.get("accelerators", {})
+    if not isinstance(stated, Mapping):
+        raise top.error("accelerators", found=quoted(stated), expected="B200: {speed_milli: 2000}")
+    rates: dict[str, dict[str, int]] = {}
+    for name, rate in stated.items():
+        part = _Part(top.file, f"accelerators.{name}", rate if isinstance(rate, Mapping) else {})
+        if not isinstance(rate, Mapping) or not set(rate) <= set(_RATES):
+            expected = f"one or both of {', '.join(_RATES)}"
+            raise top.error(f"accelerators.{name}", found=quoted(rate), expected=expected)
+        rates[str(name)] = {key: part.whole(key) for key in rate}
+    return rates
 
 
 def _passed_on(cluster: _Part) -> list[pl.Expr]:

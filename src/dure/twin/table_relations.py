@@ -24,6 +24,31 @@ def refuse_repeated(ids: pl.Series, column: str, source: Source) -> None:
     )
 
 
+def refuse_two_parents(
+    children: pl.Series, parents: pl.Series, column: str, source: Source
+) -> None:
+    """Raise InputError if a domain stands in two larger ones, naming the first row of each.
+
+    Args:
+        children: the smaller domain of each row.
+        parents: the larger one as the file states it, null where it does not.
+        column: the larger one's name.
+        source: the file.
+    """
+    rows = pl.DataFrame({"child": children, "parent": parents}).with_row_index("row")
+    first = rows.drop_nulls().unique("child", keep="first", maintain_order=True)
+    both = rows.join(first, on="child", how="inner", suffix="_first", maintain_order="left")
+    wrong = both.filter(pl.col("parent") != pl.col("parent_first"))
+    if wrong.height:
+        row, child, parent, row_first, parent_first = wrong.row(0)
+        raise source.error(
+            column=column,
+            rows=[row_first + 1, row + 1],
+            found=f"{quoted(child)} in {quoted(parent_first)} and in {quoted(parent)}",
+            expected="each domain in one larger one",
+        )
+
+
 def refuse_sum_beyond(
     parts: pl.Series,
     values: pl.Series,

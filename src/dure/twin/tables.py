@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from dure.core.errors import InputError
+from dure.core.pool import EXCHANGE_MILLI, SPEED_MILLI
 from dure.twin.pool_yaml import cluster_nodes, pool_from_yaml
 from dure.twin.table_columns import WHOLE_MAX, Column, Kind, normalised, refuse_first
 from dure.twin.table_files import Source, read_raw
@@ -17,6 +18,7 @@ from dure.twin.table_relations import (
     refuse_broken_chains,
     refuse_repeated,
     refuse_sum_beyond,
+    refuse_two_parents,
 )
 
 LEVELS = ("node", "leaf", "pod", "cluster", "site")
@@ -57,6 +59,7 @@ JOB_COLUMNS = (
     Column("gpu_milli", default=1000, least=1, most=1000),
     Column("nodes", default=0),
     Column("gpus_per_node", default=0),
+    Column("segment_gpus", default=0),
     _TYPES,
     Column("class", Kind.TEXT, default="", words=CLASSES),
     _LOCALITY,
@@ -92,6 +95,8 @@ POOL_COLUMNS = (
     Column("grade", Kind.TEXT, default="C", words=GRADES),
     Column("in_service_at_s", default=0),
     Column("use", Kind.TEXT, default="public", words=("public", "own")),
+    Column("speed_milli", default=1000, least=SPEED_MILLI[0], most=SPEED_MILLI[1]),
+    Column("exchange_milli", default=1000, least=EXCHANGE_MILLI[0], most=EXCHANGE_MILLI[1]),
 )
 ALLOCATION_COLUMNS = (
     Column("project", Kind.TEXT, required=True),
@@ -193,15 +198,17 @@ def _with_locality(frame: pl.DataFrame) -> pl.DataFrame:
 def read_pool(path: Path) -> pl.DataFrame:
     """Read the nodes of a pool, in the file's order.
 
-    An absent ``pod`` becomes the cluster's name (the cluster is one pod), an absent ``site`` the
-    provider's. A pool without nodes is an error.
+    An absent ``pod`` becomes the cluster's name (the cluster is one pod), an absent ``site`` that
+    of its cluster's other nodes or, if none says, their first provider's. A pool without nodes is
+    an error.
 
     Args:
         path: Parquet or CSV with one row a node; or YAML as facts/national-pool.yaml, whose
             clusters become nodes like ``naver-h200-a-0001`` (see ``pool_yaml``).
 
     Raises:
-        InputError: if the file cannot be read, a cell is not allowed, or a node stands there twice.
+        InputError: if the file cannot be read, a cell is not allowed, a node stands there twice, or
+            a cluster in two sites.
     """
     if path.suffix.lower() in (".yaml", ".yml"):
         raw = pool_from_yaml(path)
@@ -219,8 +226,26 @@ def _pool(raw: pl.DataFrame, source: Source) -> pl.DataFrame:
     if frame.height == 0:
         raise source.error(found="no nodes", expected="one row a node, at least one")
     refuse_repeated(frame["node"], "node", source)
+    refuse_two_parents(frame["cluster"], frame["site"], "site", source)
+    for name in ("speed_milli", "exchange_milli"):
+        _refuse_two_rates(frame, name, source)
+    # One site for all of a cluster, also where several providers share it.
+    said = pl.coalesce("site", "provider").sort_by(pl.col("site").is_null(), maintain_order=True)
     return frame.with_columns(
-        pl.col("pod").fill_null(pl.col("cluster")), pl.col("site").fill_null(pl.col("provider"))
+        pl.col("pod").fill_null(pl.col("cluster")),
+        pl.col("site").fill_null(said.first().over("cluster")),
+    )
+
+
+def _refuse_two_rates(frame: pl.DataFrame, name: str, source: Source) -> None:
+    """Raise InputError at the first node whose type was worth something else before."""
+    first = pl.col(name).first().over("accelerator")
+    refuse_first(
+        frame.select(pl.col(name) != first).to_series(),
+        frame[name],
+        name,
+        source,
+        expected="one number for all nodes of an accelerator",
     )
 
 

@@ -23,7 +23,7 @@ JOB_SCHEMA = {
     "project": TEXT,
     "provider": TEXT,
     **dict.fromkeys(("submit_at_s", "duration_s", "gpus", "gpu_milli"), WHOLE),
-    **dict.fromkeys(("nodes", "gpus_per_node"), WHOLE),
+    **dict.fromkeys(("nodes", "gpus_per_node", "segment_gpus"), WHOLE),
     **dict.fromkeys(("accelerator", "class", "locality_kind", "locality_level"), TEXT),
     **dict.fromkeys(("patience_s", "min_gpus", "estimate_s"), WHOLE),
     **dict.fromkeys(("checkpoint_every_s", "checkpoint_takes_s"), WHOLE),
@@ -36,7 +36,8 @@ JOB_SCHEMA = {
 }
 SERVICE_EVERY_S = 60
 UNSET = {
-    **dict.fromkeys(("nodes", "gpus_per_node", "min_gpus", "cpu_milli", "memory_mib"), 0),
+    **dict.fromkeys(("nodes", "gpus_per_node", "segment_gpus", "min_gpus"), 0),
+    **dict.fromkeys(("cpu_milli", "memory_mib"), 0),
     **dict.fromkeys(("class", "after"), ""),
     "deadline_at_s": -1,
 }

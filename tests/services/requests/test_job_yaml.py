@@ -28,6 +28,7 @@ dure:
   preemptible: true
   class: loan
   min_gpus: 8
+  segment_gpus: 16
   locality: preferred:leaf:10m
   grade: S
   deadline: 2026-06-08T18:00+09:00
@@ -47,6 +48,7 @@ def test_every_field_is_read() -> None:
         min_gpus=8,
         nodes=2,
         gpus_per_node=8,
+        segment_gpus=16,
         cpu_milli=8_000,
         memory_mib=65_536,
         estimate_s=129_600,

@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dure.core.errors import InputError
 from dure.core.events import EVENTS
@@ -54,6 +56,31 @@ def test_json_that_is_no_request_is_refused_by_field(text: str, words: str) -> N
         parse_job_json(text, "api")
 
     assert words in str(wrong.value)
+
+
+HOSTILE_TEXT = ("NaN", "-Infinity", "1e400", "-1.5", "null", "[]", "{}", "9" * 30, "-" + "9" * 30)
+FIELDS = {one.encode_name: one.type for one in msgspec.structs.fields(JobRequest)}
+NUMBERS = sorted(name for name, kind in FIELDS.items() if kind is int)
+LISTS = {"command", "after", "env", "notes"}
+
+
+@given(name=st.sampled_from(sorted(set(FIELDS) - LISTS)), text=st.sampled_from(HOSTILE_TEXT))
+def test_what_no_field_can_hold_is_refused(name: str, text: str) -> None:
+    fields = {"run": '"x"'} | {name: text}
+
+    with pytest.raises(InputError):
+        parse_job_json("{" + ",".join(f'"{key}":{one}' for key, one in fields.items()) + "}", "api")
+
+
+@given(
+    name=st.sampled_from(NUMBERS),
+    value=st.integers(max_value=-2) | st.integers(min_value=(1 << 40) + 1),
+)
+def test_a_number_beyond_its_bounds_is_refused_by_field(name: str, value: int) -> None:
+    with pytest.raises(InputError) as wrong:
+        parse_job_json(f'{{"run":"x","{name}":{value}}}', "api")
+
+    assert wrong.value.where == f"api {name}"
 
 
 def test_too_much_is_refused() -> None:

@@ -19,7 +19,7 @@ AFTER_MAX = 64
 GPUS_MAX = 1_000_000
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ACCELERATOR = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:\|[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,15}"
+    r"(?:>=)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:\|(?:>=)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,15}"
 )
 
 Place = Callable[[str], str]
@@ -56,9 +56,12 @@ class JobRequest(
         run: text of its script; or ``command``: program and arguments.
         setup: text of a script that runs before, in every attempt.
         gpus: devices of the whole gang; ``gpu_milli``: share of each, 1000 the whole.
-        accelerator: "" any, ``B200`` or ``B200|H200``.
+        accelerator: "" any, ``B200``, ``B200|H200`` in order of preference, or ``>=H200`` for it
+            and whatever is at least as fast.
         min_gpus: a gang that can run with fewer starts with this many or more; 0 for no fewer.
         nodes, gpus_per_node: the shape, 0 if the pool may choose it.
+        segment_gpus: groups of ranks of this size stay on one node, or one leaf if they are larger;
+            0 if the whole gang may stand anyhow.
         cpu_milli, memory_mib: on each node, 0 if it does not matter.
         estimate_s: how long an attempt will run, -1 if unknown.
         checkpoint_every_s: it saves by itself at this interval, 0 never.
@@ -82,6 +85,7 @@ class JobRequest(
     min_gpus: int = 0
     nodes: int = 0
     gpus_per_node: int = 0
+    segment_gpus: int = 0
     cpu_milli: int = 0
     memory_mib: int = 0
     estimate_s: int = -1
@@ -228,7 +232,7 @@ def _check_words(request: JobRequest, place: Place) -> None:
         raise InputError(
             place("accelerator"),
             found=shown(request.accelerator),
-            expected="a type such as B200, or several as B200|H200",
+            expected="a type such as B200, several as B200|H200, or at least one as >=H200",
         )
     if request.notice_signal.removeprefix("B:") not in (*NOTICE_SIGNALS, "none"):
         raise InputError(
@@ -258,6 +262,7 @@ _BOUNDS = {
     "min_gpus": (0, GPUS_MAX),
     "nodes": (0, GPUS_MAX),
     "gpus_per_node": (0, 1_024),
+    "segment_gpus": (0, GPUS_MAX),
     "cpu_milli": (0, 10_000_000),
     "memory_mib": (0, 1_000_000_000),
     "estimate_s": (-1, DURATION_S_MAX),
@@ -289,6 +294,14 @@ def _check_together(request: JobRequest, place: Place) -> None:
             place("nodes"),
             found=f"{request.nodes} nodes for {asked} GPUs",
             expected="a GPU or more on each node",
+        )
+    each = asked // request.nodes if request.nodes else request.gpus_per_node
+    segment = request.segment_gpus
+    if segment and (asked % segment or (each and segment % each and each % segment)):
+        raise InputError(
+            place("segment_gpus"),
+            found=f"segments of {segment} of {asked} GPUs, {each or 'any number'} on a node",
+            expected="a gang, and nodes, of whole segments (or segments of whole nodes)",
         )
     if request.min_gpus > asked:
         raise InputError(

@@ -49,6 +49,7 @@ OWN_FIELDS: dict[str, tuple[str, Reader]] = {
     "min_gpus": ("min_gpus", whole),
     "nodes": ("nodes", whole),
     "gpus_per_node": ("gpus_per_node", whole),
+    "segment_gpus": ("segment_gpus", whole),
     "accelerator": ("accelerator", as_it_is),
     "cpu": ("cpu_milli", cpus_milli),
     "memory": ("memory_mib", lambda text, where: memory_mib(text, where, unit="G")),
