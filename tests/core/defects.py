@@ -70,6 +70,7 @@ for number, kind in enumerate(col.KINDS):
     scalar(f"{kind}_booked_off", col.S_SUM + number, 1)
 scalar("time_stands_where_books_do_not", col.S_NOW, 1)
 scalar("lent_off", col.S_LENT, 1000)
+scalar("stranded_off", col.S_STRANDED, 1)
 scalar("an_alarm_is_lost_in_front", col.S_NOW, 100_000)
 
 

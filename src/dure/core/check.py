@@ -231,6 +231,9 @@ def _jobs(k: Checked) -> list[str]:
     if wrong.any():
         bad = _first(wrong)
         found.append(f"job {k.state.job_names[bad]}: its seconds queued and run do not add up")
+    stranded = waiting & (jobs[col.J_ATTEMPT] > 0) & (jobs[col.J_STOP_CAUSE] == col.BY_FAULT)
+    if int(stranded.sum()) != int(s[col.S_STRANDED]):
+        found.append("gangs that a fault stopped are miscounted")
     if ((jobs[col.J_ATTEMPT] > 0) != (jobs[col.J_FIRST_START] >= 0)).any():
         found.append("a job has an attempt and no start, or a start and no attempt")
     return found

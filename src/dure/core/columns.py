@@ -113,7 +113,8 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_STANDING,
     S_COHORTS,
     S_PROBATION,
-) = range(34)
+    S_STRANDED,
+) = range(35)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -367,28 +368,6 @@ WORKSPACE = frozenset(
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
-MATRICES = frozenset(
-    {
-        "nodes",
-        "shelves",
-        "hist",
-        "devices",
-        "groups",
-        "jobs",
-        "rows",
-        "hurt",
-        "alarms",
-        "due",
-        "accounts",
-        "types",
-        "allocs",
-        "claims",
-        "families",
-        "cohorts",
-        "tree",
-        "memo",
-        "scratch",
-        "picks",
-        "facts",
-    }
-)
+_VECTORS = {"scalars", "policy", "queue", "fresh", "running", "shapes", "alike"}
+_VECTORS |= {"standing", "heads", "marks"}
+MATRICES = frozenset(MATRIX_NAMES) - TABLES - _VECTORS

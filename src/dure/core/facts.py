@@ -27,7 +27,16 @@ from dure.core.shapes import recognise
 
 
 @inner
+def is_stranded(jobs: IntArray, job: int) -> bool:
+    """Tell whether a gang waits because a fault ended its last attempt."""
+    waits = jobs[J_STATE, job] == PENDING and jobs[J_ATTEMPT, job] > 0
+    return bool(waits and jobs[J_STOP_CAUSE, job] == BY_FAULT)
+
+
+@inner
 def _leave_queue(c: Columns, job: int, at_s: int) -> None:
+    if is_stranded(c.jobs, job):
+        c.scalars[S_STRANDED] -= 1
     c.jobs[J_QUEUED_S, job] += at_s - c.jobs[J_QUEUED_SINCE, job]
     dequeue(c, job)
 
@@ -64,6 +73,9 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         c.scalars[S_BADLY] = 1
         return
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
+    jobs[J_STOP_CAUSE, job] = cause
+    if cause == BY_FAULT:
+        c.scalars[S_STRANDED] += 1
     if cause == BY_RECLAIM:
         wait_s = c.policy[P_BACKOFF_S] << min(jobs[J_RECLAIMS, job], 10)
         jobs[J_RECLAIMS, job] += 1

@@ -23,6 +23,7 @@ from dure.core.pairs import sink_pair
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
+from dure.core.swapping import start_stranded
 from dure.core.testing import try_lemons
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
 
@@ -214,6 +215,7 @@ def share(c: Columns) -> None:
         _promote(c)
     if s[S_FREED] > 0 or s[S_FRESH] > 0:
         reserve_for_longest(c)
+        start_stranded(c, OWN)
         succeed(c, OWN)
         _start_entitled(c)
         s[S_FREED] = 0
@@ -221,6 +223,7 @@ def share(c: Columns) -> None:
         serve_claims(c)
         _promote(c)
         begin_pass(c)
+        start_stranded(c, LOAN)
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)

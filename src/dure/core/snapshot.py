@@ -19,7 +19,7 @@ from dure.core.pool import Pool
 from dure.core.shapes import spread_examples
 from dure.core.state import ASKED, Account, Jobs, State
 
-VERSION = 2
+VERSION = 3
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1

@@ -3,20 +3,23 @@
 The attempt ends as at any fault (what was not saved is lost), but where a substitute is free the
 next one begins in the same cycle: on the devices that still work and on the nearest others, of the
 same node, then leaf, then pod, then as far as the gang agrees to spread. Its owner had the
-survivors all along, so they need no cleaning, and nobody can take them in between.
+survivors all along, so they need no cleaning, and nobody can take them in between. Who finds none
+is *stranded*: first among its class whenever room comes free, be it the node that was repaired.
 """
 
 import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.entitled import entitled_types
+from dure.core.entitled import entitled_types, start_as
+from dure.core.facts import is_stranded
 from dure.core.hazard import hazard_of
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim, stop_borrower
 from dure.core.moves import bits
 from dure.core.placement import domain_of, find_place, mask_on, slots, suits, widest_level
 from dure.core.starting import start
+from dure.core.turns import is_lendable
 
 
 @inner
@@ -75,6 +78,27 @@ def swap_departed(c: Columns) -> None:
             continue
         if jobs[J_STOP_CAUSE, job] == BY_FAULT and jobs[J_STOP_AT, job] < 0:
             _swap(c, job, jobs[J_LEFT, job] - 1)
+
+
+@inner
+def start_stranded(c: Columns, kind: int) -> None:
+    """Start the gangs that a fault stopped before all others of a class, in the line's order.
+
+    Args:
+        kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.
+    """
+    s, jobs = c.scalars, c.jobs
+    if c.policy[P_SWAP] == 0 or (kind == LOAN and c.policy[P_LEND] == 0):
+        return
+    left, i = s[S_STRANDED], s[S_Q_HEAD]
+    while left > 0 and i < s[S_Q_TAIL] and s[S_KIND + IDLE] > 0:
+        job = c.queue[i]
+        i += 1
+        if not is_stranded(jobs, job):
+            continue
+        left -= 1
+        if jobs[J_CLAIM_DUE, job] < 0 and (kind == OWN or is_lendable(jobs, job, s[S_NOW])):
+            start_as(c, job, kind)
 
 
 @inner
