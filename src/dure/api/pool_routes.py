@@ -25,7 +25,7 @@ from dure.api.schemas import (
 from dure.services.access import Actor
 from dure.services.desks import PoolDesk
 from dure.services.sights import device_jobs, visible_loans
-from dure.services.views import DEVICE_STATES, PoolView
+from dure.services.views import DEVICE_STATES, PoolView, closers
 
 AnyRequest = Request[Any, Any, Any]
 SEE_POOL = {"action": "pool.read"}
@@ -111,6 +111,7 @@ def node_out(actor: Actor, view: PoolView, index: int, first: int) -> NodeOut:
         accelerator=columns.accelerators[columns.accelerator[index]],
         gpus=gpus,
         is_public=bool(columns.is_public[index]),
+        closed_by=closers(int(view.closed_by[index])),
         states=[DEVICE_STATES[state] for state in view.device_state[first : first + gpus]],
         jobs=device_jobs(actor, view, from_device=first, count=gpus),
     )

@@ -56,6 +56,7 @@ def pool(
             number_column("gpus"),
             number_column("public_gpus"),
             made_column("now", lambda row: _kinds(row["kinds_milli"])),
+            moment_column("shut_until", "shut_until_s"),
         )
         typer.echo("")
         show_rows(found["supply"], columns, output)
@@ -113,6 +114,7 @@ def nodes(
         text_column("accelerator"),
         number_column("gpus"),
         made_column("now", _states),
+        made_column("closed_by", _closers),
         made_column("jobs", lambda row: ", ".join(sorted({job for job in row["jobs"] if job}))),
     )
     show_rows(rows_of(part), columns, output)
@@ -121,6 +123,10 @@ def nodes(
 def _states(row: Row) -> str:
     counts: Counter[str] = Counter(row["states"])
     return ", ".join(f"{code('kind', state)} {count}" for state, count in counts.items())
+
+
+def _closers(row: Row) -> str:
+    return ", ".join(code("closer", one) for one in row["closed_by"])
 
 
 def loans(

@@ -136,6 +136,7 @@ def _nodes(k: Checked) -> list[str]:
         found.append("a leaf's count of free nodes is wrong")
     if int((nodes[col.N_PROBATION] > 0).sum()) != int(c.scalars[col.S_PROBATION]):
         found.append("nodes on probation are miscounted")
+    found += _breakers(k)
     for name, asked, size, left in (
         ("CPU", col.J_CPU, col.N_CPU, col.N_CPU_FREE),
         ("memory", col.J_MEMORY, col.N_MEMORY, col.N_MEMORY_FREE),
@@ -145,6 +146,20 @@ def _nodes(k: Checked) -> list[str]:
             found.append(f"a node's count of free {name} is wrong")
         if ((nodes[size] > 0) & (used > nodes[size])).any():
             found.append(f"a node's {name} is given out twice")
+    return found
+
+
+def _breakers(k: Checked) -> list[str]:
+    """No gang starts at a provider that is shut, and its nodes say that it is."""
+    c = k.state.c
+    until_s = c.breakers[col.BREAKER_OPEN, c.shelves[col.H_PROVIDER, c.nodes[col.N_SHELF]]]
+    found = []
+    if (((c.nodes[col.N_CORDONED] >> col.OF_BREAKER & 1) > 0) != (until_s > 0)).any():
+        found.append("a node does not know whether its provider is shut")
+    shut = until_s[k.node] > 0
+    since_s = until_s[k.node] - k.state.policy.breaker_s
+    if (shut & (c.jobs[col.J_RUN_SINCE, k.job] > since_s)).any():
+        found.append("a gang started at a provider that is shut")
     return found
 
 

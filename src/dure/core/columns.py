@@ -52,6 +52,10 @@ POLICIES = ("fifo", "greedy", "easy", "sjf", "srtf", "srsf", "siloed", "dure")
 LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
 (LOCALITY_ANY, LOCALITY_PREFERRED, LOCALITY_REQUIRED) = range(3)
 
+# Who may keep new work off a node; each lifts only what it asked for itself.
+(OF_OPERATOR, OF_PROVIDER, OF_HEALTH, OF_BREAKER) = range(4)
+CORDONERS = ("operator", "provider", "health", "breaker")
+
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
@@ -61,7 +65,7 @@ K_REPAIRED = 4  # a node, b class, c devices
 K_CANCELLED = 5  # job
 K_ALLOCATED = 6  # a allocation, b account, c type, d milli; from_s, to_s travel in e and job
 K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
-K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again
+K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again, c who asks (OF_OPERATOR ...)
 K_REFUSED = 20  # job, a reason
 K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it
 K_PLACED = 22  # job, a node, b device mask, c milli of each device
@@ -75,6 +79,7 @@ K_WITHDRAWN = 29  # borrower, a claimant
 K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
 K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
+K_BREAKER = 33  # a provider, b until_s: no gang starts there
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -140,14 +145,17 @@ SCALARS = 56
     P_LEMON_FAULTS,
     P_PROBATION_S,
     P_LEMONS_PCT,
-) = range(19)
-POLICY_SIZE = 24
+    P_BREAKER_PCT,
+    P_BREAKER_WINDOW_S,
+    P_BREAKER_S,
+) = range(22)
+POLICY_SIZE = 32
 
 # --- the pool --------------------------------------------------------------------------------
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
 (N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
-# Faults weighed and when; on probation until then (0: it is not).
-(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_COUNT) = range(16, 21)
+# Faults weighed and when; on probation until then (0: it is not); when all of it last failed.
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_COUNT) = range(16, 22)
 (
     H_FROM,
     H_TO,
@@ -163,6 +171,8 @@ POLICY_SIZE = 24
     H_COUNT,
 ) = range(12)
 (G_FROM, G_TO, G_GPUS, G_TYPE, G_COUNT) = range(5)
+# By provider: shut until then, on trial until then (0: it is not).
+(BREAKER_OPEN, BREAKER_TRIAL, BREAKER_COUNT) = range(3)
 (D_FREE, D_DOWN, D_HOLD, D_CLEANING, D_CLEAN_AT, D_OWNER, D_COUNT) = range(7)
 
 # --- jobs: first what is asked (written once), then what became of it ---------------------------
@@ -237,7 +247,7 @@ J_COUNT = J_ASKED + 26
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
-(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION) = range(5)
+(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION, ALARM_BREAKER) = range(6)
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
 # What came free since the last pass: room that anyone sees, or only rights and devices to clean.
@@ -310,6 +320,7 @@ class Columns:
     hist: IntArray
     devices: IntArray
     groups: IntArray
+    breakers: IntArray
     jobs: IntArray
     rows: IntArray
     queue: IntArray

@@ -4,6 +4,7 @@ log.
 
 import numpy as np
 
+from dure.core.breaker import open_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import blame, watch
@@ -12,6 +13,7 @@ from dure.core.moves import (
     add_running,
     bits,
     charge,
+    cordon,
     dequeue,
     drop_running,
     enqueue,
@@ -156,6 +158,9 @@ def _fault(c: Columns, node: int, count: int, change: int) -> None:
         c.devices[D_DOWN, d] = max(0, c.devices[D_DOWN, d] + change)
     if affected == gpus:
         c.nodes[N_DOWN, node] = max(0, c.nodes[N_DOWN, node] + change)
+        # What the pool begins without never failed.
+        if change > 0 and s[S_NOW] > s[S_STARTED_AT]:
+            c.nodes[N_FAILED_AT, node] = s[S_NOW]
     if change > 0:
         c.hurt[s[S_HURT], 0], c.hurt[s[S_HURT], 1] = node, affected
         s[S_HURT] += 1
@@ -319,8 +324,9 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
     elif kind == K_VACATED:
         _left(c, job, at_s, f[3], f[4])
     elif kind == K_CORDONED:
-        c.nodes[N_CORDONED, f[3]] = f[4]
-        refresh_node(c, f[3])
+        cordon(c, f[3], f[5], f[4])
+    elif kind == K_BREAKER:
+        open_breaker(c, f[3], f[4])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

@@ -175,6 +175,14 @@ def refresh_node(c: Columns, node: int) -> None:
 
 
 @inner
+def cordon(c: Columns, node: int, who: int, is_asked: int) -> None:
+    """Keep new work off a node, or lift what the same one asked for; others' wishes stay."""
+    others = c.nodes[N_CORDONED, node] & ~(1 << who)
+    c.nodes[N_CORDONED, node] = others | (1 << who if is_asked else 0)
+    refresh_node(c, node)
+
+
+@inner
 def share_of(total: int, devices: int, gang_gpus: int) -> int:
     """Return a gang's CPU or memory for some of its devices, rounded up."""
     return (total * devices + gang_gpus - 1) // gang_gpus

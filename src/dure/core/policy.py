@@ -10,6 +10,9 @@ from dure.core.columns import (
     DURE,
     P_BACKOFF_S,
     P_BACKOFF_S_MAX,
+    P_BREAKER_PCT,
+    P_BREAKER_S,
+    P_BREAKER_WINDOW_S,
     P_CLEANING_S,
     P_DAY_S,
     P_DEARER_S,
@@ -61,6 +64,10 @@ class Policy:
         lemon_faults: a node whose faults weigh so many is on probation; 0 watches no node.
         probation_s: until it stayed healthy so long after its repair.
         lemons_pct: so many nodes in a hundred may be on probation at once.
+        breaker_pct: more of a provider's nodes in a hundred than this fail within the window, and
+        no gang starts there for a while; 0 is never.
+        breaker_window_s: the window, and how long small gangs are tried there first afterwards.
+        breaker_s: how long no gang starts there.
     """
 
     name: str = "dure"
@@ -81,6 +88,9 @@ class Policy:
     lemon_faults: int = 0
     probation_s: int = 86_400
     lemons_pct: int = 5
+    breaker_pct: int = 0
+    breaker_window_s: int = 600
+    breaker_s: int = 1800
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -100,6 +110,11 @@ class Policy:
             raise PolicyError(
                 f"hazard_half_life_days is {self.hazard_half_life_days}; it must be 1 or more. "
                 "To watch no node, set lemon_faults to 0."
+            )
+        if self.breaker_pct > 0 and min(self.breaker_window_s, self.breaker_s) < 1:
+            raise PolicyError(
+                "breaker_window_s and breaker_s must be 1 or more. "
+                "To have no breaker, set breaker_pct to 0."
             )
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
@@ -125,6 +140,9 @@ class Policy:
         if self.name == POLICIES[DURE] and self.lemon_faults > 0:
             p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
             p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct
+        if self.name == POLICIES[DURE] and self.breaker_pct > 0:
+            p[P_BREAKER_PCT], p[P_BREAKER_S] = self.breaker_pct, self.breaker_s
+            p[P_BREAKER_WINDOW_S] = self.breaker_window_s
         return p
 
 

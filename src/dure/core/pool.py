@@ -28,6 +28,7 @@ from dure.core.columns import (
     N_COUNT,
     N_CPU,
     N_CPU_FREE,
+    N_FAILED_AT,
     N_FIRST,
     N_FREE,
     N_GPUS,
@@ -149,7 +150,7 @@ def pool_columns(pool: Pool) -> PoolColumns:
     nodes = np.zeros((N_COUNT, len(gpus)), dtype=np.int64)
     nodes[N_GPUS], nodes[N_SHELF], nodes[N_TYPE], nodes[N_FREE] = gpus, shelf, kind, gpus
     nodes[N_FIRST] = np.cumsum(gpus) - gpus
-    nodes[N_ROWS], nodes[N_IDLE] = -1, gpus * WHOLE
+    nodes[N_ROWS], nodes[N_FAILED_AT], nodes[N_IDLE] = -1, -1, gpus * WHOLE
     nodes[N_CPU] = nodes[N_CPU_FREE] = pool.cpu_milli[order]
     nodes[N_MEMORY] = nodes[N_MEMORY_FREE] = pool.memory_mib[order]
     shelves = np.zeros((H_COUNT, len(starts)), dtype=np.int64)

@@ -89,6 +89,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         hist=parts.hist,
         devices=parts.devices,
         groups=parts.groups,
+        breakers=zeros(col.BREAKER_COUNT, len(pool.providers)),
         jobs=zeros(col.J_COUNT, 256),
         rows=zeros(col.R_COUNT, devices + 256),
         queue=zeros(1024),
@@ -306,6 +307,7 @@ class State:
             c.nodes,
             c.hist,
             c.devices,
+            c.breakers,
             # Not where the line marks its gaps: a fold comes upon them at other times.
             np.delete(c.jobs[:, :jobs], col.J_IN_QUEUE, axis=0),
             c.rows[:, :rows],

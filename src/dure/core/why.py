@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dure.core.breaker import shut_until
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
 from dure.core.gates import *
 from dure.core.kernel import inner, kernel
-from dure.core.moves import refresh_node
+from dure.core.moves import cordon
 from dure.core.placement import domain_of, find_place, shape_of, slots, suits, widest_level
 from dure.core.starting import is_ready
 
@@ -110,12 +111,12 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
     jobs = p.jobs
     v[V_NEED] = jobs[J_GPUS, 0] * jobs[J_MILLI, 0]
     v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
-    free, held = c.scalars[S_KIND + IDLE], c.scalars[S_KIND + RESERVED]
+    free, kept = c.scalars[S_KIND + IDLE], u.scalars[S_KIND + IDLE]
     level = widest_level(p, 0)
     if free >= v[V_NEED] and find_place(p, 0, types) > 0:
         v[V_GATE], v[V_HAVE] = BEHIND, v[V_NEED]
         return
-    if free + held < v[V_NEED]:
+    if kept < v[V_NEED]:
         # However it is asked for: the whole pool has not that much to give.
         v[V_GATE], v[V_HAVE] = NO_ROOM, _most_idle(p, types)
         return
@@ -144,21 +145,35 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
         if found > 0:
             v[V_GATE] = GRADE
             return
-    if held > 0 and find_place(u, 0, types) > 0:
-        v[V_GATE] = HELD
+    count = find_place(u, 0, types) if kept > free else 0
+    if count > 0:
+        v[V_GATE] = SHUT if _is_shut(c, u.picks[:count, 0]) else HELD
     elif v[V_GATE] == NO_ROOM:
         v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
 
 
 @inner
-def _show_held(u: Columns) -> None:
-    """Count what is held for claimants as free, in a pool of the probe's own."""
+def _is_shut(c: Columns, nodes: np.ndarray) -> bool:
+    """Tell whether the provider of any of these nodes is shut, or on trial."""
+    until_s = 0
+    for node in nodes:
+        until_s = max(until_s, shut_until(c, node))
+    return until_s > 0
+
+
+@inner
+def _show_kept(u: Columns) -> None:
+    """Count what is held for claimants and what is shut as free, in a pool of the probe's own."""
     for node in range(u.nodes.shape[1]):
-        if u.nodes[N_HELD, node] > 0:
-            first = u.nodes[N_FIRST, node]
-            for d in range(first, first + u.nodes[N_GPUS, node]):
-                u.devices[D_HOLD, d] = 0
-            refresh_node(u, node)
+        until_s = shut_until(u, node)
+        if u.nodes[N_HELD, node] == 0 and until_s == 0:
+            continue
+        first = u.nodes[N_FIRST, node]
+        for d in range(first, first + u.nodes[N_GPUS, node]):
+            u.devices[D_HOLD, d] = 0
+        if u.nodes[N_PROBATION, node] <= until_s:
+            u.nodes[N_PROBATION, node] = 0
+        cordon(u, node, OF_BREAKER, 0)
 
 
 @inner
@@ -290,6 +305,8 @@ def _gate_of(
     if v[V_GATE] == HELD:
         for i in range(c.scalars[S_CLAIMS]):
             w[W_UNTIL] = max(w[W_UNTIL], jobs[J_CLAIM_DUE, c.claims[i, 0]])
+    elif v[V_GATE] == SHUT:
+        w[W_UNTIL] = c.breakers.max()
 
 
 @kernel
@@ -305,8 +322,8 @@ def _explain(
     """Fill a column of ``out`` for each gang in the line, or for those chosen; return how many."""
     s, count, ahead = c.scalars, 0, 0
     count_idle(p)
-    if s[S_KIND + RESERVED] > 0:
-        _show_held(u)
+    if s[S_KIND + RESERVED] > 0 or c.breakers.any():
+        _show_kept(u)
     for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
         job = c.queue[i]
         if c.jobs[J_STATE, job] != PENDING:
@@ -325,10 +342,10 @@ def _explain(
 
 
 class Probe(NamedTuple):
-    """Two views of a pool for asking what if: as it is, and with what is held counted as free."""
+    """Two views of a pool to ask what if: as it is, and with what is held or shut counted free."""
 
     usual: Columns
-    unheld: Columns
+    open: Columns
 
 
 def probe_of(c: Columns) -> Probe:
@@ -340,7 +357,7 @@ def probe_of(c: Columns) -> Probe:
         "picks": np.zeros((nodes, 3), dtype=np.int64),
     }
     usual = c.but(**own)
-    if c.scalars[S_KIND + RESERVED] == 0:
+    if c.scalars[S_KIND + RESERVED] == 0 and not c.breakers.any():
         return Probe(usual, usual)
     moved = {name: getattr(c, name).copy() for name in ("scalars", "nodes", "devices", "hist")}
     return Probe(usual, c.but(**own, **moved))
