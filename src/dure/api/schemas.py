@@ -195,6 +195,17 @@ class CancelOut(msgspec.Struct, frozen=True):
     answer: str
 
 
+class DrainAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a node is to take no new work, in a person's words."""
+
+    reason: str = ""
+
+
+class DrainOut(msgspec.Struct, frozen=True):
+    node: str
+    answer: str
+
+
 class LoanOut(msgspec.Struct, frozen=True):
     pool: str
     job: str

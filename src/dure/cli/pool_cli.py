@@ -1,7 +1,9 @@
-"""``dure pool``, ``nodes`` and ``loans``: what there is, what it does, who lends to whom."""
+"""``dure pool``, ``nodes``, ``drain``, ``resume`` and ``loans``: what there is, what it does, who
+keeps work off it, who lends to whom.
+"""
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -28,11 +30,15 @@ from dure.cli.options import (
 )
 from dure.cli.output import Output, Row, lang, say, show_facts, show_rows
 
+NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="Its name.")]
+
 
 def register(app: typer.Typer) -> None:
-    """Add the three commands to the ``dure`` command."""
+    """Add these commands to the ``dure`` command."""
     app.command("pool")(pool)
     app.command("nodes")(nodes)
+    app.command("drain")(drain)
+    app.command("resume")(resume)
     app.command("loans")(loans)
 
 
@@ -123,6 +129,40 @@ def nodes(
 def _states(row: Row) -> str:
     counts: Counter[str] = Counter(row["states"])
     return ", ".join(f"{code('kind', state)} {count}" for state, count in counts.items())
+
+
+def drain(
+    node: NodeArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Close a node to new work; what runs there runs on."""
+    from dure.cli.client import path_of
+
+    answer = connect(url).post(path_of("pools", pool, "nodes", node, "drain"), {"reason": reason})
+    _say_answer(answer, output)
+
+
+def resume(
+    node: NodeArgument,
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Open a node again; it takes work when each who closed it has opened it."""
+    from dure.cli.client import path_of
+
+    answer = connect(url).post(path_of("pools", pool, "nodes", node, "resume"), {})
+    _say_answer(answer, output)
+
+
+def _say_answer(answer: dict[str, Any], output: Output) -> None:
+    if output is Output.TABLE:
+        typer.echo(f"{answer['node']}: {code('drain', answer['answer'])}")
+    else:
+        show_facts(answer, (), output)
 
 
 def _closers(row: Row) -> str:

@@ -66,6 +66,7 @@ K_CANCELLED = 5  # job
 K_ALLOCATED = 6  # a allocation, b account, c type, d milli; from_s, to_s travel in e and job
 K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
 K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again, c who asks (OF_OPERATOR ...)
+K_SEATED = 9  # a allocation, b shelf, c nodes: a cell of its shape (after its K_ALLOCATED)
 K_REFUSED = 20  # job, a reason
 K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it
 K_PLACED = 22  # job, a node, b device mask, c milli of each device
@@ -80,6 +81,7 @@ K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
 K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
 K_BREAKER = 33  # a provider, b until_s: no gang starts there
+K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it takes the place
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -119,7 +121,10 @@ K_BREAKER = 33  # a provider, b until_s: no gang starts there
     S_COHORTS,
     S_PROBATION,
     S_STRANDED,
-) = range(35)
+    S_SPARES,
+    S_CELLS,
+    S_AS_OWN,
+) = range(38)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -155,7 +160,8 @@ POLICY_SIZE = 32
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
 (N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
 # Faults weighed and when; on probation until then (0: it is not); when all of it last failed.
-(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_COUNT) = range(16, 22)
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_SPARE, N_COUNT) = range(16, 23)
+(IS_SPARE, IS_OPEN_SPARE) = (1, 2)  # of N_SPARE; an open one may be claimed
 (
     H_FROM,
     H_TO,
@@ -168,8 +174,9 @@ POLICY_SIZE = 32
     H_POD,
     H_CLUSTER,
     H_SITE,
+    H_HOLDER,
     H_COUNT,
-) = range(12)
+) = range(13)
 (G_FROM, G_TO, G_GPUS, G_TYPE, G_COUNT) = range(5)
 # By provider: shut until then, on trial until then (0: it is not).
 (BREAKER_OPEN, BREAKER_TRIAL, BREAKER_COUNT) = range(3)
@@ -242,7 +249,9 @@ J_COUNT = J_ASKED + 26
 # --- who -------------------------------------------------------------------------------------
 (A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_COUNT) = range(8)
 (ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
-(E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
+# E_CELLS: entitled in shapes; who holds a leaf (H_HOLDER) is an account + 1, or 0.
+(E_ENTITLED, E_OWN, E_CLAIMED, E_CELLS, E_COUNT) = range(5)
+(Z_ALLOCATION, Z_SHELF, Z_NODES, Z_COUNT) = range(4)  # columns of a cell
 (T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_COUNT) = range(4)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
@@ -250,8 +259,9 @@ J_COUNT = J_ASKED + 26
 (ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION, ALARM_BREAKER) = range(6)
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
-# What came free since the last pass: room that anyone sees, or only rights and devices to clean.
-(FREED_ROOM, FREED_RIGHTS) = (1, 2)
+# What came free since the last pass: room that anyone sees, or only rights and devices to clean;
+# and whether leaves changed holders.
+(FREED_ROOM, FREED_RIGHTS, FREED_CELLS) = (1, 2, 4)
 # Columns of the stamp row: of this pass, of marks, the last given, of claims.
 (STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS) = range(4)
 (
@@ -333,6 +343,7 @@ class Columns:
     rights: IntArray
     types: IntArray
     allocs: IntArray
+    cells: IntArray
     claims: IntArray
     shapes: IntArray
     families: IntArray

@@ -190,6 +190,13 @@ def _allocate(c: Columns, f: np.ndarray) -> None:
     push_alarm(c, max(f[7], now_s), ALARM_RIGHTS, index)
     if f[2] < FOREVER_S:
         push_alarm(c, max(f[2], now_s), ALARM_RIGHTS, index)
+    # An allocation that changes is seated anew, by facts that follow.
+    kept = 0
+    for i in range(c.scalars[S_CELLS]):
+        if c.cells[i, Z_ALLOCATION] != index:
+            c.cells[kept] = c.cells[i]
+            kept += 1
+    c.scalars[S_CELLS] = kept
     count_rights(c, now_s)
 
 
@@ -210,6 +217,23 @@ def count_rights(c: Columns, now_s: int) -> None:
             c.types[T_ENTITLED, t] += rights[E_ENTITLED, account, t]
     if (rights[E_ENTITLED] != before).any():
         c.scalars[S_FREED] |= FREED_RIGHTS
+    _count_cells(c, now_s)
+
+
+@inner
+def _count_cells(c: Columns, now_s: int) -> None:
+    """Recount which leaves are held, by the cells of the allocations that are active."""
+    before = c.shelves[H_HOLDER].copy()
+    c.rights[E_CELLS] = 0
+    c.shelves[H_HOLDER] = 0
+    for i in range(c.scalars[S_CELLS]):
+        index, shelf, nodes = c.cells[i]
+        if c.allocs[L_FROM, index] <= now_s < c.allocs[L_TO, index]:
+            account, kind = c.allocs[L_ACCOUNT, index], c.allocs[L_TYPE, index]
+            c.rights[E_CELLS, account, kind] += nodes * c.shelves[H_GPUS, shelf] * WHOLE
+            c.shelves[H_HOLDER, shelf] = account + 1
+    if (c.shelves[H_HOLDER] != before).any():
+        c.scalars[S_FREED] |= FREED_RIGHTS | FREED_CELLS
 
 
 @inner
@@ -327,6 +351,16 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         cordon(c, f[3], f[5], f[4])
     elif kind == K_BREAKER:
         open_breaker(c, f[3], f[4])
+    elif kind == K_SEATED:
+        s = c.scalars
+        for column in range(Z_COUNT):
+            c.cells[s[S_CELLS], column] = f[3 + column]
+        s[S_CELLS] += 1
+        _count_cells(c, s[S_NOW])
+    elif kind == K_SPARED:
+        c.nodes[N_SPARE, f[3]], c.nodes[N_SPARE, f[4]] = 0, IS_SPARE
+        refresh_node(c, f[3])
+        refresh_node(c, f[4])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

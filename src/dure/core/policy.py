@@ -37,6 +37,7 @@ from dure.core.columns import (
 from dure.core.errors import PolicyError
 
 DAY_S = 86_400
+SPARES_PCT_MAX = 50
 LONGEST_S = 10**10  # some 300 years; sums of products stay far below 63 bits
 
 
@@ -68,6 +69,7 @@ class Policy:
         no gang starts there for a while; 0 is never.
         breaker_window_s: the window, and how long small gangs are tried there first afterwards.
         breaker_s: how long no gang starts there.
+        spares_pct: so many nodes in a hundred are kept for gangs whose node fails.
     """
 
     name: str = "dure"
@@ -91,6 +93,7 @@ class Policy:
     breaker_pct: int = 0
     breaker_window_s: int = 600
     breaker_s: int = 1800
+    spares_pct: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -116,12 +119,22 @@ class Policy:
                 "breaker_window_s and breaker_s must be 1 or more. "
                 "To have no breaker, set breaker_pct to 0."
             )
+        if self.spares_pct > SPARES_PCT_MAX:
+            raise PolicyError(
+                f"spares_pct is {self.spares_pct}; it must be 0..{SPARES_PCT_MAX}. "
+                "A pool keeps some nodes for faults, not most of them."
+            )
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
             raise PolicyError(
                 f"drain_s + cleaning_s + start_s is {needed_s}, more than return_s "
                 f"({self.return_s}): no return could keep the promise. Raise return_s."
             )
+
+    @property
+    def spares_kept_pct(self) -> int:
+        """Return how many nodes in a hundred are spares; the baselines keep none."""
+        return self.spares_pct if self.name == POLICIES[DURE] else 0
 
     def vector(self) -> IntArray:
         """Return the parameters as the kernels read them."""

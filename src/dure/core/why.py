@@ -145,7 +145,8 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
         if found > 0:
             v[V_GATE] = GRADE
             return
-    count = find_place(u, 0, types) if kept > free else 0
+    # What is on trial counts as free already, so the sums alone do not tell.
+    count = find_place(u, 0, types) if kept > free or c.breakers.max() > 0 else 0
     if count > 0:
         v[V_GATE] = SHUT if _is_shut(c, u.picks[:count, 0]) else HELD
     elif v[V_GATE] == NO_ROOM:
