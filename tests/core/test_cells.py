@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from dure.core import columns as col
 from dure.core.cells import SeatRefusal, Seats, Shape, shape_named
+from dure.core.gates import GATES, W_GATE, W_HAVE
 from dure.core.policy import policy_named
 from dure.core.pool import pool_columns
+from dure.core.relax import B_STARTS, relaxed
 from dure.core.state import Account
+from dure.core.why import explain
 from tests.core.bench import DEFAULTS, Bench
 from tests.core.driving import Drive
 from tests.core.promises import Promises
@@ -146,6 +149,28 @@ def test_work_that_stood_there_before_runs_on_as_a_loan_and_can_be_called_back()
     assert bench.nodes(gang) == [0, 1]
     # Their owner's right is untouched: they are its own again where it may be.
     assert [(bench.kind(job), bench.nodes(job)) for job in own] == [("own", [2]), ("own", [3])]
+
+
+def test_who_may_run_as_own_alone_is_not_told_of_room_in_cells_of_others() -> None:
+    bench = cells_bench(2, 2)
+    hold(bench, "holder", [0], 2)
+    bench.entitle("owner", 16, index=1)
+    rules = {"gpus": 8, "preemptible": 0}
+    running = [bench.submit("owner", **rules) for _ in range(2)]
+    bench.at(0)
+    bench.entitle("owner", 24, index=1)
+    waits, holders = bench.submit("owner", **rules), bench.submit("holder", gpus=24)
+    borrower = bench.submit("owner", gpus=24)
+    bench.at(10)
+
+    assert [bench.nodes(job) for job in running] == [[2], [3]]
+    gates = {
+        job: GATES[int(explain(bench.state.c, job)[W_GATE])] for job in (waits, holders, borrower)
+    }
+    assert gates == dict.fromkeys((waits, holders, borrower), "WaitingForRoom")
+    assert int(explain(bench.state.c, waits)[W_HAVE]) == 0
+    assert int(explain(bench.state.c, borrower)[W_HAVE]) == 16 * col.WHOLE
+    assert not [one for one in relaxed(bench.state.c, waits) if one[B_STARTS]]
 
 
 def test_a_cell_that_is_over_is_open_to_all() -> None:

@@ -61,8 +61,7 @@ def pool(
             number_column("nodes"),
             number_column("gpus"),
             number_column("public_gpus"),
-            made_column("now", lambda row: _kinds(row["kinds_milli"])),
-            moment_column("shut_until", "shut_until_s"),
+            made_column("now", _now),
         )
         typer.echo("")
         show_rows(found["supply"], columns, output)
@@ -100,6 +99,11 @@ def _kinds(kinds_milli: dict[str, int]) -> str:
         for kind, milli in kinds_milli.items()
         if milli >= 1000
     )
+
+
+def _now(row: Row) -> str:
+    shut = [] if row["shut_until_s"] is None else [say("shut", until_s=row["shut_until_s"])]
+    return ", ".join([_kinds(row["kinds_milli"]), *shut])
 
 
 def nodes(

@@ -98,7 +98,6 @@ class Seats:
         return chosen
 
     def whole_milli(self, shelves: Sequence[int]) -> int:
-        """Return what whole leaves hold: so much nobody else can be promised."""
+        """Return what whole leaves hold, but for spares: so much nobody else can be promised."""
         at = list(shelves)
-        count = self._shelves[col.H_TO, at] - self._shelves[col.H_FROM, at]
-        return int((count * self._shelves[col.H_GPUS, at]).sum()) * col.WHOLE
+        return int((self.usable[at] * self._shelves[col.H_GPUS, at]).sum()) * col.WHOLE

@@ -6,7 +6,6 @@ with one wish relaxed, and nothing of the state, nor of what a plan remembers, m
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,16 @@ from dure.core.entitled import entitled_types
 from dure.core.gates import *
 from dure.core.kernel import inner, kernel
 from dure.core.moves import cordon
-from dure.core.placement import domain_of, find_place, shape_of, slots, suits, widest_level
+from dure.core.placement import (
+    domain_of,
+    find_place,
+    seek_own,
+    shape_of,
+    slots,
+    suits,
+    widest_level,
+)
+from dure.core.probing import probe_of
 from dure.core.starting import is_ready
 
 # Verdicts of one pass, by demand: the key's two halves, gate, need, have, nodes, the probe's own.
@@ -156,10 +164,10 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
 @inner
 def _is_shut(c: Columns, nodes: np.ndarray) -> bool:
     """Tell whether the provider of any of these nodes is shut, or on trial."""
-    until_s = 0
+    is_shut = False
     for node in nodes:
-        until_s = max(until_s, shut_until(c, node))
-    return until_s > 0
+        is_shut = is_shut or shut_until(c, node) > 0
+    return is_shut
 
 
 @inner
@@ -213,6 +221,9 @@ def _verdict(
     shape = c.jobs[J_SHAPE, job]
     if shape == 0:
         shape = _key_of(c, job, widest_level(c, job))
+    if p.scalars[S_AS_OWN] == 1:
+        # Where there are cells, it depends on whose own work it is.
+        shape += (c.jobs[J_OWNER, job] + 1) << 40
     mixed = np.uint64(shape) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(types + 1)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     at = int(mixed >> np.uint64(33)) & (table.size - 1)
@@ -292,13 +303,16 @@ def _gate_of(
     if jobs[J_CLAIM_DUE, job] >= 0:
         w[W_GATE], w[W_UNTIL] = FOR_RETURN, jobs[J_CLAIM_DUE, job]
         return
-    types = types_open(c, job)
+    types, borrows = types_open(c, job), may_borrow(c, job)
     if types == 0:
-        if may_borrow(c, job):
+        if borrows:
             w[W_GATE], w[W_UNTIL] = AFTER_RECLAIM, jobs[J_ELIGIBLE, job]
         else:
             _of_rights(c, job, w)
         return
+    is_own = c.policy[P_POLICY] == DURE and not borrows
+    seek_own(p, is_own)
+    seek_own(u, is_own)
     v = found[_verdict(c, p, u, job, types, table, found)]
     w[W_TYPES] = types
     w[W_GATE], w[W_HAVE] = v[V_GATE], v[V_HAVE]
@@ -340,28 +354,6 @@ def _explain(
                 break
         ahead += 1
     return count
-
-
-class Probe(NamedTuple):
-    """Two views of a pool to ask what if: as it is, and with what is held or shut counted free."""
-
-    usual: Columns
-    open: Columns
-
-
-def probe_of(c: Columns) -> Probe:
-    """Return views of the pool with one gang (0) to ask about."""
-    nodes = c.nodes.shape[1] + 64
-    own = {
-        "jobs": np.zeros((J_COUNT, 1), dtype=np.int64),
-        "scratch": np.zeros((X_COUNT, nodes), dtype=np.int64),
-        "picks": np.zeros((nodes, 3), dtype=np.int64),
-    }
-    usual = c.but(**own)
-    if c.scalars[S_KIND + RESERVED] == 0 and not c.breakers.any():
-        return Probe(usual, usual)
-    moved = {name: getattr(c, name).copy() for name in ("scalars", "nodes", "devices", "hist")}
-    return Probe(usual, c.but(**own, **moved))
 
 
 def _run(c: Columns, chosen: IntArray, most: int) -> IntArray:
