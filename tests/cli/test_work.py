@@ -198,3 +198,16 @@ def test_a_name_cannot_command_the_terminal(member: Shell) -> None:
     done = member("jobs")
 
     assert "\x1b" not in done.out and "[bold]x[/]" in done.out
+
+
+def test_a_node_is_closed_and_opened_and_the_answer_says_who_else_keeps_it(shell: Shell) -> None:
+    shell.be(Role.OPERATOR)
+    node = shell.services.pools["here"].view().nodes.ids[0]
+
+    closed = shell("drain", node, "--reason", "new rack")
+    opened = shell("resume", node, "-o", "json")
+    absent = shell("drain", "nowhere-1")
+
+    assert (closed.code, closed.err) == (0, "") and closed.out.startswith(f"{node}: ")
+    assert json.loads(opened.out) == {"node": node, "answer": "still_closed"}
+    assert (absent.code, absent.out) == (1, "")

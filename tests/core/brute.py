@@ -13,6 +13,11 @@ LEVEL_ROWS = {
 }
 
 
+def is_aside(node: list[int]) -> bool:
+    """Tell whether a node is on probation or a spare."""
+    return bool(node[col.N_PROBATION] or node[col.N_SPARE])
+
+
 class Look:
     """A state read into Python's own lists, for oracles that ask it again and again.
 
@@ -35,7 +40,7 @@ class Look:
             else:
                 free[(part[col.D_CLEANING] > 0) | (part[col.D_HOLD] > 0)] = 0
             free[part[col.D_DOWN] > 0] = 0
-            if node[col.N_CORDONED] or (node[col.N_PROBATION] and not as_if_empty):
+            if node[col.N_CORDONED] or (is_aside(node) and not as_if_empty):
                 free[:] = 0
             self.free.append(free.tolist())
             if as_if_empty:

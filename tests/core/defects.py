@@ -52,6 +52,9 @@ add("memory_of_a_node_off", "nodes", col.N_MEMORY_FREE, 1)
 add("free_share_of_a_device_off", "devices", col.D_FREE, -1)
 add("a_device_repaired_twice", "devices", col.D_DOWN, -9)
 add("leaf_histogram_off", "hist", 0)
+add("a_provider_shut_that_no_node_knows", "breakers", col.BREAKER_OPEN)
+add("a_spare_that_nobody_counts", "nodes", col.N_SPARE, col.IS_SPARE)
+add("a_node_shut_whose_provider_is_not", "nodes", col.N_CORDONED, 1 << col.OF_BREAKER)
 add("scavenged_of_a_type_off", "types", col.T_SCAVENGED, 1000)
 add("entitled_of_a_type_off", "types", col.T_ENTITLED, 1000)
 add("borrowed_of_an_account_off", "accounts", col.A_BORROWED, -1000)
@@ -70,6 +73,8 @@ for number, kind in enumerate(col.KINDS):
     scalar(f"{kind}_booked_off", col.S_SUM + number, 1)
 scalar("time_stands_where_books_do_not", col.S_NOW, 1)
 scalar("lent_off", col.S_LENT, 1000)
+scalar("stranded_off", col.S_STRANDED, 1)
+scalar("spares_off", col.S_SPARES, 1)
 scalar("an_alarm_is_lost_in_front", col.S_NOW, 100_000)
 
 

@@ -105,6 +105,18 @@ def a_promise_overdue(state: State) -> bool:
 
 
 @defect
+def a_leaf_held_by_nobody_who_was_promised_it(state: State) -> bool:
+    state.c.shelves[col.H_HOLDER, 0] += 1
+    return True
+
+
+@defect
+def an_entitlement_to_cells_without_a_cell(state: State) -> bool:
+    state.c.rights[col.E_CELLS, 1, 0] += col.WHOLE
+    return True
+
+
+@defect
 def a_claim_on_a_cordoned_node(state: State) -> bool:
     held = np.flatnonzero(state.c.nodes[col.N_HELD] > 0)
     if held.size:

@@ -22,6 +22,8 @@ from dure.core.policy import Policy, policy_named
         ("dure", {"drain_s": 571}, "more than return_s"),
         ("dure", {"horizon_s": 1 << 63}, "horizon_s is"),
         ("dure", {"backoff_s": 1 << 62}, "backoff_s is"),
+        ("dure", {"breaker_pct": 20, "breaker_s": 0}, "breaker_s must be 1 or more"),
+        ("dure", {"spares_pct": 51}, "spares_pct is 51"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_by_name(

@@ -1,8 +1,13 @@
 """Faults inside a gang: it goes on with a substitute, or its rest is kept, or it queues again."""
 
+import numpy as np
+import pytest
+
 from dure.core import columns as col
+from dure.core.turns import is_lendable
 from tests.core.bench import Bench, flat_pool
-from tests.core.worlds import pool_of_rows
+from tests.core.driving import Drive
+from tests.core.worlds import pool_of_rows, random_world
 
 
 def test_a_struck_gang_goes_on_at_once_with_the_nearest_node_and_keeps_the_others() -> None:
@@ -152,3 +157,84 @@ def test_a_policy_that_does_not_swap_stops_the_gang_and_queues_it_again() -> Non
 
     assert [fact[2] for fact in bench.told(col.K_STOPPED)] == [col.BY_FAULT]
     assert bench.nodes(gang) == [1, 2]  # its owner's next, on what it just left
+
+
+def test_a_stranded_borrower_goes_before_those_who_borrowed_less() -> None:
+    bench = Bench(flat_pool(8, 8))
+    bench.entitle("owner", 16)
+    guest = bench.submit("guest", gpus=8)
+    bench.submit("other", gpus=8, work=50)
+    bench.at(0)
+    later = bench.submit("third", gpus=8)
+    bench.at(10)
+
+    bench.observe(col.K_FAULT, -1, bench.nodes(guest)[0], 1, 0)
+    bench.at(100)
+    assert (bench.is_(guest), bench.is_(later)) == ("PENDING", "PENDING")
+    bench.observe(col.K_REPAIRED, -1, 0, 1, 0)
+    bench.at(200)
+
+    assert (bench.is_(guest), bench.is_(later)) == ("RUNNING", "PENDING")
+
+
+def test_a_stranded_gang_goes_before_one_of_its_class_that_never_ran() -> None:
+    bench = Bench(flat_pool(8, 8, 8))
+    bench.entitle("owner", 8)
+    bench.entitle("other", 8, index=1)
+    bench.observe(col.K_FAULT, -1, 2, 1, 0)
+    earlier = bench.submit("late", gpus=8, class_asked=1 + col.OWN)
+    struck = bench.submit("owner", gpus=8)
+    bench.submit("other", gpus=8)
+    bench.at(0)
+    assert (bench.is_(earlier), bench.is_(struck)) == ("PENDING", "RUNNING")
+
+    bench.observe(col.K_FAULT, -1, bench.nodes(struck)[0], 1, 0)
+    bench.entitle("late", 8, index=2)
+    bench.at(100)
+    bench.observe(col.K_REPAIRED, -1, 0, 1, 0)
+    bench.at(200)
+
+    assert (bench.is_(earlier), bench.is_(struck)) == ("PENDING", "RUNNING")
+
+
+def test_a_stranded_borrower_never_goes_before_an_owner() -> None:
+    bench = Bench(flat_pool(8, 8))
+    bench.entitle("owner", 16)
+    guest = bench.submit("guest", gpus=8)
+    own = bench.submit("owner", gpus=8)
+    bench.at(0)
+    bench.observe(col.K_FAULT, -1, bench.nodes(guest)[0], 1, 0)
+    bench.at(100)
+
+    entitled = bench.submit("owner", gpus=8)
+    bench.observe(col.K_REPAIRED, -1, 1 - bench.nodes(own)[0], 1, 0)
+    bench.at(200)
+
+    assert (bench.is_(guest), bench.is_(entitled)) == ("PENDING", "RUNNING")
+
+
+@pytest.mark.parametrize("seed", range(400, 424))
+def test_nobody_starts_before_a_stranded_gang_that_asks_for_the_same(seed: int) -> None:
+    # Without cleaning, reservations and probation all that is free is free for everyone.
+    rules = {"cleaning_s": 0, "reserve_s": 0, "lemon_faults": 0}
+    run, stranded = Drive(random_world(seed, jobs=160, **rules), fold_too=False), set[int]()
+    for record in run.cycles():
+        jobs = run.state.c.jobs
+        facts = record.decided.tolist()
+        # Whoever was swapped, stranded or promised goes before others by right.
+        first = {fact[2] for fact in facts if fact[0] in (col.K_STOPPED, col.K_CLAIM_ENDED)}
+        started = [fact for fact in facts if fact[0] == col.K_STARTED]
+        is_struck = (jobs[col.J_STATE] == col.PENDING) & (jobs[col.J_ATTEMPT] > 0)
+        is_struck &= jobs[col.J_STOP_CAUSE] == col.BY_FAULT
+        left = np.flatnonzero(is_struck).tolist()
+        for _, at_s, job, _, kind, *_ in started:
+            for other in left if job not in first | stranded else ():
+                passed = jobs[col.J_SHAPE, job] == jobs[col.J_SHAPE, other] > 0
+                if kind == col.OWN:
+                    passed &= jobs[col.J_OWNER, job] == jobs[col.J_OWNER, other]
+                    passed &= jobs[col.J_CLASS_ASKED, other] <= 1 + col.OWN
+                    passed &= jobs[col.J_CLAIM_DUE, other] < 0
+                else:
+                    passed &= is_lendable.py_func(jobs, other, at_s)  # type: ignore[attr-defined]
+                assert not passed, f"{run.said()}: {job} goes before {other}"
+        stranded = set(left)

@@ -200,6 +200,26 @@ def test_what_is_held_for_a_claimant_is_no_room() -> None:
     assert (said["gate"], said["until_s"]) == ("HeldForClaimant", 610)
 
 
+def test_room_at_a_provider_that_is_shut_is_no_room() -> None:
+    rules = {"breaker_pct": 30, "breaker_window_s": 600, "breaker_s": 1800}
+    bench = Bench(flat_pool(*[8] * 8), **rules)
+    bench.at(0)
+    for node in range(4):
+        bench.observe(col.K_FAULT, -1, node, 1, 0)
+    job, larger = bench.submit(gpus=16), bench.submit(gpus=40)
+    bench.at(100)
+
+    said = found(bench, job)
+    assert (said["gate"], said["until_s"]) == ("ProviderShut", 1900)
+    assert found(bench, larger)["gate"] == "WaitingForRoom"
+    bench.at(1900)
+    # On trial: small gangs alone are tried.
+    said = found(bench, job)
+    assert (said["gate"], said["until_s"]) == ("ProviderShut", 2500)
+    bench.at(2500)
+    assert bench.is_(job) == "RUNNING"
+
+
 def test_strict_order_keeps_back_who_would_fit() -> None:
     bench = Bench(flat_pool(8), "fifo")
     bench.submit(gpus=5)

@@ -220,9 +220,9 @@ def random_troubles(pool: Pool, jobs: int, rng: np.random.Generator) -> list[tup
         script.append((at_s + lasts_s, (col.K_REPAIRED, at_s + lasts_s, -1, node, 1, devices)))
     for _ in range(int(rng.integers(0, 4))):
         node, at_s = int(rng.integers(0, len(pool.node))), int(rng.integers(0, SPAN_S))
-        script.append((at_s, (col.K_CORDONED, at_s, -1, node, 1)))
+        script.append((at_s, (col.K_CORDONED, at_s, -1, node, 1, node % 3)))
         back_s = at_s + int(rng.integers(0, 2000))
-        script.append((back_s, (col.K_CORDONED, back_s, -1, node, 0)))
+        script.append((back_s, (col.K_CORDONED, back_s, -1, node, 0, node % 3)))
     for job in rng.integers(0, jobs, jobs // 15).tolist():
         script.append((int(rng.integers(0, SPAN_S + 900)), (col.K_CANCELLED, 0, job)))
     return script

@@ -363,6 +363,7 @@ def founding_view(seed: int = 4711) -> PoolView:
         nodes=nodes,
         device_state=state,
         device_job=device_job,
+        closed_by=np.zeros(len(nodes.ids), dtype=np.uint8),
         jobs=columns_of(rows),
         loans=loans,
         reclaims=reclaims_of(loans),

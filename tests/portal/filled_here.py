@@ -3,7 +3,14 @@
 import numpy as np
 
 from dure.services.access import Actor
-from dure.services.desks import CancelAnswer, Output, Refused, Submission, Submitted
+from dure.services.desks import (
+    CancelAnswer,
+    DrainAnswer,
+    Output,
+    Refused,
+    Submission,
+    Submitted,
+)
 from dure.services.programme_views import FieldProblem
 from dure.services.views import (
     IDLE,
@@ -67,6 +74,7 @@ def here_view() -> PoolView:
         nodes=here_nodes(),
         device_state=state,
         device_job=job,
+        closed_by=np.zeros(1, dtype=np.uint8),
         jobs=columns_of([row]),
         loans=(),
         reclaims=(),
@@ -102,6 +110,12 @@ class FilledPool:
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
         self.cancelled.append(job)
         return CancelAnswer.STOPPING
+
+    def drain(self, node: str, *, reason: str, by: Actor) -> DrainAnswer:
+        return DrainAnswer.CLOSED if node in self.shown.nodes.ids else DrainAnswer.NOT_FOUND
+
+    def resume(self, node: str, *, by: Actor) -> DrainAnswer:
+        return DrainAnswer.STILL_CLOSED if node in self.shown.nodes.ids else DrainAnswer.NOT_FOUND
 
     def output(self, job: str, *, offset: int) -> Output | None:
         if not self._takes_jobs:

@@ -5,14 +5,16 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
-from litestar.params import FromPath
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.finding import pool_of
 from dure.api.paging import listing
 from dure.api.problems import documented, missing
 from dure.api.schemas import (
+    DrainAsked,
+    DrainOut,
     LendingFigures,
     LoanOut,
     NodeOut,
@@ -23,9 +25,9 @@ from dure.api.schemas import (
     words,
 )
 from dure.services.access import Actor
-from dure.services.desks import PoolDesk
+from dure.services.desks import DrainAnswer, PoolDesk
 from dure.services.sights import device_jobs, visible_loans
-from dure.services.views import DEVICE_STATES, PoolView
+from dure.services.views import DEVICE_STATES, PoolView, closers
 
 AnyRequest = Request[Any, Any, Any]
 SEE_POOL = {"action": "pool.read"}
@@ -100,6 +102,39 @@ def node_detail(request: AnyRequest, pool: FromPath[str], node: FromPath[str]) -
     return node_out(actor_of(request), view, index, first)
 
 
+def _answer(node: str, answer: DrainAnswer) -> DrainOut:
+    if answer is DrainAnswer.NOT_FOUND:
+        raise missing("node")
+    return DrainOut(node, answer.value)
+
+
+@post(
+    "/pools/{pool:str}/nodes/{node:str}/drain",
+    opt={"action": "node.drain"},
+    status_code=200,
+    responses=documented(400, 401, 403, 404, 413),
+    sync_to_thread=True,
+)
+def drain(
+    request: AnyRequest, pool: FromPath[str], node: FromPath[str], data: JSONBody[DrainAsked]
+) -> DrainOut:
+    """Close a node to new work in the caller's name; doing so twice changes nothing."""
+    actor = actor_of(request)
+    return _answer(node, pool_of(request, pool).drain(node, reason=data.reason, by=actor))
+
+
+@post(
+    "/pools/{pool:str}/nodes/{node:str}/resume",
+    opt={"action": "node.drain"},
+    status_code=200,
+    responses=documented(400, 401, 403, 404),
+    sync_to_thread=True,
+)
+def resume(request: AnyRequest, pool: FromPath[str], node: FromPath[str]) -> DrainOut:
+    """Lift what the caller's side asked of a node; it opens when nobody keeps it closed."""
+    return _answer(node, pool_of(request, pool).resume(node, by=actor_of(request)))
+
+
 def node_out(actor: Actor, view: PoolView, index: int, first: int) -> NodeOut:
     columns = view.nodes
     gpus = int(columns.gpus[index])
@@ -111,6 +146,7 @@ def node_out(actor: Actor, view: PoolView, index: int, first: int) -> NodeOut:
         accelerator=columns.accelerators[columns.accelerator[index]],
         gpus=gpus,
         is_public=bool(columns.is_public[index]),
+        closed_by=closers(int(view.closed_by[index])),
         states=[DEVICE_STATES[state] for state in view.device_state[first : first + gpus]],
         jobs=device_jobs(actor, view, from_device=first, count=gpus),
     )
@@ -188,4 +224,4 @@ def loans(request: AnyRequest) -> Response[list[LoanOut]]:
     )
 
 
-ROUTES = (pools, overview, nodes, node_detail, pool_map, loans)
+ROUTES = (pools, overview, nodes, node_detail, drain, resume, pool_map, loans)

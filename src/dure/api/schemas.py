@@ -40,6 +40,7 @@ class Supply(msgspec.Struct, frozen=True):
     gpus: int
     public_gpus: int
     kinds_milli: dict[str, int]
+    shut_until_s: int | None
 
 
 class LendingFigures(msgspec.Struct, frozen=True):
@@ -70,7 +71,10 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 class NodeOut(msgspec.Struct, frozen=True):
-    """A node; ``states`` and ``jobs`` have one entry a GPU, a job that may not be seen is ""."""
+    """A node; ``states`` and ``jobs`` have one entry a GPU, a job that may not be seen is "".
+
+    ``closed_by`` says who keeps new work off it; it opens when each of them has opened it.
+    """
 
     node: str
     provider: str
@@ -79,6 +83,7 @@ class NodeOut(msgspec.Struct, frozen=True):
     accelerator: str
     gpus: int
     is_public: bool
+    closed_by: list[str]
     states: list[str]
     jobs: list[str]
 
@@ -187,6 +192,17 @@ class JobTaken(msgspec.Struct, frozen=True):
 
 class CancelOut(msgspec.Struct, frozen=True):
     job: str
+    answer: str
+
+
+class DrainAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a node is to take no new work, in a person's words."""
+
+    reason: str = ""
+
+
+class DrainOut(msgspec.Struct, frozen=True):
+    node: str
     answer: str
 
 

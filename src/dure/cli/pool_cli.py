@@ -1,7 +1,9 @@
-"""``dure pool``, ``nodes`` and ``loans``: what there is, what it does, who lends to whom."""
+"""``dure pool``, ``nodes``, ``drain``, ``resume`` and ``loans``: what there is, what it does, who
+keeps work off it, who lends to whom.
+"""
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -28,11 +30,15 @@ from dure.cli.options import (
 )
 from dure.cli.output import Output, Row, lang, say, show_facts, show_rows
 
+NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="Its name.")]
+
 
 def register(app: typer.Typer) -> None:
-    """Add the three commands to the ``dure`` command."""
+    """Add these commands to the ``dure`` command."""
     app.command("pool")(pool)
     app.command("nodes")(nodes)
+    app.command("drain")(drain)
+    app.command("resume")(resume)
     app.command("loans")(loans)
 
 
@@ -55,7 +61,7 @@ def pool(
             number_column("nodes"),
             number_column("gpus"),
             number_column("public_gpus"),
-            made_column("now", lambda row: _kinds(row["kinds_milli"])),
+            made_column("now", _now),
         )
         typer.echo("")
         show_rows(found["supply"], columns, output)
@@ -95,6 +101,11 @@ def _kinds(kinds_milli: dict[str, int]) -> str:
     )
 
 
+def _now(row: Row) -> str:
+    shut = [] if row["shut_until_s"] is None else [say("shut", until_s=row["shut_until_s"])]
+    return ", ".join([_kinds(row["kinds_milli"]), *shut])
+
+
 def nodes(
     limit: LimitOption = LIMIT,
     pool: PoolOption = HERE,
@@ -113,6 +124,7 @@ def nodes(
         text_column("accelerator"),
         number_column("gpus"),
         made_column("now", _states),
+        made_column("closed_by", _closers),
         made_column("jobs", lambda row: ", ".join(sorted({job for job in row["jobs"] if job}))),
     )
     show_rows(rows_of(part), columns, output)
@@ -121,6 +133,44 @@ def nodes(
 def _states(row: Row) -> str:
     counts: Counter[str] = Counter(row["states"])
     return ", ".join(f"{code('kind', state)} {count}" for state, count in counts.items())
+
+
+def drain(
+    node: NodeArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Close a node to new work; what runs there runs on."""
+    from dure.cli.client import path_of
+
+    answer = connect(url).post(path_of("pools", pool, "nodes", node, "drain"), {"reason": reason})
+    _say_answer(answer, output)
+
+
+def resume(
+    node: NodeArgument,
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Open a node again; it takes work when each who closed it has opened it."""
+    from dure.cli.client import path_of
+
+    answer = connect(url).post(path_of("pools", pool, "nodes", node, "resume"), {})
+    _say_answer(answer, output)
+
+
+def _say_answer(answer: dict[str, Any], output: Output) -> None:
+    if output is Output.TABLE:
+        typer.echo(f"{answer['node']}: {code('drain', answer['answer'])}")
+    else:
+        show_facts(answer, (), output)
+
+
+def _closers(row: Row) -> str:
+    return ", ".join(code("closer", one) for one in row["closed_by"])
 
 
 def loans(

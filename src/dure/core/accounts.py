@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dure.core.breaker import ease_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.facts import count_rights
@@ -99,5 +100,7 @@ def take_due(c: Columns) -> None:
             s[S_FREED] |= FREED_RIGHTS
         elif c.due[i, 1] == ALARM_PROBATION:
             release(c, c.due[i, 2])
+        elif c.due[i, 1] == ALARM_BREAKER:
+            ease_breaker(c, c.due[i, 2])
     if rights:
         count_rights(c, s[S_NOW])

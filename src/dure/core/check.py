@@ -123,7 +123,8 @@ def _nodes(k: Checked) -> list[str]:
     whole &= (devices[col.D_CLEANING] == 0) & (devices[col.D_HOLD] == 0)
     first = nodes[col.N_FIRST]
     free = np.add.reduceat(whole.astype(np.int64), first)
-    free[(nodes[col.N_CORDONED] > 0) | (nodes[col.N_PROBATION] > 0)] = 0
+    aside = (nodes[col.N_PROBATION] > 0) | (nodes[col.N_SPARE] > 0)
+    free[(nodes[col.N_CORDONED] > 0) | aside] = 0
     if (free != nodes[col.N_FREE]).any():
         found.append("a node's count of free devices is wrong")
     if (
@@ -136,6 +137,11 @@ def _nodes(k: Checked) -> list[str]:
         found.append("a leaf's count of free nodes is wrong")
     if int((nodes[col.N_PROBATION] > 0).sum()) != int(c.scalars[col.S_PROBATION]):
         found.append("nodes on probation are miscounted")
+    if ((nodes[col.N_SPARE] > 0) != (nodes[col.N_SPARE] == col.IS_SPARE)).any():
+        found.append("a spare was left open")
+    if int((nodes[col.N_SPARE] > 0).sum()) != int(c.scalars[col.S_SPARES]):
+        found.append("spares are miscounted")
+    found += _breakers(k)
     for name, asked, size, left in (
         ("CPU", col.J_CPU, col.N_CPU, col.N_CPU_FREE),
         ("memory", col.J_MEMORY, col.N_MEMORY, col.N_MEMORY_FREE),
@@ -145,6 +151,20 @@ def _nodes(k: Checked) -> list[str]:
             found.append(f"a node's count of free {name} is wrong")
         if ((nodes[size] > 0) & (used > nodes[size])).any():
             found.append(f"a node's {name} is given out twice")
+    return found
+
+
+def _breakers(k: Checked) -> list[str]:
+    """No gang starts at a provider that is shut, and its nodes say that it is."""
+    c = k.state.c
+    until_s = c.breakers[col.BREAKER_OPEN, c.shelves[col.H_PROVIDER, c.nodes[col.N_SHELF]]]
+    found = []
+    if (((c.nodes[col.N_CORDONED] >> col.OF_BREAKER & 1) > 0) != (until_s > 0)).any():
+        found.append("a node does not know whether its provider is shut")
+    shut = until_s[k.node] > 0
+    since_s = until_s[k.node] - k.state.policy.breaker_s
+    if (shut & (c.jobs[col.J_RUN_SINCE, k.job] > since_s)).any():
+        found.append("a gang started at a provider that is shut")
     return found
 
 
@@ -193,6 +213,7 @@ def _accounts(k: Checked) -> list[str]:
         found.append("an entitlement is not what the active allocations add up to")
     if (entitled[~pool].sum(axis=0) != c.types[col.T_ENTITLED]).any():
         found.append("a type's entitlements do not add up")
+    found += _cells(k)
     over = c.rights[col.E_OWN] + c.rights[col.E_CLAIMED] > c.rights[col.E_ENTITLED]
     if state.policy.name == "dure" and over[~pool].any():
         account, bad = (int(i) for i in np.argwhere(over & ~pool[:, None])[0])
@@ -202,6 +223,33 @@ def _accounts(k: Checked) -> list[str]:
             f"{state.pool.types[bad]} as its own, more than its entitlement "
             f"{c.rights[col.E_ENTITLED, account, bad]}"
         )
+    return found
+
+
+def _cells(k: Checked) -> list[str]:
+    """2: a cell is whole for its holder; no other's own work stands there."""
+    c, s = k.state.c, k.state.c.scalars
+    index, shelf, nodes = c.cells[: s[col.S_CELLS]].T
+    now_s = s[col.S_NOW]
+    on = (c.allocs[col.L_FROM, index] <= now_s) & (now_s < c.allocs[col.L_TO, index])
+    index, shelf, nodes = index[on], shelf[on], nodes[on]
+    account, kind = c.allocs[col.L_ACCOUNT, index], c.allocs[col.L_TYPE, index]
+    holder, shaped = np.zeros_like(c.shelves[0]), np.zeros_like(c.rights[col.E_CELLS])
+    holder[shelf] = account + 1
+    np.add.at(shaped, (account, kind), nodes * c.shelves[col.H_GPUS, shelf] * col.WHOLE)
+    found = []
+    if np.unique(shelf).size != shelf.size:
+        found.append("a leaf is promised to two")
+    if (holder != c.shelves[col.H_HOLDER]).any() or (shaped != c.rights[col.E_CELLS]).any():
+        found.append("who holds a leaf is not what the active allocations say")
+    if k.state.policy.name != "dure":
+        return found
+    placed = (c.jobs[col.J_CLASS, k.job] == col.OWN) & (c.jobs[col.J_STATE, k.job] == col.RUNNING)
+    node = np.concatenate((k.node[placed], k.holds[0]))
+    owner = c.jobs[col.J_OWNER, np.concatenate((k.job[placed], k.holds[1]))]
+    at, type_ = c.nodes[col.N_SHELF, node], c.nodes[col.N_TYPE, node]
+    if (holder[at] != np.where(shaped[owner, type_] > 0, owner + 1, 0)).any():
+        found.append("an owner's own work stands in, or claims, a cell that is not its own")
     return found
 
 
@@ -235,6 +283,9 @@ def _jobs(k: Checked) -> list[str]:
     if wrong.any():
         bad = _first(wrong)
         found.append(f"job {k.state.job_names[bad]}: its seconds queued and run do not add up")
+    stranded = waiting & (jobs[col.J_ATTEMPT] > 0) & (jobs[col.J_STOP_CAUSE] == col.BY_FAULT)
+    if int(stranded.sum()) != int(s[col.S_STRANDED]):
+        found.append("gangs that a fault stopped are miscounted")
     if ((jobs[col.J_ATTEMPT] > 0) != (jobs[col.J_FIRST_START] >= 0)).any():
         found.append("a job has an attempt and no start, or a start and no attempt")
     return found

@@ -60,6 +60,10 @@ GRADE_MAX = len(GRADES) - 1
 # type + 1.
 (PREFERRED_BITS, PREFERRED_MASK, PREFERRED_MOST) = (6, 63, 10)
 
+# Who may keep new work off a node; each lifts only what it asked for itself.
+(OF_OPERATOR, OF_PROVIDER, OF_HEALTH, OF_BREAKER) = range(4)
+CORDONERS = ("operator", "provider", "health", "breaker")
+
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
@@ -69,7 +73,8 @@ K_REPAIRED = 4  # a node, b class, c devices
 K_CANCELLED = 5  # job
 K_ALLOCATED = 6  # a allocation, b account, c type, d milli; from_s, to_s travel in e and job
 K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
-K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again
+K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again, c who asks (OF_OPERATOR ...)
+K_SEATED = 9  # a allocation, b shelf, c nodes: a cell of its shape (after its K_ALLOCATED)
 K_REFUSED = 20  # job, a reason
 K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it
 K_PLACED = 22  # job, a node, b device mask, c milli of each device
@@ -83,6 +88,8 @@ K_WITHDRAWN = 29  # borrower, a claimant
 K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
 K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
+K_BREAKER = 33  # a provider, b until_s: no gang starts there
+K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it takes the place
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -123,10 +130,14 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_PROBATION,
     S_MOVED,
     S_MOVED_HOUR,
-) = range(36)
-S_KIND = 40  # milli by kind now, 7 of them
-S_SUM = 48  # milli-seconds by kind since the start, 7 of them
-SCALARS = 56
+    S_STRANDED,
+    S_SPARES,
+    S_CELLS,
+    S_AS_OWN,
+) = range(40)
+S_KIND = 56  # milli by kind now, 7 of them
+S_SUM = 64  # milli-seconds by kind since the start, 7 of them
+SCALARS = 72
 
 # --- policy ----------------------------------------------------------------------------------
 (
@@ -152,7 +163,10 @@ SCALARS = 56
     P_GROUPS,
     P_GOES_ON_S,
     P_CONSOLIDATE,
-) = range(22)
+    P_BREAKER_PCT,
+    P_BREAKER_WINDOW_S,
+    P_BREAKER_S,
+) = range(25)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
@@ -160,8 +174,9 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
 # --- the pool --------------------------------------------------------------------------------
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
 (N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
-# Faults weighed and when; on probation until then (0: it is not).
-(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_COUNT) = range(16, 21)
+# Faults weighed and when; on probation until then (0: it is not); when all of it last failed.
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_SPARE, N_COUNT) = range(16, 23)
+(IS_SPARE, IS_OPEN_SPARE) = (1, 2)  # of N_SPARE; an open one may be claimed
 (
     H_FROM,
     H_TO,
@@ -174,9 +189,12 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     H_POD,
     H_CLUSTER,
     H_SITE,
+    H_HOLDER,
     H_COUNT,
-) = range(12)
+) = range(13)
 (G_FROM, G_TO, G_GPUS, G_TYPE, G_COUNT) = range(5)
+# By provider: shut until then, on trial until then (0: it is not).
+(BREAKER_OPEN, BREAKER_TRIAL, BREAKER_COUNT) = range(3)
 (D_FREE, D_DOWN, D_HOLD, D_CLEANING, D_CLEAN_AT, D_OWNER, D_COUNT) = range(7)
 
 # --- jobs: first what is asked (written once), then what became of it ---------------------------
@@ -250,16 +268,19 @@ J_COUNT = J_ASKED + 27
 # --- who -------------------------------------------------------------------------------------
 (A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_OWES, A_COUNT) = range(9)
 (ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
-(E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
+# E_CELLS: entitled in shapes; who holds a leaf (H_HOLDER) is an account + 1, or 0.
+(E_ENTITLED, E_OWN, E_CLAIMED, E_CELLS, E_COUNT) = range(5)
+(Z_ALLOCATION, Z_SHELF, Z_NODES, Z_COUNT) = range(4)  # columns of a cell
 (T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_LENT, T_SPEED, T_EXCHANGE, T_COUNT) = range(7)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
-(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION) = range(5)
+(ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION, ALARM_BREAKER) = range(6)
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
-# What came free since the last pass: room that anyone sees, or only rights and devices to clean.
-(FREED_ROOM, FREED_RIGHTS) = (1, 2)
+# What came free since the last pass: room that anyone sees, or only rights and devices to clean;
+# and whether leaves changed holders.
+(FREED_ROOM, FREED_RIGHTS, FREED_CELLS) = (1, 2, 4)
 # Columns of the stamp row: of this pass, of marks, the last given, of claims.
 (STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS) = range(4)
 (
@@ -328,6 +349,7 @@ class Columns:
     hist: IntArray
     devices: IntArray
     groups: IntArray
+    breakers: IntArray
     jobs: IntArray
     rows: IntArray
     queue: IntArray
@@ -340,6 +362,7 @@ class Columns:
     rights: IntArray
     types: IntArray
     allocs: IntArray
+    cells: IntArray
     claims: IntArray
     shapes: IntArray
     families: IntArray
@@ -386,8 +409,6 @@ WORKSPACE = frozenset(
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
-MATRICES = frozenset(
-    {"nodes", "shelves", "hist", "devices", "groups", "jobs", "rows", "hurt", "alarms", "due"}
-    | {"accounts", "types", "allocs", "claims", "families", "cohorts", "tree", "memo", "scratch"}
-    | {"picks", "facts"}
-)
+_VECTORS = {"scalars", "policy", "queue", "fresh", "running", "shapes", "alike"}
+_VECTORS |= {"standing", "heads", "marks"}
+MATRICES = frozenset(MATRIX_NAMES) - TABLES - _VECTORS

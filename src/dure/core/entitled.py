@@ -3,7 +3,7 @@
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
-from dure.core.placement import find_place
+from dure.core.placement import find_own_place, find_place
 from dure.core.starting import failed_already, remember_failure, start
 
 
@@ -72,11 +72,12 @@ def start_own(c: Columns, job: int, types: int) -> bool:
     """Start a gang as own on devices of these types, if it fits anywhere; tell whether it did."""
     if not _might_fit(c, job):
         return False
-    count = find_place(c, job, types)
+    count = find_own_place(c, job, types)
     if count > 0:
         start(c, job, OWN, count, 0)
         return True
-    if types == c.jobs[J_TYPES, job]:
+    # Where there are cells, one owner's failure says nothing of another's.
+    if types == c.jobs[J_TYPES, job] and c.scalars[S_CELLS] == 0:
         remember_failure(c, job)
     return False
 

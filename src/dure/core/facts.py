@@ -4,6 +4,7 @@ log.
 
 import numpy as np
 
+from dure.core.breaker import open_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import blame, watch
@@ -13,6 +14,7 @@ from dure.core.moves import (
     bits,
     book_move,
     charge,
+    cordon,
     dequeue,
     drop_running,
     enqueue,
@@ -28,7 +30,16 @@ from dure.core.shapes import recognise
 
 
 @inner
+def is_stranded(jobs: IntArray, job: int) -> bool:
+    """Tell whether a gang waits because a fault ended its last attempt."""
+    waits = jobs[J_STATE, job] == PENDING and jobs[J_ATTEMPT, job] > 0
+    return bool(waits and jobs[J_STOP_CAUSE, job] == BY_FAULT)
+
+
+@inner
 def _leave_queue(c: Columns, job: int, at_s: int) -> None:
+    if is_stranded(c.jobs, job):
+        c.scalars[S_STRANDED] -= 1
     c.jobs[J_QUEUED_S, job] += at_s - c.jobs[J_QUEUED_SINCE, job]
     dequeue(c, job)
 
@@ -67,6 +78,9 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
     if cause == BY_MOVE:
         book_move(c, job, lost)
+    jobs[J_STOP_CAUSE, job] = cause
+    if cause == BY_FAULT:
+        c.scalars[S_STRANDED] += 1
     if cause == BY_RECLAIM:
         wait_s = c.policy[P_BACKOFF_S] << min(jobs[J_RECLAIMS, job], 10)
         jobs[J_RECLAIMS, job] += 1
@@ -147,6 +161,9 @@ def _fault(c: Columns, node: int, count: int, change: int) -> None:
         c.devices[D_DOWN, d] = max(0, c.devices[D_DOWN, d] + change)
     if affected == gpus:
         c.nodes[N_DOWN, node] = max(0, c.nodes[N_DOWN, node] + change)
+        # What the pool begins without never failed.
+        if change > 0 and s[S_NOW] > s[S_STARTED_AT]:
+            c.nodes[N_FAILED_AT, node] = s[S_NOW]
     if change > 0:
         c.hurt[s[S_HURT], 0], c.hurt[s[S_HURT], 1] = node, affected
         s[S_HURT] += 1
@@ -176,6 +193,13 @@ def _allocate(c: Columns, f: np.ndarray) -> None:
     push_alarm(c, max(f[7], now_s), ALARM_RIGHTS, index)
     if f[2] < FOREVER_S:
         push_alarm(c, max(f[2], now_s), ALARM_RIGHTS, index)
+    # An allocation that changes is seated anew, by facts that follow.
+    kept = 0
+    for i in range(c.scalars[S_CELLS]):
+        if c.cells[i, Z_ALLOCATION] != index:
+            c.cells[kept] = c.cells[i]
+            kept += 1
+    c.scalars[S_CELLS] = kept
     count_rights(c, now_s)
 
 
@@ -196,6 +220,23 @@ def count_rights(c: Columns, now_s: int) -> None:
             c.types[T_ENTITLED, t] += rights[E_ENTITLED, account, t]
     if (rights[E_ENTITLED] != before).any():
         c.scalars[S_FREED] |= FREED_RIGHTS
+    _count_cells(c, now_s)
+
+
+@inner
+def _count_cells(c: Columns, now_s: int) -> None:
+    """Recount which leaves are held, by the cells of the allocations that are active."""
+    before = c.shelves[H_HOLDER].copy()
+    c.rights[E_CELLS] = 0
+    c.shelves[H_HOLDER] = 0
+    for i in range(c.scalars[S_CELLS]):
+        index, shelf, nodes = c.cells[i]
+        if c.allocs[L_FROM, index] <= now_s < c.allocs[L_TO, index]:
+            account, kind = c.allocs[L_ACCOUNT, index], c.allocs[L_TYPE, index]
+            c.rights[E_CELLS, account, kind] += nodes * c.shelves[H_GPUS, shelf] * WHOLE
+            c.shelves[H_HOLDER, shelf] = account + 1
+    if (c.shelves[H_HOLDER] != before).any():
+        c.scalars[S_FREED] |= FREED_RIGHTS | FREED_CELLS
 
 
 @inner
@@ -310,8 +351,19 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
     elif kind == K_VACATED:
         _left(c, job, at_s, f[3], f[4])
     elif kind == K_CORDONED:
-        c.nodes[N_CORDONED, f[3]] = f[4]
+        cordon(c, f[3], f[5], f[4])
+    elif kind == K_BREAKER:
+        open_breaker(c, f[3], f[4])
+    elif kind == K_SEATED:
+        s = c.scalars
+        for column in range(Z_COUNT):
+            c.cells[s[S_CELLS], column] = f[3 + column]
+        s[S_CELLS] += 1
+        _count_cells(c, s[S_NOW])
+    elif kind == K_SPARED:
+        c.nodes[N_SPARE, f[3]], c.nodes[N_SPARE, f[4]] = 0, IS_SPARE
         refresh_node(c, f[3])
+        refresh_node(c, f[4])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

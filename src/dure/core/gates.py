@@ -15,7 +15,8 @@
     CPU_OR_MEMORY,
     HELD,
     BEHIND,
-) = range(14)
+    SHUT,
+) = range(15)
 GATES = (
     "",
     "WaitingForJob",
@@ -31,6 +32,7 @@ GATES = (
     "WaitingForCpuOrMemory",
     "HeldForClaimant",
     "WaitingForTurn",
+    "ProviderShut",
 )
 # Rows of what is found. Need and have are milli-GPU; ``W_NODES_*`` count nodes, where those bind.
 (

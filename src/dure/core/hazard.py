@@ -50,7 +50,8 @@ def blame(c: Columns, node: int) -> None:
 @inner
 def watch(c: Columns, node: int) -> None:
     """Let the probation of a node that was repaired begin, anew if it had begun before."""
-    if c.nodes[N_PROBATION, node] > 0:
+    # Without hazard the breaker alone puts nodes on probation, and ends it for all at once.
+    if c.policy[P_HAZARD_S] > 0 and c.nodes[N_PROBATION, node] > 0:
         until_s = c.scalars[S_NOW] + c.policy[P_PROBATION_S]
         c.nodes[N_PROBATION, node] = until_s
         push_alarm(c, until_s, ALARM_PROBATION, node)

@@ -14,7 +14,8 @@ from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.pace import work_s_of
-from dure.core.placement import find_place
+from dure.core.placement import find_own_place, is_open_to, seek_own
+from dure.core.sparing import is_owed_spares, open_spares
 from dure.core.starting import start
 from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
 
@@ -29,7 +30,13 @@ def claim(c: Columns, job: int, types: int) -> bool:
     s = c.scalars
     now_s = s[S_NOW]
     latest_s = leave_by(c, now_s)
+    seek_own(c, True)
     count = choose_victims(c, job, types, latest_s)
+    if count == 0 and is_owed_spares(c, job):
+        open_spares(c, 1)
+        count = choose_victims(c, job, types, latest_s)
+        open_spares(c, 0)
+    seek_own(c, False)
     if count == 0:
         return False
     due_at_s = now_s + c.policy[P_RETURN_S]
@@ -176,10 +183,13 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
 
 
 @inner
-def _stands_on_cordoned(c: Columns, job: int) -> bool:
-    """Tell whether a node takes no new work any more that has devices held for the job."""
+def _stands_on_closed(c: Columns, job: int) -> bool:
+    """Tell whether a node takes no such work any more that has devices held for the job."""
     for node in range(c.nodes.shape[1]):
-        if c.nodes[N_HELD, node] > 0 and c.nodes[N_CORDONED, node] > 0:
+        if c.nodes[N_HELD, node] == 0:
+            continue
+        is_open = is_open_to(c, c.jobs[J_OWNER, job], c.nodes[N_SHELF, node])
+        if c.nodes[N_CORDONED, node] > 0 or not is_open:
             first = c.nodes[N_FIRST, node]
             for d in range(first, first + c.nodes[N_GPUS, node]):
                 if c.devices[D_HOLD, d] == job + 1:
@@ -189,7 +199,7 @@ def _stands_on_cordoned(c: Columns, job: int) -> bool:
 
 @inner
 def settle_claims(c: Columns) -> None:
-    """End claims that lost their reason: cancelled jobs, cordoned nodes, shrunk entitlements.
+    """End claims that lost their reason: cancelled jobs, closed nodes, shrunk entitlements.
 
     Of an owner's claims the youngest go first.
     """
@@ -203,7 +213,7 @@ def settle_claims(c: Columns) -> None:
         over = over and c.accounts[A_KIND, owner] != ACCOUNT_POOL
         if over or jobs[J_STATE, job] != PENDING:
             end_claim(c, job, CLAIM_CANCELLED)
-        elif _stands_on_cordoned(c, job):
+        elif _stands_on_closed(c, job):
             end_claim(c, job, CLAIM_FAULT)
         i -= 1
 
@@ -225,7 +235,7 @@ def serve_claims(c: Columns) -> None:
             continue
         if c.scalars[S_FREED] > 0 and c.scalars[S_KIND + IDLE] > 0:
             held_type = c.claims[_position(c, job), 1]
-            count = find_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
+            count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
             if count > 0:
                 start(c, job, OWN, count, 0)
                 end_claim(c, job, CLAIM_ELSEWHERE)

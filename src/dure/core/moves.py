@@ -131,6 +131,14 @@ def sweep_queue(c: Columns) -> None:
 
 # --- nodes and devices ----------------------------------------------------------------------------
 @inner
+def stands_aside(c: Columns, node: int) -> bool:
+    """Tell whether only small gangs that lose little are put on a node: it is on probation, or a
+    spare.
+    """
+    return bool(c.nodes[N_PROBATION, node] > 0 or c.nodes[N_SPARE, node] > 0)
+
+
+@inner
 def refresh_node(c: Columns, node: int) -> None:
     """Recount a node's devices after any change and correct the shelf's histogram and the
     totals.
@@ -165,13 +173,21 @@ def refresh_node(c: Columns, node: int) -> None:
     nodes[N_IDLE, node], nodes[N_RESERVED, node] = idle, reserved
     nodes[N_DRAINING, node], nodes[N_DOWN_MILLI, node] = draining, down
     nodes[N_HELD, node] = held
-    if nodes[N_PROBATION, node] > 0:
+    if stands_aside(c, node):
         whole = 0
     if whole != nodes[N_FREE, node]:
         shelf = nodes[N_SHELF, node]
         c.hist[shelf, nodes[N_FREE, node]] -= 1
         c.hist[shelf, whole] += 1
         nodes[N_FREE, node] = whole
+
+
+@inner
+def cordon(c: Columns, node: int, who: int, is_asked: int) -> None:
+    """Keep new work off a node, or lift what the same one asked for; others' wishes stay."""
+    others = c.nodes[N_CORDONED, node] & ~(1 << who)
+    c.nodes[N_CORDONED, node] = others | (1 << who if is_asked else 0)
+    refresh_node(c, node)
 
 
 @inner

@@ -10,7 +10,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import next_calm
 from dure.core.kernel import inner
-from dure.core.moves import share_of
+from dure.core.moves import share_of, stands_aside
 from dure.core.pace import next_choice
 
 
@@ -22,7 +22,7 @@ def slots(c: Columns, job: int, node: int) -> int:
     count = nodes[N_FREE, node]
     if milli < WHOLE:
         count = 0
-        if nodes[N_CORDONED, node] > 0 or nodes[N_PROBATION, node] > 0:
+        if nodes[N_CORDONED, node] > 0 or stands_aside(c, node):
             return 0
         first = nodes[N_FIRST, node]
         for d in range(first, first + nodes[N_GPUS, node]):
@@ -40,8 +40,36 @@ def slots(c: Columns, job: int, node: int) -> int:
 
 
 @inner
+def is_open_to(c: Columns, owner: int, shelf: int) -> bool:
+    """Tell whether an owner's own work may stand on a shelf: not in cells of others, and of one who
+    was promised cells, in these alone.
+    """
+    holder = c.shelves[H_HOLDER, shelf]
+    if c.rights[E_CELLS, owner, c.shelves[H_TYPE, shelf]] > 0:
+        return bool(holder == owner + 1)
+    return bool(holder == 0)
+
+
+@inner
+def stands_open(c: Columns, job: int) -> bool:
+    """Tell whether a running gang stands where it may as its owner's own."""
+    is_open, row = True, c.jobs[J_ROWS, job]
+    while row >= 0:
+        shelf = c.nodes[N_SHELF, c.rows[R_NODE, row]]
+        is_open = is_open and is_open_to(c, c.jobs[J_OWNER, job], shelf)
+        row = c.rows[R_NEXT_OF_JOB, row]
+    return is_open
+
+
+@inner
+def seek_own(c: Columns, is_own: bool) -> None:
+    """Look for places of own work from now on, or of any."""
+    c.scalars[S_AS_OWN] = 1 if is_own and c.scalars[S_CELLS] > 0 else 0
+
+
+@inner
 def suits(c: Columns, job: int, shelf: int) -> bool:
-    """Tell whether a shelf's kind, grade and provider may serve the job."""
+    """Tell whether a shelf's kind, grade, provider and holder may serve the job."""
     shelves, jobs = c.shelves, c.jobs
     if not jobs[J_TYPES, job] >> shelves[H_TYPE, shelf] & 1:
         return False
@@ -50,7 +78,7 @@ def suits(c: Columns, job: int, shelf: int) -> bool:
     if c.policy[P_POLICY] == SILOED:
         provider = jobs[J_PROVIDER, job]
         return bool(provider < 0 or provider == shelves[H_PROVIDER, shelf])
-    return True
+    return bool(c.scalars[S_AS_OWN] == 0 or is_open_to(c, jobs[J_OWNER, job], shelf))
 
 
 @inner
@@ -347,3 +375,12 @@ def find_place(c: Columns, job: int, types: int) -> int:
             return count
         group = next_choice(c, job, types, group)
     return 0
+
+
+@inner
+def find_own_place(c: Columns, job: int, types: int) -> int:
+    """Choose where the job could start now as its owner's own; see ``find_place``."""
+    seek_own(c, True)
+    count = find_place(c, job, types)
+    seek_own(c, False)
+    return int(count)

@@ -3,6 +3,7 @@ measure.
 """
 
 from dure.core.accounts import advance, take_due
+from dure.core.breaker import is_failing
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.easy import start_easy
@@ -50,6 +51,17 @@ def _suffer_faults(c: Columns) -> None:
             holder = c.devices[D_HOLD, first + d]
             if holder > 0 and c.devices[D_DOWN, first + d] > 0:
                 end_claim(c, holder - 1, CLAIM_FAULT)
+
+
+@inner
+def _trip_breakers(c: Columns) -> None:
+    """Have no gang start at a provider whose nodes fail one after the other."""
+    if c.policy[P_BREAKER_PCT] == 0 or c.scalars[S_HURT] == 0:
+        return
+    until_s = c.scalars[S_NOW] + c.policy[P_BREAKER_S]
+    for provider in range(c.breakers.shape[1]):
+        if c.breakers[BREAKER_OPEN, provider] == 0 and is_failing(c, provider):
+            emit(c, K_BREAKER, -1, provider, until_s, 0, 0, 0)
 
 
 @inner
@@ -119,6 +131,7 @@ def plan_refill(c: Columns, now_s: int, observed: IntArray) -> int:
 def plan_share(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``dure``, which swaps where the others only stop."""
     _see(c, now_s, observed)
+    _trip_breakers(c)
     swap_struck(c)
     swap_departed(c)
     stop_due(c)

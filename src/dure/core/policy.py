@@ -13,6 +13,9 @@ from dure.core.columns import (
     GROUPS_MOST,
     P_BACKOFF_S,
     P_BACKOFF_S_MAX,
+    P_BREAKER_PCT,
+    P_BREAKER_S,
+    P_BREAKER_WINDOW_S,
     P_CLEANING_S,
     P_CONSOLIDATE,
     P_DAY_S,
@@ -41,6 +44,7 @@ from dure.core.columns import (
 from dure.core.errors import PolicyError
 
 DAY_S = 86_400
+SPARES_PCT_MAX = 50
 LONGEST_S = 10**10  # some 300 years; sums of products stay far below 63 bits
 
 
@@ -74,6 +78,11 @@ class Policy:
             while it asks for so much; what they leave is everybody else's.
         consolidate_gpu_s_per_h: what moving small gangs together, to make room for a gang that
             finds it only scattered, may cost in an hour; 0 moves none.
+        breaker_pct: more of a provider's nodes in a hundred than this fail within the window, and
+        no gang starts there for a while; 0 is never.
+        breaker_window_s: the window, and how long small gangs are tried there first afterwards.
+        breaker_s: how long no gang starts there.
+        spares_pct: so many nodes in a hundred are kept for gangs whose node fails.
     """
 
     name: str = "dure"
@@ -97,6 +106,10 @@ class Policy:
     goes_on_s: int = 30 * DAY_S
     floors: Mapping[str, int] = field(default_factory=dict)
     consolidate_gpu_s_per_h: int = 0
+    breaker_pct: int = 0
+    breaker_window_s: int = 600
+    breaker_s: int = 1800
+    spares_pct: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in POLICIES:
@@ -118,6 +131,16 @@ class Policy:
                 "To watch no node, set lemon_faults to 0."
             )
         _check_floors(self.floors)
+        if self.breaker_pct > 0 and min(self.breaker_window_s, self.breaker_s) < 1:
+            raise PolicyError(
+                "breaker_window_s and breaker_s must be 1 or more. "
+                "To have no breaker, set breaker_pct to 0."
+            )
+        if self.spares_pct > SPARES_PCT_MAX:
+            raise PolicyError(
+                f"spares_pct is {self.spares_pct}; it must be 0..{SPARES_PCT_MAX}. "
+                "A pool keeps some nodes for faults, not most of them."
+            )
         needed_s = self.drain_s + self.cleaning_s + self.start_s
         if needed_s > self.return_s:
             raise PolicyError(
@@ -128,6 +151,11 @@ class Policy:
     def _rest_pct(self) -> int:
         """Return the part of whoever is in no group: what the floors leave, but never nothing."""
         return max(1, 100 - sum(self.floors.values()))
+
+    @property
+    def spares_kept_pct(self) -> int:
+        """Return how many nodes in a hundred are spares; the baselines keep none."""
+        return self.spares_pct if self.name == POLICIES[DURE] else 0
 
     def vector(self) -> IntArray:
         """Return the parameters as the kernels read them."""
@@ -149,6 +177,9 @@ class Policy:
         if self.name == POLICIES[DURE] and self.lemon_faults > 0:
             p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
             p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct
+        if self.name == POLICIES[DURE] and self.breaker_pct > 0:
+            p[P_BREAKER_PCT], p[P_BREAKER_S] = self.breaker_pct, self.breaker_s
+            p[P_BREAKER_WINDOW_S] = self.breaker_window_s
         return p
 
 

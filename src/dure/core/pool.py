@@ -26,9 +26,11 @@ from dure.core.columns import (
     H_SITE,
     H_TO,
     H_TYPE,
+    IS_SPARE,
     N_COUNT,
     N_CPU,
     N_CPU_FREE,
+    N_FAILED_AT,
     N_FIRST,
     N_FREE,
     N_GPUS,
@@ -37,6 +39,7 @@ from dure.core.columns import (
     N_MEMORY_FREE,
     N_ROWS,
     N_SHELF,
+    N_SPARE,
     N_TYPE,
     PREFERRED_BITS,
     PREFERRED_MOST,
@@ -245,8 +248,18 @@ class PoolColumns:
     groups: IntArray
 
 
-def pool_columns(pool: Pool) -> PoolColumns:
-    """Lay the pool out as columns: every device whole, free and healthy."""
+def spare_nodes(count: int, *, spares_pct: int) -> IntArray:
+    """Return 1 for each spare of ``count`` nodes in the engine's order, 0 for all others.
+
+    They stand as far apart as can be, so that each leaf has its part of them, give or take one.
+    """
+    up_to = (np.arange(count + 1) * spares_pct + 50) // 100
+    is_spare: IntArray = np.diff(up_to)
+    return is_spare
+
+
+def pool_columns(pool: Pool, *, spares_pct: int = 0) -> PoolColumns:
+    """Lay the pool out as columns: every device whole, free and healthy; spares stand aside."""
     order = pool.order
     gpus = pool.gpus[order]
     kind = np.array([pool.types.index(t) for t in pool.accelerator], dtype=np.int64)[order]
@@ -262,9 +275,12 @@ def pool_columns(pool: Pool) -> PoolColumns:
     shelf = np.cumsum(changes) - 1
     starts = np.flatnonzero(changes)
     nodes = np.zeros((N_COUNT, len(gpus)), dtype=np.int64)
-    nodes[N_GPUS], nodes[N_SHELF], nodes[N_TYPE], nodes[N_FREE] = gpus, shelf, kind, gpus
+    spare = spare_nodes(len(gpus), spares_pct=spares_pct)
+    free = np.where(spare > 0, 0, gpus)
+    nodes[N_GPUS], nodes[N_SHELF], nodes[N_TYPE], nodes[N_FREE] = gpus, shelf, kind, free
+    nodes[N_SPARE] = IS_SPARE * spare
     nodes[N_FIRST] = np.cumsum(gpus) - gpus
-    nodes[N_ROWS], nodes[N_IDLE] = -1, gpus * WHOLE
+    nodes[N_ROWS], nodes[N_FAILED_AT], nodes[N_IDLE] = -1, -1, gpus * WHOLE
     nodes[N_CPU] = nodes[N_CPU_FREE] = pool.cpu_milli[order]
     nodes[N_MEMORY] = nodes[N_MEMORY_FREE] = pool.memory_mib[order]
     shelves = np.zeros((H_COUNT, len(starts)), dtype=np.int64)
@@ -274,7 +290,7 @@ def pool_columns(pool: Pool) -> PoolColumns:
         shelves[row] = column[starts]
     shelves[H_GPUS], shelves[H_TYPE] = gpus[starts], kind[starts]
     hist = np.zeros((len(starts), int(gpus.max()) + 1), dtype=np.int64)
-    np.add.at(hist, (shelf, gpus), 1)
+    np.add.at(hist, (shelf, free), 1)
     devices = np.zeros((D_COUNT, int(gpus.sum())), dtype=np.int64)
     devices[D_FREE] = WHOLE
     groups = np.zeros((G_COUNT, int(group.max()) + 1), dtype=np.int64)

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dure.core.columns import FOREVER_S, WHOLE, IntArray
-from dure.core.pool import Pool
+from dure.core.pool import Pool, spare_nodes
 
 Right = tuple[str, str, int, int, int]  # account, accelerator type, milli, from_s, to_s
 
 
-def provider_rights(pool: Pool, allocated_milli: Mapping[str, int]) -> list[Right]:
+def provider_rights(
+    pool: Pool, allocated_milli: Mapping[str, int], *, spares_pct: int = 0
+) -> list[Right]:
     """Return what each provider is entitled to for work that no project's allocation covers.
 
     Where the pool says which nodes are for a provider's own use, that is its capacity there. Where
@@ -19,12 +21,16 @@ def provider_rights(pool: Pool, allocated_milli: Mapping[str, int]) -> list[Righ
 
     Args:
         allocated_milli: most milli-GPU allocated at any moment, by accelerator type.
+        spares_pct: nodes in a hundred that are kept for faults: nobody is promised those.
     """
     says_use = "own" in pool.use
     owned: dict[tuple[str, str], int] = {}
     total: dict[str, int] = {}
+    kept = np.zeros_like(pool.gpus)
+    kept[pool.order] = spare_nodes(len(pool.node), spares_pct=spares_pct)
+    gpus_promised = np.where(kept > 0, 0, pool.gpus).tolist()
     for provider, kind, gpus, use in zip(
-        pool.provider, pool.accelerator, pool.gpus.tolist(), pool.use, strict=True
+        pool.provider, pool.accelerator, gpus_promised, pool.use, strict=True
     ):
         total[kind] = total.get(kind, 0) + gpus * WHOLE
         if provider and (use == "own" or not says_use):
@@ -33,7 +39,7 @@ def provider_rights(pool: Pool, allocated_milli: Mapping[str, int]) -> list[Righ
     for (provider, kind), milli in owned.items():
         if not says_use:
             left = max(0, total[kind] - allocated_milli.get(kind, 0))
-            milli = milli * left // total[kind] // WHOLE * WHOLE
+            milli = milli * left // max(total[kind], 1) // WHOLE * WHOLE
         if milli > 0:
             rights.append((provider, kind, milli, 0, FOREVER_S))
     return rights

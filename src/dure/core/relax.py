@@ -11,9 +11,10 @@ from dure.core.entitled import entitled_types
 from dure.core.kernel import inner, kernel
 from dure.core.limits import before_head_s, on_reserved_s
 from dure.core.line import limit_of
-from dure.core.placement import find_place, widest_level
+from dure.core.placement import find_own_place, find_place, widest_level
+from dure.core.probing import Probe, movable, probe_of
 from dure.core.starting import is_ready
-from dure.core.why import Probe, movable, probe_of, types_open
+from dure.core.why import may_borrow, types_open
 
 # In the order in which they are told.
 RELAXATIONS = (
@@ -33,7 +34,9 @@ RELAXATIONS = (
 def _try(p: Columns, of: np.ndarray) -> None:
     """Fill in whether the probe's gang 0, as it is now, would start, as its owner's own first."""
     own = entitled_types(p, 0) if p.policy[P_POLICY] == DURE else 0
-    if (own != 0 and find_place(p, 0, own) > 0) or find_place(p, 0, types_open(p, 0)) > 0:
+    is_own = p.policy[P_POLICY] == DURE and not may_borrow(p, 0)
+    others = 0 if is_own else types_open(p, 0)
+    if (own != 0 and find_own_place(p, 0, own) > 0) or find_place(p, 0, others) > 0:
         of[B_STARTS] = 1
         of[B_TYPE] = p.nodes[N_TYPE, p.picks[0, 0]]
         of[B_GPUS] = p.jobs[J_GPUS, 0]

@@ -15,9 +15,17 @@ from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim
 from dure.core.line import first_of, first_within, limit_of, order_heads, replace_head
-from dure.core.moves import refresh_node
+from dure.core.moves import refresh_node, stands_aside
 from dure.core.pace import run_s_of
-from dure.core.placement import domain_of, find_place, is_plain, shape_of, suits, widest_level
+from dure.core.placement import (
+    domain_of,
+    find_own_place,
+    is_plain,
+    seek_own,
+    shape_of,
+    suits,
+    widest_level,
+)
 from dure.core.starting import new_stamp, start
 from dure.core.turns import is_lendable
 
@@ -57,7 +65,7 @@ def _ready_s(c: Columns, node: int, each: int) -> int:
     now_s, devices, first = c.scalars[S_NOW], c.devices, c.nodes[N_FIRST, node]
     if c.nodes[N_FREE, node] >= each:
         return int(now_s)
-    is_closed = c.nodes[N_CORDONED, node] > 0 or c.nodes[N_PROBATION, node] > 0
+    is_closed = c.nodes[N_CORDONED, node] > 0 or stands_aside(c, node)
     if is_closed or c.nodes[N_HELD, node] > 0:
         return FOREVER_S
     healthy = 0
@@ -165,7 +173,9 @@ def reserve_for_longest(c: Columns) -> None:
     while job >= 0:
         types = entitled_types(c, job)
         if not start_own(c, job, types) and not claim(c, job, types):
+            seek_own(c, True)
             _reserve(c, job, types)
+            seek_own(c, False)
             return
         job = _longest_waiting(c)
 
@@ -225,7 +235,7 @@ def start_reserved(c: Columns) -> None:
             held_type = c.claims[i, 1]
     nodes, masks, _ = _free_and_ready(c, job)
     _show_held(c, job, nodes, masks, 1)
-    count = find_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
+    count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
     _show_held(c, job, nodes, masks, 2)
     s[S_FREED] = freed
     if count > 0:

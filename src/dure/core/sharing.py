@@ -22,10 +22,13 @@ from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_n
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
+from dure.core.placement import stands_open
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
+from dure.core.sparing import is_owed_spares, stands_on_spare
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
-from dure.core.testing import try_lemons
+from dure.core.swapping import start_stranded
+from dure.core.testing import fill_aside
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
 
 
@@ -49,14 +52,26 @@ def _promote(c: Columns) -> None:
             continue
         if jobs[J_CLASS_ASKED, job] == 1 + LOAN or jobs[J_CLASS_ASKED, job] == 1 + SCAVENGE:
             continue
-        if could_be_own(jobs, c.rights, job):
+        if could_be_own(jobs, c.rights, job) and not stands_on_spare(c, job):
             running[count] = job
             count += 1
     running = np.sort(running[:count])
     for i in range(count):
         job = running[i]
-        if has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], jobs[J_USED, job]):
+        has = has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], jobs[J_USED, job])
+        if has and stands_open(c, job):
             emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, OWN, 0, 0, 0)
+
+
+@inner
+def _leave_cells(c: Columns) -> None:
+    """Own work in a leaf that others hold from now on runs on as a loan: it may be called back."""
+    if c.scalars[S_FREED] & FREED_CELLS == 0:
+        return
+    jobs = c.jobs
+    for job in _running_in_order(c):
+        if jobs[J_STATE, job] == RUNNING and jobs[J_CLASS, job] == OWN and not stands_open(c, job):
+            emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)
 
 
 @inner
@@ -66,6 +81,7 @@ def _demote(c: Columns) -> None:
     Those that may not borrow go last; they run on too, but an owner may call their GPUs back.
     """
     jobs, rights, over = c.jobs, c.rights, False
+    _leave_cells(c)
     for a in range(1, c.scalars[S_ACCOUNTS]):
         for kind in range(rights.shape[2]):
             over = over or rights[E_OWN, a, kind] > rights[E_ENTITLED, a, kind]
@@ -121,9 +137,12 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
     """
     s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
     coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING]
+    if s[S_SPARES] > 0 and is_owed_spares(c, job):
+        coming += 1
     if coming == 0 or coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
         return False
-    if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp:
+    # Where there are cells, one owner's failure says nothing of another's.
+    if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp and s[S_CELLS] == 0:
         return False
     if claim(c, job, types):
         return True
@@ -200,6 +219,7 @@ def share(c: Columns) -> None:
         _promote(c)
     if s[S_FREED] > 0 or s[S_FRESH] > 0:
         reserve_for_longest(c)
+        start_stranded(c, OWN)
         succeed(c, OWN)
         _start_entitled(c)
         s[S_FREED] = 0
@@ -207,7 +227,8 @@ def share(c: Columns) -> None:
         serve_claims(c)
         _promote(c)
         begin_pass(c)
+        start_stranded(c, LOAN)
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)
-        try_lemons(c)
+        fill_aside(c)

@@ -77,13 +77,14 @@ def no_facts() -> IntArray:
 
 
 def _empty_columns(pool: Pool, policy: Policy) -> Columns:
-    parts = pool_columns(pool)
+    parts = pool_columns(pool, spares_pct=policy.spares_kept_pct)
     nodes, shelves = parts.nodes.shape[1], parts.shelves.shape[1]
     devices, types = parts.devices.shape[1], len(pool.types)
     scalars = np.zeros(col.SCALARS, dtype=np.int64)
     scalars[col.S_NOW], scalars[col.S_ROWS_FREE] = -1, -1
     scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
     scalars[col.S_FREED] = 1
+    scalars[col.S_SPARES] = (parts.nodes[col.N_SPARE] > 0).sum()
     memo = np.zeros((col.M_COUNT, 1024), dtype=np.int64)
     memo[col.M_STAMP, :4] = 1, col.MARKS_FROM, 1, 1
     memo[col.M_LEAST] = 1 << 60
@@ -107,6 +108,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         hist=parts.hist,
         devices=parts.devices,
         groups=parts.groups,
+        breakers=zeros(col.BREAKER_COUNT, len(pool.providers)),
         jobs=zeros(col.J_COUNT, 256),
         rows=zeros(col.R_COUNT, devices + 256),
         queue=zeros(1024),
@@ -119,6 +121,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         rights=zeros(col.E_COUNT, 16, types),
         types=capacity,
         allocs=zeros(col.L_COUNT, 16),
+        cells=zeros(16, col.Z_COUNT),
         claims=zeros(256, 2),
         shapes=np.full(512, -1, dtype=np.int64),
         families=zeros(3, col.FAMILIES),
@@ -281,6 +284,9 @@ class State:
         if int(s[col.S_HURT]) + observed > c.hurt.shape[0]:
             self.c = c = c.but(hurt=_longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
         self._make_allocations(int(s[col.S_ALLOCS]) + observed)
+        cells = int(s[col.S_CELLS]) + observed
+        if cells > self.c.cells.shape[0]:
+            self.c = self.c.but(cells=_longer(self.c.cells, 2 * cells))
 
     def prepare(self, accounts: Sequence[Account], jobs: Jobs, facts: IntArray) -> None:
         """List new owners and jobs, and make room for a cycle that observes these facts."""
@@ -327,6 +333,7 @@ class State:
             c.nodes,
             c.hist,
             c.devices,
+            c.breakers,
             # Not where the line marks its gaps: a fold comes upon them at other times.
             np.delete(c.jobs[:, :jobs], col.J_IN_QUEUE, axis=0),
             c.rows[:, :rows],
@@ -335,6 +342,8 @@ class State:
             c.rights[:, :count],
             c.types,
             c.allocs[:, : s[col.S_ALLOCS]],
+            c.cells[: s[col.S_CELLS]],
+            c.shelves[col.H_HOLDER],
             c.claims[: s[col.S_CLAIMS]],
             np.sort(c.alarms[: s[col.S_ALARMS]], axis=0),
             np.array(waiting, dtype=np.int64),

@@ -3,20 +3,32 @@
 The attempt ends as at any fault (what was not saved is lost), but where a substitute is free the
 next one begins in the same cycle: on the devices that still work and on the nearest others, of the
 same node, then leaf, then pod, then as far as the gang agrees to spread. Its owner had the
-survivors all along, so they need no cleaning, and nobody can take them in between.
+survivors all along, so they need no cleaning, and nobody can take them in between. Who finds none
+is *stranded*: first among its class whenever room comes free, be it the node that was repaired.
 """
 
 import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.entitled import entitled_types
+from dure.core.entitled import entitled_types, start_as
+from dure.core.facts import is_stranded
 from dure.core.hazard import hazard_of
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim, stop_borrower
 from dure.core.moves import bits
-from dure.core.placement import domain_of, find_place, mask_on, slots, suits, widest_level
+from dure.core.placement import (
+    domain_of,
+    find_own_place,
+    mask_on,
+    seek_own,
+    slots,
+    suits,
+    widest_level,
+)
+from dure.core.sparing import idle_spare, pass_on_spares
 from dure.core.starting import start
+from dure.core.turns import is_lendable
 
 
 @inner
@@ -78,13 +90,37 @@ def swap_departed(c: Columns) -> None:
 
 
 @inner
+def start_stranded(c: Columns, kind: int) -> None:
+    """Start the gangs that a fault stopped before all others of a class, in the line's order.
+
+    Args:
+        kind: ``OWN`` for entitled gangs, ``LOAN`` for those that borrow.
+    """
+    s, jobs = c.scalars, c.jobs
+    if c.policy[P_SWAP] == 0 or (kind == LOAN and c.policy[P_LEND] == 0):
+        return
+    left, i = s[S_STRANDED], s[S_Q_HEAD]
+    while left > 0 and i < s[S_Q_TAIL] and s[S_KIND + IDLE] > 0:
+        job = c.queue[i]
+        i += 1
+        if not is_stranded(jobs, job):
+            continue
+        left -= 1
+        if jobs[J_CLAIM_DUE, job] < 0 and (kind == OWN or is_lendable(jobs, job, s[S_NOW])):
+            start_as(c, job, kind)
+
+
+@inner
 def _swap(c: Columns, job: int, saves: int) -> None:
     """End a struck gang's attempt and open the next, if there is room for it in its old class.
 
     Where only its process was struck it starts again on the devices it had: a fault, no swap.
     """
     kind = c.jobs[J_CLASS, job]
+    seek_own(c, kind == OWN)
     count, is_moved = _places_after(c, job)
+    seek_own(c, False)
+    pass_on_spares(c, job, count)
     stop_borrower(c, job, BY_SWAP if is_moved else BY_FAULT, saves)
     if count > 0:
         start(c, job, kind, count, 0)
@@ -98,7 +134,7 @@ def _claim_the_rest(c: Columns, job: int) -> None:
     left: its own devices cost a claim nothing.
     """
     types = entitled_types(c, job)
-    if types != 0 and find_place(c, job, types) == 0:
+    if types != 0 and find_own_place(c, job, types) == 0:
         claim(c, job, types)
 
 
@@ -128,7 +164,8 @@ def _places_after(c: Columns, job: int) -> tuple[int, bool]:
             return 0, False
         lacks = bits(mask) - bits(kept)
         if lacks > 0 and not _has_spare(c, job, node, kept, lacks):
-            node, kept, lacks = _substitute(c, job, node, lacks + bits(kept), widest, stamp)
+            large = parts > 1
+            node, kept, lacks = _substitute(c, job, node, lacks + bits(kept), widest, stamp, large)
             if node < 0:
                 return 0, False
             c.scratch[X_NODE, node] = stamp
@@ -143,7 +180,7 @@ def _places_after(c: Columns, job: int) -> tuple[int, bool]:
 def _kept_on(c: Columns, job: int, node: int, mask: int) -> int:
     """Return which of a gang's devices on a node it may keep; -1 if they must be cleaned first."""
     devices, first, kept = c.devices, c.nodes[N_FIRST, node], 0
-    if c.nodes[N_CORDONED, node] > 0:
+    if c.nodes[N_CORDONED, node] > 0 or not suits(c, job, c.nodes[N_SHELF, node]):
         return 0
     for d in range(c.nodes[N_GPUS, node]):
         if not mask >> d & 1 or devices[D_DOWN, first + d] > 0:
@@ -161,16 +198,17 @@ def _has_spare(c: Columns, job: int, node: int, kept: int, lacks: int) -> bool:
     # The rest of a shared device that it keeps would count as another one.
     if kept > 0 and c.jobs[J_MILLI, job] < WHOLE:
         return False
-    return bool(slots(c, job, node) >= lacks)
+    return bool(slots(c, job, node) >= lacks and suits(c, job, c.nodes[N_SHELF, node]))
 
 
 @inner
 def _substitute(
-    c: Columns, job: int, lost: int, each: int, widest: int, stamp: int
+    c: Columns, job: int, lost: int, each: int, widest: int, stamp: int, may_use_spares: bool
 ) -> tuple[int, int, int]:
     """Return (node, 0, ``each``) for the nearest node to the lost one with room, or -1 for none.
 
-    Among the nearest it is the one with least to spare, then the one that failed least.
+    Among the nearest it is the one with least to spare, then the one that failed least, then a
+    spare.
     """
     home = c.nodes[N_SHELF, lost]
     group = c.shelves[H_GROUP, home]
@@ -188,6 +226,8 @@ def _substitute(
                 is_better = spare < best_spare or hazard < best_hazard
                 if is_better and slots(c, job, node) >= each:
                     best, best_spare, best_hazard = node, spare, hazard
+        if best < 0 and may_use_spares:
+            best = idle_spare(c, job, home, level, each, stamp)
         if best >= 0:
             return best, 0, each
     return -1, 0, each

@@ -1,10 +1,16 @@
-"""Work for nodes on probation: small gangs that would lose little if the node failed again."""
+"""Work for nodes that stand aside, on probation or as spares: small gangs that lose little if the
+node fails again, or is needed.
+"""
+
+import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types, loan_class
 from dure.core.kernel import inner
-from dure.core.placement import is_plain, shape_of, suits
+from dure.core.moves import stands_aside
+from dure.core.placement import is_open_to, is_plain, shape_of, suits
+from dure.core.sparing import idle_mask
 from dure.core.starting import is_ready, start
 from dure.core.turns import is_lendable
 
@@ -12,14 +18,16 @@ LOOKS = 256  # gangs of the line that one pass asks; a probation needs somebody,
 
 
 @inner
-def try_lemons(c: Columns) -> None:
-    """Start waiting gangs that may be tried on nodes on probation, in the line's order."""
+def fill_aside(c: Columns) -> None:
+    """Start waiting gangs that may be tried on nodes that stand aside, in the line's order."""
     s, looks = c.scalars, 0
-    if s[S_PROBATION] == 0 or s[S_Q_HEAD] == s[S_Q_TAIL]:
+    if s[S_PROBATION] + s[S_SPARES] == 0 or s[S_Q_HEAD] == s[S_Q_TAIL]:
         return
-    idle = 0
+    aside, count, idle = np.empty(c.nodes.shape[1], dtype=np.int64), 0, 0
     for node in range(c.nodes.shape[1]):
-        if c.nodes[N_PROBATION, node] > 0:
+        if stands_aside(c, node) and c.nodes[N_IDLE, node] >= WHOLE:
+            aside[count] = node
+            count += 1
             idle += c.nodes[N_IDLE, node]
     i = s[S_Q_HEAD]
     while idle >= WHOLE and i < s[S_Q_TAIL] and looks < LOOKS:
@@ -29,7 +37,7 @@ def try_lemons(c: Columns) -> None:
             continue
         looks += 1
         if loses_little(c, job) and c.jobs[J_CLAIM_DUE, job] < 0 and is_ready(c, job):
-            idle -= _try(c, job)
+            idle -= _try(c, job, aside[:count])
 
 
 @inner
@@ -45,34 +53,23 @@ def loses_little(c: Columns, job: int) -> bool:
 
 
 @inner
-def _try(c: Columns, job: int) -> int:
-    """Start a gang on the first node on probation with room; return the milli that it takes."""
+def _try(c: Columns, job: int, aside: np.ndarray) -> int:
+    """Start a gang on the first of these nodes with room; return the milli that it takes.
+
+    Nobody's own work is put on a spare: it would not leave when the spare is needed.
+    """
     own = entitled_types(c, job)
     may_borrow = c.policy[P_LEND] > 0 and is_lendable(c.jobs, job, c.scalars[S_NOW])
-    for node in range(c.nodes.shape[1]):
-        if c.nodes[N_PROBATION, node] == 0 or c.nodes[N_CORDONED, node] > 0:
-            continue
+    for node in aside:
         kind, shelf = c.nodes[N_TYPE, node], c.nodes[N_SHELF, node]
-        is_own = own >> kind & 1
+        is_own = own >> kind & 1 and c.nodes[N_SPARE, node] == 0
+        is_own = is_own and is_open_to(c, c.jobs[J_OWNER, job], shelf)
         if not suits(c, job, shelf) or not (is_own or may_borrow):
             continue
         need, each, extra = shape_of(c, job, c.nodes[N_GPUS, node])
-        mask = _healthy_idle(c, node, each) if need == 1 and extra == 0 else 0
+        mask = idle_mask(c, node, each) if need == 1 and extra == 0 else 0
         if mask:
             c.picks[0, 0], c.picks[0, 1], c.picks[0, 2] = node, mask, WHOLE
             start(c, job, OWN if is_own else loan_class(c, job, kind), 1, 0)
             return int(each * WHOLE)
     return 0
-
-
-@inner
-def _healthy_idle(c: Columns, node: int, each: int) -> int:
-    """Return the mask of the node's first ``each`` devices that anyone could use, or 0."""
-    devices, first, mask, found = c.devices, c.nodes[N_FIRST, node], 0, 0
-    for d in range(c.nodes[N_GPUS, node]):
-        i = first + d
-        is_free = devices[D_FREE, i] == WHOLE and devices[D_DOWN, i] == 0
-        if found < each and is_free and devices[D_CLEANING, i] == 0 and devices[D_HOLD, i] == 0:
-            mask |= 1 << d
-            found += 1
-    return mask if found == each else 0

@@ -64,6 +64,8 @@ def _healthy_devices(c: Columns, node: int) -> int:
     devices, first, mask = c.devices, c.nodes[N_FIRST, node], 0
     if c.nodes[N_CORDONED, node] > 0 or c.nodes[N_PROBATION, node] > 0:
         return 0
+    if c.nodes[N_SPARE, node] == IS_SPARE:
+        return 0
     for d in range(c.nodes[N_GPUS, node]):
         if devices[D_DOWN, first + d] == 0 and devices[D_HOLD, first + d] == 0:
             mask |= 1 << d

@@ -6,18 +6,27 @@ with one wish relaxed, and nothing of the state, nor of what a plan remembers, m
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from dure.core.breaker import shut_until
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
 from dure.core.fitting import fits_now
 from dure.core.gates import *
 from dure.core.kernel import inner, kernel
-from dure.core.moves import refresh_node
-from dure.core.placement import domain_of, shape_of, slots, suits, widest_level
+from dure.core.moves import cordon
+from dure.core.placement import (
+    domain_of,
+    find_place,
+    seek_own,
+    shape_of,
+    slots,
+    suits,
+    widest_level,
+)
+from dure.core.probing import probe_of
 from dure.core.starting import is_ready
 
 # Verdicts of one pass, by demand: the key's two halves, gate, need, have, nodes, the probe's own.
@@ -111,12 +120,12 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
     jobs = p.jobs
     v[V_NEED] = jobs[J_GPUS, 0] * jobs[J_MILLI, 0]
     v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
-    free, held = c.scalars[S_KIND + IDLE], c.scalars[S_KIND + RESERVED]
+    free, kept = c.scalars[S_KIND + IDLE], u.scalars[S_KIND + IDLE]
     level = widest_level(p, 0)
     if free >= v[V_NEED] and fits_now(p, 0, types):
         v[V_GATE], v[V_HAVE] = BEHIND, v[V_NEED]
         return
-    if free + held < v[V_NEED]:
+    if kept < v[V_NEED]:
         # However it is asked for: the whole pool has not that much to give.
         v[V_GATE], v[V_HAVE] = NO_ROOM, _most_idle(p, types)
         return
@@ -145,21 +154,36 @@ def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) ->
         if fits:
             v[V_GATE] = GRADE
             return
-    if held > 0 and fits_now(u, 0, types):
-        v[V_GATE] = HELD
+    # What is on trial counts as free already, so the sums alone do not tell.
+    count = find_place(u, 0, types) if kept > free or c.breakers.max() > 0 else 0
+    if count > 0:
+        v[V_GATE] = SHUT if _is_shut(c, u.picks[:count, 0]) else HELD
     elif v[V_GATE] == NO_ROOM:
         v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
 
 
 @inner
-def _show_held(u: Columns) -> None:
-    """Count what is held for claimants as free, in a pool of the probe's own."""
+def _is_shut(c: Columns, nodes: np.ndarray) -> bool:
+    """Tell whether the provider of any of these nodes is shut, or on trial."""
+    is_shut = False
+    for node in nodes:
+        is_shut = is_shut or shut_until(c, node) > 0
+    return is_shut
+
+
+@inner
+def _show_kept(u: Columns) -> None:
+    """Count what is held for claimants and what is shut as free, in a pool of the probe's own."""
     for node in range(u.nodes.shape[1]):
-        if u.nodes[N_HELD, node] > 0:
-            first = u.nodes[N_FIRST, node]
-            for d in range(first, first + u.nodes[N_GPUS, node]):
-                u.devices[D_HOLD, d] = 0
-            refresh_node(u, node)
+        until_s = shut_until(u, node)
+        if u.nodes[N_HELD, node] == 0 and until_s == 0:
+            continue
+        first = u.nodes[N_FIRST, node]
+        for d in range(first, first + u.nodes[N_GPUS, node]):
+            u.devices[D_HOLD, d] = 0
+        if u.nodes[N_PROBATION, node] <= until_s:
+            u.nodes[N_PROBATION, node] = 0
+        cordon(u, node, OF_BREAKER, 0)
 
 
 @inner
@@ -199,6 +223,9 @@ def _verdict(
     shape = c.jobs[J_SHAPE, job]
     if shape == 0:
         shape = _key_of(c, job, widest_level(c, job))
+    if p.scalars[S_AS_OWN] == 1:
+        # Where there are cells, it depends on whose own work it is.
+        shape += (c.jobs[J_OWNER, job] + 1) << 40
     mixed = np.uint64(shape) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(types + 1)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     at = int(mixed >> np.uint64(33)) & (table.size - 1)
@@ -278,13 +305,16 @@ def _gate_of(
     if jobs[J_CLAIM_DUE, job] >= 0:
         w[W_GATE], w[W_UNTIL] = FOR_RETURN, jobs[J_CLAIM_DUE, job]
         return
-    types = types_open(c, job)
+    types, borrows = types_open(c, job), may_borrow(c, job)
     if types == 0:
-        if may_borrow(c, job):
+        if borrows:
             w[W_GATE], w[W_UNTIL] = AFTER_RECLAIM, jobs[J_ELIGIBLE, job]
         else:
             _of_rights(c, job, w)
         return
+    is_own = c.policy[P_POLICY] == DURE and not borrows
+    seek_own(p, is_own)
+    seek_own(u, is_own)
     v = found[_verdict(c, p, u, job, types, table, found)]
     w[W_TYPES] = types
     w[W_GATE], w[W_HAVE] = v[V_GATE], v[V_HAVE]
@@ -292,6 +322,8 @@ def _gate_of(
     if v[V_GATE] == HELD:
         for i in range(c.scalars[S_CLAIMS]):
             w[W_UNTIL] = max(w[W_UNTIL], jobs[J_CLAIM_DUE, c.claims[i, 0]])
+    elif v[V_GATE] == SHUT:
+        w[W_UNTIL] = c.breakers.max()
 
 
 @kernel
@@ -307,8 +339,8 @@ def _explain(
     """Fill a column of ``out`` for each gang in the line, or for those chosen; return how many."""
     s, count, ahead = c.scalars, 0, 0
     count_idle(p)
-    if s[S_KIND + RESERVED] > 0:
-        _show_held(u)
+    if s[S_KIND + RESERVED] > 0 or c.breakers.any():
+        _show_kept(u)
     for i in range(s[S_Q_HEAD], s[S_Q_TAIL]):
         job = c.queue[i]
         if c.jobs[J_STATE, job] != PENDING:
@@ -324,34 +356,6 @@ def _explain(
                 break
         ahead += 1
     return count
-
-
-class Probe(NamedTuple):
-    """Two views of a pool for asking what if: as it is, and with what is held counted as free."""
-
-    usual: Columns
-    unheld: Columns
-
-
-def probe_of(c: Columns) -> Probe:
-    """Return views of the pool with one gang (0) to ask about."""
-    usual = _asking(c)
-    return Probe(usual, usual if c.scalars[S_KIND + RESERVED] == 0 else movable(usual))
-
-
-def _asking(c: Columns) -> Columns:
-    nodes = c.nodes.shape[1] + 64
-    return c.but(
-        jobs=np.zeros((J_COUNT, 1), dtype=np.int64),
-        scratch=np.zeros((X_COUNT, nodes), dtype=np.int64),
-        picks=np.zeros((nodes, 3), dtype=np.int64),
-    )
-
-
-def movable(asking: Columns) -> Columns:
-    """Return the same view with devices of its own, to show some of them as free."""
-    moved = ("scalars", "nodes", "devices", "hist")
-    return asking.but(**{name: getattr(asking, name).copy() for name in moved})
 
 
 def _run(c: Columns, chosen: IntArray, most: int) -> IntArray:

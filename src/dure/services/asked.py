@@ -42,6 +42,7 @@ class Right:
     gpus: int
     from_s: int
     to_s: int
+    shape: str = ""
 
 
 class Demand:
@@ -76,6 +77,7 @@ class Demand:
                         event.gpus,
                         event.from_s,
                         event.to_s,
+                        event.shape,
                     )
             case AllocationChanged():
                 if event.allocation in self.rights:

@@ -75,6 +75,15 @@ class CancelAnswer(Enum):
     NOT_FOUND = "not_found"
 
 
+class DrainAnswer(Enum):
+    """What became of a wish to close a node to new work, or to open it."""
+
+    CLOSED = "closed"
+    OPENED = "opened"
+    STILL_CLOSED = "still_closed"
+    NOT_FOUND = "not_found"
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """A part of what a job printed, from byte ``offset`` on; ``is_end`` if no more will come."""
@@ -101,6 +110,14 @@ class PoolDesk(Protocol):
         ...
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer: ...
+
+    def drain(self, node: str, *, reason: str, by: Actor) -> DrainAnswer:
+        """Close a node to new work, in the name of whoever asks."""
+        ...
+
+    def resume(self, node: str, *, by: Actor) -> DrainAnswer:
+        """Lift what the asker's side had asked for; others' wishes stay."""
+        ...
 
     def output(self, job: str, *, offset: int) -> Output | None:
         """Return up to 64 KiB of a job's output, None where output is not kept."""

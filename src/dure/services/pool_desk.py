@@ -5,13 +5,16 @@ from typing import Protocol
 
 import msgspec
 
+from dure.core.columns import CORDONERS, OF_OPERATOR, OF_PROVIDER
 from dure.core.errors import InputError
-from dure.core.events.work import JobCancelRequested, JobRequested
-from dure.services.access import Actor, require
+from dure.core.events import Event
+from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
+from dure.services.access import Actor, Role, require
 from dure.services.asked import Asked, Demand, request_text
 from dure.services.book import Book
 from dure.services.desks import (
     CancelAnswer,
+    DrainAnswer,
     Output,
     Refused,
     Submission,
@@ -22,7 +25,7 @@ from dure.services.ports import Clock
 from dure.services.programme_views import FieldProblem
 from dure.services.publishing import Publisher
 from dure.services.requests import JobRequest, checked, parse_job_yaml, parse_sbatch
-from dure.services.views import Numbers, PoolView
+from dure.services.views import Numbers, PoolView, closers
 
 OUTPUT_BYTES_MAX = 65_536
 # What may wait in one pool at a time, so that a script gone wild fills no ledger.
@@ -61,6 +64,12 @@ class WatchedPool:
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
         return CancelAnswer.NOT_FOUND
+
+    def drain(self, node: str, *, reason: str, by: Actor) -> DrainAnswer:
+        return DrainAnswer.NOT_FOUND
+
+    def resume(self, node: str, *, by: Actor) -> DrainAnswer:
+        return DrainAnswer.NOT_FOUND
 
     def output(self, job: str, *, offset: int) -> Output | None:
         return None
@@ -140,6 +149,42 @@ class WorkingPool:
         waits = story.row.state == "PENDING"
         return CancelAnswer.CANCELLED if waits else CancelAnswer.STOPPING
 
+    def drain(self, node: str, *, reason: str, by: Actor) -> DrainAnswer:
+        """Close a node to new work; asking twice changes nothing."""
+        place = self._place_of(node, by)
+        if place is None:
+            return DrainAnswer.NOT_FOUND
+        who = _side_of(by)
+        self._write(
+            NodeDrained(at_s=self._clock.now_s(), by=by.user, node=node, who=who, reason=reason)
+        )
+        return DrainAnswer.CLOSED
+
+    def resume(self, node: str, *, by: Actor) -> DrainAnswer:
+        """Lift what the asker's side had asked for; say whether others still keep it closed."""
+        place = self._place_of(node, by)
+        if place is None:
+            return DrainAnswer.NOT_FOUND
+        who = _side_of(by)
+        others = set(closers(int(self.view().closed_by[place]))) - {who}
+        self._write(NodeResumed(at_s=self._clock.now_s(), by=by.user, node=node, who=who))
+        return DrainAnswer.STILL_CLOSED if others else DrainAnswer.OPENED
+
+    def _place_of(self, node: str, by: Actor) -> int | None:
+        """Return a node's place in the view. Raises Forbidden unless the actor may drain it."""
+        nodes = self.view().nodes
+        if node not in nodes.ids:
+            return None
+        place = nodes.ids.index(node)
+        require(by, "node.drain", owner=nodes.providers[nodes.provider[place]])
+        return place
+
+    def _write(self, event: Event) -> None:
+        with self._book.lock:
+            self._book.catch_up()
+            self._book.append([event])
+        self._wake()
+
     def output(self, job: str, *, offset: int) -> Output | None:
         """Return a part of what all attempts printed, one after the other.
 
@@ -214,6 +259,12 @@ def _whole_letters(content: bytes) -> bytes:
             wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
             return content[:-back] if wanted > back and len(content) > back else content
     return content
+
+
+def _side_of(by: Actor) -> str:
+    """Return in whose name a person closes nodes: a provider's, or the agency's."""
+    is_office = bool(by.roles & {Role.OPERATOR, Role.ADMIN})
+    return CORDONERS[OF_OPERATOR if is_office else OF_PROVIDER]
 
 
 def _parsed(submission: Submission) -> JobRequest:

@@ -9,7 +9,7 @@ from dure.core.columns import IntArray
 from dure.core.moves import bits_of
 from dure.core.pool import Pool
 from dure.core.state import State
-from dure.services.views import NO_JOB, ByteArray, Int32Array, Name, NodeColumns, SupplyRow
+from dure.services.views import NEVER_S, NO_JOB, ByteArray, Int32Array, Name, NodeColumns, SupplyRow
 
 
 class PoolMap:
@@ -109,9 +109,17 @@ class PoolMap:
             np.add.at(by_cluster[row], self._cluster, by_node[row])
         return kind[self._devices], job[self._devices], by_cluster
 
-    def supply(self, by_cluster: IntArray) -> list[SupplyRow]:
+    def closed_by(self, state: State) -> ByteArray:
+        """Return who keeps new work off each node, a bit for each of ``CLOSERS``."""
+        nodes = state.c.nodes[:, self.nodes_in_order]
+        on_probation = (nodes[col.N_PROBATION] > 0) << len(col.CORDONERS)
+        bits: ByteArray = (nodes[col.N_CORDONED] | on_probation).astype(np.uint8)
+        return bits
+
+    def supply(self, state: State, by_cluster: IntArray) -> list[SupplyRow]:
         """Return each provider followed by its clusters."""
         rows: list[SupplyRow] = []
+        shut = dict(zip(self.pool.providers, state.c.breakers.max(axis=0).tolist(), strict=True))
         for index, provider in enumerate(self.nodes.providers):
             parts = [part for part in self._parts if part[0] == index]
             kinds = by_cluster[:, [part[1] for part in parts]]
@@ -127,6 +135,7 @@ class PoolMap:
                     sum(part[5] for part in parts),
                     sum(part[6] for part in parts),
                     tuple(kinds.sum(axis=1).tolist()),
+                    shut[provider] or NEVER_S,
                 )
             )
             for place, (_, cluster, kind, use, nodes, gpus, public) in enumerate(parts):

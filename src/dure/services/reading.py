@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dure.core import columns as col
+from dure.core.cells import SeatRefusal, Seats, Shape, shape_named
 from dure.core.columns import IntArray
 from dure.core.events import Event
 from dure.core.events.programme import AllocationChanged, AllocationEnded, AllocationGranted
-from dure.core.events.work import JobCancelRequested, JobRequested
+from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
 from dure.core.plan import Observed, facts_of
 from dure.core.state import ASKED, Account, Jobs, State
 from dure.services.asked import Asked, Demand, Right
@@ -68,6 +69,8 @@ class EventReader:
                 batch.add_job(event.job, is_aside=event.job in self._aside)
             elif isinstance(event, JobCancelRequested):
                 batch.add_cancel(event.job)
+            elif isinstance(event, NodeDrained | NodeResumed):
+                batch.add_closing(event)
         return batch.observed()
 
     def set_aside(self) -> Sequence[str]:
@@ -108,6 +111,22 @@ class _Batch:
         self._facts.append(
             (col.K_ALLOCATED, at_s, right.to_s, place, account, kind, milli, right.from_s)
         )
+        for shelf, nodes in self._cells(right, place, kind):
+            self._facts.append((col.K_SEATED, at_s, -1, place, shelf, nodes))
+
+    def _cells(self, right: Right, place: int, kind: int) -> list[tuple[int, int]]:
+        """Return (shelf, nodes) of each cell; none of a right that asks for none, or for more than
+        the pool can promise: then it is one to GPUs anywhere.
+        """
+        shape = shape_named(right.shape) if right.shape and right.gpus else None
+        if not isinstance(shape, Shape):
+            return []
+        seats = Seats.of(self._state.c, but=place)
+        for _, _, to_s, other, *_, from_s in (f for f in self._facts if f[0] == col.K_ALLOCATED):
+            shelves = [f[4] for f in self._facts if f[0] == col.K_SEATED and f[3] == other]
+            seats.take(shelves, from_s=from_s, to_s=to_s)
+        found = seats.seat(shape, kind=kind, gpus=right.gpus, from_s=right.from_s, to_s=right.to_s)
+        return [] if isinstance(found, SeatRefusal) else [(at, shape.nodes) for at in found]
 
     def add_job(self, name: str, *, is_aside: bool) -> None:
         if name in self._state.job_index or name in self._jobs:
@@ -123,6 +142,13 @@ class _Batch:
         job = self._jobs.get(name, self._state.job_index.get(name))
         if job is not None:
             self._facts.append((col.K_CANCELLED, self._now_s, job))
+
+    def add_closing(self, event: NodeDrained | NodeResumed) -> None:
+        node = self._state.node_index.get(event.node)
+        if node is not None:
+            is_closed = int(isinstance(event, NodeDrained))
+            who = col.CORDONERS.index(event.who)
+            self._facts.append((col.K_CORDONED, self._now_s, -1, node, is_closed, who))
 
     def _account(self, kind: int, name: str) -> int:
         if (kind, name) not in self._index:

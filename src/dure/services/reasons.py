@@ -27,6 +27,7 @@ _ROOM = (
     gates.CPU_OR_MEMORY,
     gates.HELD,
     gates.BEHIND,
+    gates.SHUT,
 )
 _OF_NODES = (
     (col.N_RESERVED, "reserved_gpus"),

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dure.core.columns import DOWN, DRAINING, IDLE, KINDS, LOAN, OWN, RESERVED, SCAVENGE
+from dure.core.columns import (
+    CORDONERS,
+    DOWN,
+    DRAINING,
+    IDLE,
+    KINDS,
+    LOAN,
+    OWN,
+    RESERVED,
+    SCAVENGE,
+)
 
 ByteArray = NDArray[np.uint8]
 Int32Array = NDArray[np.int32]
@@ -22,10 +32,17 @@ Int64Array = NDArray[np.int64]
 DEVICE_STATES = KINDS
 IN_USE = (OWN, LOAN, SCAVENGE)
 NOT_IN_USE = (IDLE, RESERVED, DRAINING, DOWN)
+# Who may keep new work off a node, in the order of the bits that say so.
+CLOSERS = (*CORDONERS, "probation")
 NO_JOB = -1
 NEVER_S = -1
 
 Numbers = Mapping[str, int | str]
+
+
+def closers(bits: int) -> list[str]:
+    """Return who keeps new work off a node."""
+    return [name for place, name in enumerate(CLOSERS) if bits >> place & 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,7 @@ class SupplyRow:
     gpus: int
     public_gpus: int
     kinds_milli: tuple[int, ...]
+    shut_until_s: int = NEVER_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -280,6 +298,7 @@ class PoolView:
         supply: each provider followed by its clusters.
         device_state: index into ``DEVICE_STATES``, shape (device,), in the order of ``nodes``.
         device_job: index into ``jobs``, or ``NO_JOB``, shape (device,).
+        closed_by: who keeps new work off each node, a bit for each of ``CLOSERS``, shape (node,).
         why: a waiting job's reason, or None if the job does not wait here.
         story: everything about a job, or None if there is none of this name.
     """
@@ -304,6 +323,7 @@ class PoolView:
     nodes: NodeColumns
     device_state: ByteArray
     device_job: Int32Array
+    closed_by: ByteArray
     jobs: JobColumns
     loans: Sequence[LoanRow]
     reclaims: Sequence[ReclaimRow]

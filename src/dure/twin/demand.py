@@ -8,8 +8,11 @@ import numpy as np
 import polars as pl
 
 from dure.core import columns as col
+from dure.core.cells import SeatRefusal, Seats, Shape, shape_named
 from dure.core.columns import IntArray
-from dure.core.pool import Pool, Rate
+from dure.core.errors import InputError
+from dure.core.plan import facts_of
+from dure.core.pool import Pool, Rate, pool_columns
 from dure.core.quota import Right, allocated_most, provider_rights
 from dure.core.state import ASKED, Account, Jobs
 
@@ -147,16 +150,70 @@ def groups_of(allocations: pl.DataFrame | None) -> dict[str, str]:
     return dict(allocations.filter(pl.col("group") != "").select("project", "group").iter_rows())
 
 
-def rights_facts(pool: Pool, owners: Owners, rights: list[Right], *, at_s: int) -> IntArray:
-    """Return the allocation facts of projects and of the providers' own capacity."""
-    projects = [(col.ACCOUNT_PROJECT, right) for right in rights]
-    own = [(col.ACCOUNT_PROVIDER, right) for right in provider_rights(pool, allocated_most(rights))]
-    rows = [(kind, right) for kind, right in (*own, *projects) if right[1] in pool.types]
-    facts = np.zeros((len(rows), col.FACT_WIDTH), dtype=np.int64)
-    for i, (kind, (name, accelerator, milli, from_s, to_s)) in enumerate(rows):
+def allocation_shapes(allocations: pl.DataFrame | None) -> list[str]:
+    """Return the shape of each right of ``allocation_rights``, "" for none."""
+    return [] if allocations is None else allocations["shape"].to_list()
+
+
+def rights_facts(
+    pool: Pool,
+    owners: Owners,
+    rights: list[Right],
+    shapes: list[str],
+    *,
+    at_s: int,
+    spares_pct: int = 0,
+) -> IntArray:
+    """Return the allocation facts of projects, with their cells, and of the providers' capacity.
+
+    Raises:
+        InputError: a shape that the pool cannot promise, by row.
+    """
+    known = [right[1] in pool.types for right in rights]
+    parts = pool_columns(pool, spares_pct=spares_pct)
+    seats = Seats(parts.nodes, parts.shelves)
+    cells = [
+        _seat(seats, pool, right, shape, row=row) if shape and ours else []
+        for row, (right, shape, ours) in enumerate(zip(rights, shapes, known, strict=True))
+    ]
+    # A leaf with a cell counts whole: nobody else can be promised the rest of it.
+    counted = [
+        right if not at else (*right[:2], seats.whole_milli(at), *right[3:])
+        for right, at in zip(rights, cells, strict=True)
+    ]
+    of_providers = provider_rights(pool, allocated_most(counted), spares_pct=spares_pct)
+    own = [(col.ACCOUNT_PROVIDER, right, list[int]()) for right in of_providers]
+    projects = [
+        (col.ACCOUNT_PROJECT, right, at)
+        for right, at, ours in zip(rights, cells, known, strict=True)
+        if ours
+    ]
+    rows: list[tuple[int, ...]] = []
+    for i, (kind, (name, accelerator, milli, from_s, to_s), at) in enumerate((*own, *projects)):
         account, type_ = owners.index[kind, name], pool.types.index(accelerator)
-        facts[i] = (col.K_ALLOCATED, at_s, to_s, i, account, type_, milli, from_s)
-    return facts
+        rows.append((col.K_ALLOCATED, at_s, to_s, i, account, type_, milli, from_s))
+        for shelf in at:
+            nodes = milli // col.WHOLE // len(at) // int(parts.shelves[col.H_GPUS, shelf])
+            rows.append((col.K_SEATED, at_s, -1, i, shelf, nodes))
+    return facts_of(rows)
+
+
+def _seat(seats: Seats, pool: Pool, right: Right, text: str, *, row: int) -> list[int]:
+    project, accelerator, milli, from_s, to_s = right
+    shape = shape_named(text)
+    found: list[int] | SeatRefusal = SeatRefusal.SHAPE_IS_UNREADABLE
+    if isinstance(shape, Shape):
+        kind = pool.types.index(accelerator)
+        gpus = milli // col.WHOLE
+        found = seats.seat(shape, kind=kind, gpus=gpus, from_s=from_s, to_s=to_s)
+    if isinstance(found, SeatRefusal):
+        raise InputError(
+            f"allocations, row {row + 1} ({project}), shape",
+            found=f"{text!r} of {milli // col.WHOLE} {accelerator}: {found.value}",
+            expected="CELLSxNODES, as many GPUs as its nodes have, each cell in a leaf of its own",
+            next_step="Ask for fewer cells, or for fewer nodes in each.",
+        )
+    return found
 
 
 FAULT_CLASSES_FROM = 1

@@ -21,6 +21,7 @@ from dure.twin.clockwork import CHECK_EVERY, NEVER_S, Clockwork, Script
 from dure.twin.demand import (
     Owners,
     allocation_rights,
+    allocation_shapes,
     columns_of,
     fault_facts,
     groups_of,
@@ -87,7 +88,14 @@ class Run:
         self.faults = _all_faults(inputs, pool.in_service_at_s, self.from_s)
         script = Script(
             owners.accounts,
-            rights_facts(pool, owners, rights, at_s=self.from_s),
+            rights_facts(
+                pool,
+                owners,
+                rights,
+                allocation_shapes(inputs.allocations),
+                at_s=self.from_s,
+                spares_pct=inputs.policy.spares_kept_pct,
+            ),
             jobs,
             submit_at_s,
             fault_facts(self.faults, pool, start_s=self.from_s),

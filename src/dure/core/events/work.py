@@ -32,4 +32,24 @@ class JobCancelRequested(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
-EVENTS: tuple[type[Event], ...] = (JobRequested, JobCancelRequested)
+class NodeDrained(Event, frozen=True, kw_only=True):
+    """Somebody asked that a node take no new work; what runs there runs on.
+
+    Attributes:
+        who: one of ``CORDONERS``; the node is open when each who closed it has opened it.
+        reason: their words, "" if they gave none.
+    """
+
+    node: str
+    who: str
+    reason: str = ""
+
+
+class NodeResumed(Event, frozen=True, kw_only=True):
+    """Somebody lifted what the same one (``who``) had asked of a node; others' wishes stay."""
+
+    node: str
+    who: str
+
+
+EVENTS: tuple[type[Event], ...] = (JobRequested, JobCancelRequested, NodeDrained, NodeResumed)
