@@ -72,7 +72,6 @@ def make_allocations(rng: np.random.Generator) -> pl.DataFrame:
             "gpus": rng.choice([4, 8, 12], count),
             "from_s": from_s,
             "to_s": from_s + rng.integers(100, SPAN_S, count),
-            "shape": [""] * count,
         }
     )
 

@@ -152,7 +152,11 @@ def groups_of(allocations: pl.DataFrame | None) -> dict[str, str]:
 
 def allocation_shapes(allocations: pl.DataFrame | None) -> list[str]:
     """Return the shape of each right of ``allocation_rights``, "" for none."""
-    return [] if allocations is None else allocations["shape"].to_list()
+    if allocations is None:
+        return []
+    if "shape" not in allocations.columns:
+        return [""] * allocations.height
+    return allocations["shape"].to_list()
 
 
 def rights_facts(
