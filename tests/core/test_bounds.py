@@ -59,8 +59,8 @@ def largest_nodes(policy: str) -> World:
     world = random_world(5, policy, jobs=80)
     world.jobs[col.J_TYPES], world.jobs[col.J_GRADE], world.jobs[col.J_PROVIDER] = 1, 0, -1
     world.jobs[col.J_GPUS] = np.resize([63, 1, 62, 126, 70, 8], 80)
-    world.jobs[col.J_NODES] = world.jobs[col.J_GPN] = world.jobs[col.J_OWNER] = 0
-    world.jobs[[col.J_CPU, col.J_MEMORY]] = 0
+    world.jobs[[col.J_NODES, col.J_GPN, col.J_OWNER, col.J_PROJECT]] = 0
+    world.jobs[[col.J_CPU, col.J_MEMORY, col.J_SEGMENT, col.J_PREFERRED]] = 0
     script = []
     for at_s, devices in ((500, 1), (900, 0), (1300, 62), (1700, 63)):
         script.append((at_s, (col.K_FAULT, at_s, -1, devices % 3, 1, devices)))

@@ -66,7 +66,7 @@ def test_a_job_runs_as_long_as_its_accelerator_is_slow(tmp_path: Path) -> None:
     asked = ["", "H200", "H200|B200", "B200|H200", "B200"]
     jobs = pl.DataFrame(
         {
-            "job": asked,
+            "job": [accelerator or "any" for accelerator in asked],
             "submit_at_s": [0, 10_000, 20_000, 30_000, 40_000],
             "duration_s": 1001,
             "gpus": 8,
@@ -82,7 +82,7 @@ def test_a_job_runs_as_long_as_its_accelerator_is_slow(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     ran = dict(pl.read_parquet(tmp_path / "out" / "jobs.parquet").select("job", "run_s").rows())
     # Alone in the pool, so each takes a B200 if it may: 1001 / 2.5 rounded up, or what it declared.
-    assert ran == {"": 401, "H200": 1001, "H200|B200": 401, "B200|H200": 1001, "B200": 1001}
+    assert ran == {"any": 401, "H200": 1001, "H200|B200": 401, "B200|H200": 1001, "B200": 1001}
     assert json.loads(again.output)["different"] == []
 
 

@@ -296,27 +296,24 @@ def test_a_pool_has_every_column_typed_and_defaulted(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_cluster_in_two_sites_is_refused_by_both_rows(folder: Path, ending: str) -> None:
-    table = good("pool", 4)
-    table["cluster"], table["site"] = ["a", "b", "b", "b"], ["x", "", "y", "x"]
-
-    with pytest.raises(InputError) as caught:
-        read_pool(written(folder, table, ending))
-
-    assert "rows 3 and 4, column site" in caught.value.where
-    assert caught.value.found == '"b" in "y" and in "x"'
-
-
-def test_a_type_is_worth_one_thing(folder: Path) -> None:
-    table = good("pool", 4)
-    table["accelerator"] = ["A", "B", "A", "B"]
-    table["speed_milli"] = ["100", "200", "100", "201"]
+@pytest.mark.parametrize(
+    ("child", "parent", "where", "found"),
+    [
+        ("cluster a b b b", "site x - y x", "rows 3 and 4, column site", '"b" in "y" and in "x"'),
+        ("accelerator A B A", "speed_milli 70 80 90", "row 3, column speed_milli", "90"),
+    ],
+)
+def test_what_rows_say_of_one_thing_is_one(
+    folder: Path, child: str, parent: str, where: str, found: str
+) -> None:
+    table = good("pool", len(child.split()) - 1)
+    for name, *values in (child.split(), parent.split()):
+        table[name] = ["" if one == "-" else one for one in values]
 
     with pytest.raises(InputError) as caught:
         read_pool(written(folder, table, ".csv"))
 
-    assert "row 4, column speed_milli" in caught.value.where
+    assert (caught.value.where.split(", ", 1)[1], caught.value.found) == (where, found)
 
 
 def test_a_cluster_has_one_site_though_only_some_of_its_nodes_say_which(folder: Path) -> None:
