@@ -52,7 +52,7 @@ POLICIES = ("fifo", "greedy", "easy", "sjf", "srtf", "srsf", "siloed", "dure")
 LEVELS = ("node", "leaf", "pod", "cluster", "site", "any")
 (LOCALITY_ANY, LOCALITY_PREFERRED, LOCALITY_REQUIRED) = range(3)
 
-# --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
+# --- facts: rows of [kind, at_s, job, a, b, c, d, e]; jobs by number (J_NUMBER) ----------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
 K_ENDED = 2  # job, a attempt, b state, c exit code
@@ -113,7 +113,8 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_STANDING,
     S_COHORTS,
     S_PROBATION,
-) = range(34)
+    S_LISTED,
+) = range(35)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -195,8 +196,9 @@ POLICY_SIZE = 24
     J_FAMILY,
     J_COHORT,
     J_ODD,
+    J_NUMBER,
     J_ASKED,
-) = range(30)
+) = range(31)
 (
     J_STATE,
     J_CLASS,

@@ -238,7 +238,7 @@ def _submitted(c: Columns, job: int) -> None:
     # No submission lies ahead, whatever the clock of the one who handed it in says.
     jobs[J_SUBMIT, job] = min(jobs[J_SUBMIT, job], c.scalars[S_NOW])
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, jobs[J_SUBMIT, job]
-    if jobs[J_AFTER, job] >= 0:
+    if jobs[J_AFTER, job] != -1:
         c.scalars[S_AFTERS] += 1
     jobs[J_KEY, job] = jobs[J_WORK, job] if c.policy[P_POLICY] == SJF else 0
     recognise(c, job)
@@ -249,7 +249,9 @@ def _submitted(c: Columns, job: int) -> None:
 
 @inner
 def apply_fact(c: Columns, f: np.ndarray) -> None:
-    """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``."""
+    """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``, its job given by
+    the column that it stands in.
+    """
     # What a backend's clock says is for the reader; the books go by the pool's own.
     kind, at_s, job = f[0], c.scalars[S_NOW], f[2]
     jobs = c.jobs
@@ -313,14 +315,56 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 
 
+@inner
+def column_of(c: Columns, number: int) -> int:
+    """Return the column that a job stands in by its number, -1 if it was forgotten."""
+    s = c.scalars
+    # Whoever came since something was last forgotten stands in one piece.
+    at = number - (s[S_LISTED] - s[S_JOBS])
+    if at >= s[S_JOBS] or (at >= 0 and c.jobs[J_NUMBER, at] == number):
+        return int(at)
+    low, high = 0, s[S_JOBS]
+    while low < high:
+        middle = (low + high) // 2
+        if c.jobs[J_NUMBER, middle] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low if low < s[S_JOBS] and c.jobs[J_NUMBER, low] == number else -1)
+
+
+@inner
+def _is_of_job(kind: int) -> bool:
+    if kind in (K_FAULT, K_REPAIRED, K_ALLOCATED, K_CORDONED):
+        return False
+    return bool(kind != K_CLEANED and kind != K_BESIDE)
+
+
+@inner
+def apply_told(c: Columns, f: np.ndarray) -> None:
+    """Move the state by a fact as records have it, its job given by number."""
+    if c.scalars[S_LISTED] == c.scalars[S_JOBS] or not _is_of_job(f[0]):
+        apply_fact(c, f)
+        return
+    in_columns = f.copy()
+    in_columns[2] = column_of(c, f[2])
+    # Word of a job that was forgotten is old: it had ended.
+    if in_columns[2] >= 0:
+        apply_fact(c, in_columns)
+
+
 @inner_of_ints(7)
 def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int) -> None:
-    """Decide a fact: write it down and apply it."""
+    """Decide a fact: apply it, and leave it written down with its jobs' numbers."""
     i = c.scalars[S_FACTS]
     f = c.facts[i]
     f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7] = kind, c.scalars[S_NOW], job, x, y, z, u, v
     c.scalars[S_FACTS] = i + 1
     apply_fact(c, f)
+    if job >= 0:
+        f[2] = c.jobs[J_NUMBER, job]
+    if kind in (K_NOTICED, K_WITHDRAWN):
+        f[3] = c.jobs[J_NUMBER, x]
 
 
 @inner

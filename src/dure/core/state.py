@@ -5,7 +5,7 @@ State is nothing but the records folded in order: ``State.fold`` applies one. ``
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,12 +13,22 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.accounts import advance
 from dure.core.columns import Columns, IntArray
+from dure.core.forgetting import (
+    AFTER_DONE,
+    JobRows,
+    close_ranks,
+    forget_passes,
+    kept_jobs,
+    shared_rows,
+)
 from dure.core.planning import fold, observe
 from dure.core.policy import Policy
 from dure.core.pool import Pool, pool_columns
 from dure.core.shapes import spread_examples
 
 ASKED = col.J_WORK + 1  # the columns of a job that its submission brings
+# A state that forgets does so when it lists this many jobs, or twice as many as it kept last time.
+FORGET_FROM = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +78,6 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
     scalars[col.S_NOW], scalars[col.S_ROWS_FREE] = -1, -1
     scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
     scalars[col.S_FREED] = 1
-    memo = np.zeros((col.M_COUNT, 1024), dtype=np.int64)
-    memo[col.M_STAMP, :4] = 1, col.MARKS_FROM, 1, 1
-    memo[col.M_LEAST] = 1 << 60
     capacity = np.zeros((col.T_COUNT, types), dtype=np.int64)
     np.add.at(
         capacity[col.T_CAPACITY],
@@ -81,7 +88,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
     def zeros(*shape: int) -> IntArray:
         return np.zeros(shape, dtype=np.int64)
 
-    return Columns(
+    columns = Columns(
         scalars=scalars,
         policy=policy.vector(),
         nodes=parts.nodes,
@@ -109,12 +116,14 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         tree=zeros(col.W_COUNT, 256),
         standing=zeros(258),
         heads=zeros(258),
-        memo=memo,
+        memo=zeros(col.M_COUNT, 1024),
         marks=zeros(256),
         scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
         picks=zeros(nodes + 64, 3),
         facts=zeros(4096, col.FACT_WIDTH),
     )
+    forget_passes(columns)
+    return columns
 
 
 def _wider(array: IntArray, size: int) -> IntArray:
@@ -141,6 +150,13 @@ class State:
     Args:
         pool: the supply, which does not change.
         policy: the rules.
+
+    Attributes:
+        job_names, job_index: the jobs in their columns. A job's column is its number (by which
+            records know it) as long as nothing was forgotten.
+        archive: takes the jobs that are over, and the state forgets them when they have become
+            many (``core.forgetting``); None keeps them all.
+        ended_badly: numbers of forgotten jobs that did not complete: nobody can come after them.
     """
 
     def __init__(self, pool: Pool, policy: Policy) -> None:
@@ -148,6 +164,9 @@ class State:
         self.c = _empty_columns(pool, policy)
         self.job_names: list[str] = []
         self.job_index: dict[str, int] = {}
+        self.archive: Callable[[JobRows], None] | None = None
+        self._forget_at = FORGET_FROM
+        self.ended_badly: set[int] = set()
         self.accounts: list[Account] = []
         self.account_index: dict[tuple[int, str], int] = {}
         self.node_names = pool.names
@@ -188,7 +207,7 @@ class State:
         return index
 
     def add_jobs(self, jobs: Jobs) -> int:
-        """List new jobs; return the first one's index. Their submission is a fact of its own."""
+        """List new jobs; return the first one's column. Their submission is a fact of its own."""
         first, count = len(self.job_names), len(jobs.names)
         if count == 0:
             return first
@@ -197,11 +216,10 @@ class State:
         c = self.c
         # Lists: for the one or two jobs of a usual cycle they are ten times as fast as arrays.
         if min(jobs.columns[col.J_MILLI].tolist()) < col.WHOLE:
-            shared = jobs.columns[col.J_MILLI] < col.WHOLE
-            most = np.clip(jobs.columns[col.J_GPUS, shared], 0, c.nodes.shape[1])
-            c.scalars[col.S_SHARED_ROWS] += int(most.sum())
-        part = slice(first, first + count)
+            c.scalars[col.S_SHARED_ROWS] += shared_rows(jobs.columns, c.nodes.shape[1])
+        part, number = slice(first, first + count), self.jobs_listed
         c.jobs[:ASKED, part] = jobs.columns
+        c.jobs[col.J_NUMBER, part] = np.arange(number, number + count)
         for column in (
             col.J_FIRST_START,
             col.J_ENDED,
@@ -215,8 +233,61 @@ class State:
         self.job_names.extend(jobs.names)
         for i, name in enumerate(jobs.names):
             self.job_index[name] = first + i
-        c.scalars[col.S_JOBS] = first + count
+        c.scalars[col.S_JOBS], c.scalars[col.S_LISTED] = first + count, number + count
+        if number > first and max(jobs.columns[col.J_AFTER].tolist()) >= 0:
+            self._find_parents(part)
         return first
+
+    def _find_parents(self, part: slice) -> None:
+        """Say in columns whom new jobs come after; some of those may be forgotten."""
+        after = self.c.jobs[col.J_AFTER, part]
+        for i in np.flatnonzero(after >= 0).tolist():
+            number = int(after[i])
+            after[i] = self.column_of(number)
+            if after[i] < 0:
+                # Whoever comes after itself is refused like one whose parent ended badly.
+                after[i] = part.start + i if number in self.ended_badly else AFTER_DONE
+
+    @property
+    def jobs_listed(self) -> int:
+        """How many jobs were listed so far: the number of the next one."""
+        return int(self.c.scalars[col.S_LISTED])
+
+    def column_of(self, number: int) -> int:
+        """Return the column that a job stands in, also one still to come; -1 if forgotten."""
+        s = self.c.scalars
+        if number >= s[col.S_LISTED]:
+            return int(number - s[col.S_LISTED] + s[col.S_JOBS])
+        numbers = self.c.jobs[col.J_NUMBER, : s[col.S_JOBS]]
+        at = int(np.searchsorted(numbers, number))
+        return at if at < numbers.size and numbers[at] == number else -1
+
+    def number_of(self, name: str) -> int:
+        """Return a job's number, -1 if there is none of this name or it was forgotten."""
+        column = self.job_index.get(name, -1)
+        return int(self.c.jobs[col.J_NUMBER, column]) if column >= 0 else -1
+
+    def job_rows(self) -> JobRows:
+        """Return the jobs that are not forgotten; ``columns`` is no copy."""
+        columns = self.c.jobs[:, : self.c.scalars[col.S_JOBS]]
+        return JobRows(columns[col.J_NUMBER], self.job_names, columns)
+
+    def forget(self) -> None:
+        """Hand the jobs that are over to the archive and forget them; between two cycles."""
+        assert self.archive is not None, "what nobody takes must not be forgotten"
+        jobs, kept = self.job_rows(), kept_jobs(self.c)
+        is_over = np.ones(jobs.numbers.size, dtype=bool)
+        is_over[kept] = False
+        over = np.flatnonzero(is_over)
+        gone = jobs.columns[:, over]
+        names = [self.job_names[i] for i in over.tolist()]
+        badly = gone[col.J_STATE] != col.COMPLETED
+        self.ended_badly.update(gone[col.J_NUMBER, badly].tolist())
+        close_ranks(self.c, kept)
+        self.job_names = [self.job_names[i] for i in kept.tolist()]
+        self.job_index = {name: i for i, name in enumerate(self.job_names)}
+        self._forget_at = max(FORGET_FROM, 2 * kept.size)
+        self.archive(JobRows(gone[col.J_NUMBER], names, gone))
 
     def _grow_jobs(self, needed: int) -> None:
         c = self.c
@@ -265,6 +336,8 @@ class State:
         """List new owners and jobs, and make room for a cycle that observes these facts."""
         for account in accounts:
             self.add_account(account)
+        if len(self.job_names) + len(jobs.names) > self._forget_at and self.archive is not None:
+            self.forget()
         self.add_jobs(jobs)
         self.make_room(len(facts))
         if col.K_ALLOCATED in facts[:, 0].tolist():

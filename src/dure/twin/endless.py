@@ -100,7 +100,7 @@ class ScriptedPool(PoolRuntime):
                 facts = _joined([facts, self._first_rights(accounts, now_s)])
         offered = self.offered
         if offered is not None and offered.names:
-            first = len(self.state.job_names) + len(jobs.names)
+            first = self.state.jobs_listed + len(jobs.names)
             submitted = submission_facts(offered.columns[col.J_SUBMIT], first=first)
             facts = _joined([facts, submitted]) if len(facts) else submitted
             jobs = _both(jobs, offered) if jobs.names else offered
@@ -188,7 +188,7 @@ class Endless:
             else:
                 self._step(now_s)
             if tell is not None and self.cycles % TELL_EVERY == 0:
-                tell(now_s, len(self.pool.state.job_names))
+                tell(now_s, self.pool.state.jobs_listed)
         if self.pool.has_news() and until_s >= self.last_s >= 0:
             self._cycle(until_s)
 
