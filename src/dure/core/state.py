@@ -217,9 +217,9 @@ class State:
         # Lists: for the one or two jobs of a usual cycle they are ten times as fast as arrays.
         if min(jobs.columns[col.J_MILLI].tolist()) < col.WHOLE:
             c.scalars[col.S_SHARED_ROWS] += shared_rows(jobs.columns, c.nodes.shape[1])
-        part, number = slice(first, first + count), self.jobs_listed
+        part, number = slice(first, first + count), int(c.scalars[col.S_LISTED])
         c.jobs[:ASKED, part] = jobs.columns
-        c.jobs[col.J_NUMBER, part] = np.arange(number, number + count)
+        c.jobs[col.J_NUMBER, part] = number if count == 1 else np.arange(number, number + count)
         for column in (
             col.J_FIRST_START,
             col.J_ENDED,
@@ -336,7 +336,7 @@ class State:
         """List new owners and jobs, and make room for a cycle that observes these facts."""
         for account in accounts:
             self.add_account(account)
-        if len(self.job_names) + len(jobs.names) > self._forget_at and self.archive is not None:
+        if self.archive is not None and len(self.job_names) + len(jobs.names) > self._forget_at:
             self.forget()
         self.add_jobs(jobs)
         self.make_room(len(facts))

@@ -22,10 +22,13 @@ from dure.core.state import CycleRecord, State
 
 
 class _Machines(NamedTuple):
-    """heap of (end_at_s, job); per job: work, progress kept, attempt, end (-1: not running)."""
+    """heap of (end_at_s, job); per job from number ``base`` on: work, progress kept, attempt, end
+    (-1: not running).
+    """
 
     heap: IntArray
     size: IntArray
+    base: IntArray
     work_s: IntArray
     kept_s: IntArray
     attempt: IntArray
@@ -70,9 +73,16 @@ def _pop(m: _Machines) -> None:
 
 
 @kernel
+def _is_stale(m: _Machines) -> bool:
+    """Tell whether the first entry of the heap is of an attempt that was stopped."""
+    at = m.heap[0, 1] - m.base[0]
+    return bool(at < 0 or m.end_at_s[at] != m.heap[0, 0])
+
+
+@kernel
 def _next_end(m: _Machines) -> int:
     """Return when the next job ends, or -1; entries of stopped attempts are dropped on the way."""
-    while m.size[0] > 0 and m.end_at_s[m.heap[0, 1]] != m.heap[0, 0]:
+    while m.size[0] > 0 and _is_stale(m):
         _pop(m)
     return int(m.heap[0, 0]) if m.size[0] > 0 else -1
 
@@ -84,10 +94,10 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
         end_s = _next_end(m)
         if end_s < 0 or end_s > now_s:
             return count
-        job = m.heap[0, 1]
+        job, at = m.heap[0, 1], m.heap[0, 1] - m.base[0]
         facts[count, 0], facts[count, 1], facts[count, 2] = K_ENDED, now_s, job
-        facts[count, 3], facts[count, 4] = m.attempt[job], COMPLETED
-        m.end_at_s[job] = -1
+        facts[count, 3], facts[count, 4] = m.attempt[at], COMPLETED
+        m.end_at_s[at] = -1
         _pop(m)
         count += 1
 
@@ -95,15 +105,15 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
 @kernel
 def _carry_out(m: _Machines, facts: np.ndarray) -> None:
     for i in range(facts.shape[0]):
-        kind, at_s, job = facts[i, 0], facts[i, 1], facts[i, 2]
+        kind, at_s, at = facts[i, 0], facts[i, 1], facts[i, 2] - m.base[0]
         if kind == K_STARTED:
-            m.attempt[job] = facts[i, 3]
-            m.end_at_s[job] = at_s + max(0, m.work_s[job] - m.kept_s[job])
-            _push(m, m.end_at_s[job], job)
+            m.attempt[at] = facts[i, 3]
+            m.end_at_s[at] = at_s + max(0, m.work_s[at] - m.kept_s[at])
+            _push(m, m.end_at_s[at], facts[i, 2])
         elif kind == K_STOPPED:
-            m.kept_s[job], m.end_at_s[job] = facts[i, 5], -1
+            m.kept_s[at], m.end_at_s[at] = facts[i, 5], -1
         elif kind == K_RECLASSED:
-            m.attempt[job] = facts[i, 3]
+            m.attempt[at] = facts[i, 3]
 
 
 class ImaginedHands:
@@ -111,7 +121,7 @@ class ImaginedHands:
 
     def __init__(self) -> None:
         self._m = _Machines(
-            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 8, 8, 8, 8))
+            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 1, 8, 8, 8, 8))
         )
         self._facts = np.zeros((64, FACT_WIDTH), dtype=np.int64)
         self._jobs = 0
@@ -123,7 +133,9 @@ class ImaginedHands:
         return None if end_s < 0 else end_s
 
     def resume(self, state: State) -> None:
-        """Take over a folded state: running jobs go on from where they are."""
+        """Take over a folded state that has forgotten nobody: running jobs go on from where they
+        are.
+        """
         self._learn(state)
         c = state.c
         self._make_room(int(c.scalars[col.S_RUNNING]))
@@ -152,18 +164,25 @@ class ImaginedHands:
             _carry_out(self._m, record.decided)
 
     def _learn(self, state: State) -> None:
-        """Look up the work of jobs that are new."""
-        count, m = len(state.job_names), self._m
-        if count > m.work_s.size:
-            size = 2 * count
-            grown = [np.zeros(size, dtype=np.int64) for _ in range(4)]
-            for new, old in zip(grown, m[2:], strict=True):
-                new[: old.size] = old
-            self._m = m = _Machines(m.heap, m.size, *grown)
-        m.work_s[self._jobs : count] = state.c.jobs[col.J_WORK, self._jobs : count]
-        m.kept_s[self._jobs : count] = state.c.jobs[col.J_SAVED, self._jobs : count]
-        m.end_at_s[self._jobs : count] = -1
-        self._jobs = count
+        """Look up the work of jobs that are new: the last ones, none of them forgotten yet."""
+        jobs, listed, count = state.c.jobs, state.jobs_listed, len(state.job_names)
+        if listed - self._m.base[0] > self._m.work_s.size:
+            self._remember_from(int(jobs[col.J_NUMBER, 0]), listed)
+        m, fresh = self._m, slice(count - (listed - self._jobs), count)
+        at = slice(self._jobs - int(m.base[0]), listed - int(m.base[0]))
+        m.work_s[at] = jobs[col.J_WORK, fresh]
+        m.kept_s[at] = jobs[col.J_SAVED, fresh]
+        m.end_at_s[at] = -1
+        self._jobs = listed
+
+    def _remember_from(self, oldest: int, listed: int) -> None:
+        """Make room for jobs up to number ``listed``, forgetting those before the ``oldest``."""
+        m, base = self._m, int(self._m.base[0])
+        moved = [np.zeros(2 * (listed - oldest), dtype=np.int64) for _ in range(4)]
+        for new, old in zip(moved, m[3:], strict=True):
+            known = old[oldest - base : self._jobs - base]
+            new[: known.size] = known
+        self._m = _Machines(m.heap, m.size, np.array([oldest]), *moved)
 
     def _make_room(self, starts: int) -> None:
         needed = int(self._m.size[0]) + starts
