@@ -89,11 +89,13 @@ class YearWorld:
         node_count: nodes of eight GPUs.
         days: how long; nothing is submitted or breaks after.
         seed: of jobs and faults.
+        load: times the projects' demand, except that of services.
     """
 
     node_count: int
     days: int
     seed: int
+    load: float = LOAD
     nodes: pl.DataFrame = field(init=False)
     pool: Pool = field(init=False)
     projects: pl.DataFrame = field(init=False)
@@ -151,7 +153,7 @@ class YearWorld:
     def jobs_table(self, day_from_s: int) -> pl.DataFrame:
         """Return the jobs of one Korean day; none after the last."""
         jobs = draw_jobs(
-            self._workload, self.projects, day_from_s=day_from_s, seed=self.seed, load=LOAD
+            self._workload, self.projects, day_from_s=day_from_s, seed=self.seed, load=self.load
         )
         return jobs if day_from_s < self.to_s else jobs.clear()
 
