@@ -233,8 +233,9 @@ class State:
         self.job_names.extend(jobs.names)
         for i, name in enumerate(jobs.names):
             self.job_index[name] = first + i
-        c.scalars[col.S_JOBS], c.scalars[col.S_LISTED] = first + count, number + count
-        if number > first and max(jobs.columns[col.J_AFTER].tolist()) >= 0:
+        c.scalars[col.S_JOBS] = first + count
+        c.scalars[col.S_LISTED] = number + count
+        if number > first:
             self._find_parents(part)
         return first
 

@@ -22,13 +22,12 @@ from dure.core.state import CycleRecord, State
 
 
 class _Machines(NamedTuple):
-    """heap of (end_at_s, job); per job from number ``base`` on: work, progress kept, attempt, end
-    (-1: not running).
+    """heap of (end_at_s, job); its size, and the first job that is remembered; per job from that
+    one on: work, progress kept, attempt, end (-1: not running).
     """
 
     heap: IntArray
     size: IntArray
-    base: IntArray
     work_s: IntArray
     kept_s: IntArray
     attempt: IntArray
@@ -75,7 +74,7 @@ def _pop(m: _Machines) -> None:
 @kernel
 def _is_stale(m: _Machines) -> bool:
     """Tell whether the first entry of the heap is of an attempt that was stopped."""
-    at = m.heap[0, 1] - m.base[0]
+    at = m.heap[0, 1] - m.size[1]
     return bool(at < 0 or m.end_at_s[at] != m.heap[0, 0])
 
 
@@ -94,7 +93,7 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
         end_s = _next_end(m)
         if end_s < 0 or end_s > now_s:
             return count
-        job, at = m.heap[0, 1], m.heap[0, 1] - m.base[0]
+        job, at = m.heap[0, 1], m.heap[0, 1] - m.size[1]
         facts[count, 0], facts[count, 1], facts[count, 2] = K_ENDED, now_s, job
         facts[count, 3], facts[count, 4] = m.attempt[at], COMPLETED
         m.end_at_s[at] = -1
@@ -105,7 +104,7 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
 @kernel
 def _carry_out(m: _Machines, facts: np.ndarray) -> None:
     for i in range(facts.shape[0]):
-        kind, at_s, at = facts[i, 0], facts[i, 1], facts[i, 2] - m.base[0]
+        kind, at_s, at = facts[i, 0], facts[i, 1], facts[i, 2] - m.size[1]
         if kind == K_STARTED:
             m.attempt[at] = facts[i, 3]
             m.end_at_s[at] = at_s + max(0, m.work_s[at] - m.kept_s[at])
@@ -121,10 +120,10 @@ class ImaginedHands:
 
     def __init__(self) -> None:
         self._m = _Machines(
-            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 1, 8, 8, 8, 8))
+            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 2, 8, 8, 8, 8))
         )
         self._facts = np.zeros((64, FACT_WIDTH), dtype=np.int64)
-        self._jobs = 0
+        self._jobs, self._oldest = 0, 0
 
     @property
     def next_end_s(self) -> int | None:
@@ -165,11 +164,12 @@ class ImaginedHands:
 
     def _learn(self, state: State) -> None:
         """Look up the work of jobs that are new: the last ones, none of them forgotten yet."""
-        jobs, listed, count = state.c.jobs, state.jobs_listed, len(state.job_names)
-        if listed - self._m.base[0] > self._m.work_s.size:
+        c, count = state.c, len(state.job_names)
+        jobs, listed = c.jobs, int(c.scalars[col.S_LISTED])
+        if listed - self._oldest > self._m.work_s.size:
             self._remember_from(int(jobs[col.J_NUMBER, 0]), listed)
-        m, fresh = self._m, slice(count - (listed - self._jobs), count)
-        at = slice(self._jobs - int(m.base[0]), listed - int(m.base[0]))
+        m, fresh = self._m, slice(count - listed + self._jobs, count)
+        at = slice(self._jobs - self._oldest, listed - self._oldest)
         m.work_s[at] = jobs[col.J_WORK, fresh]
         m.kept_s[at] = jobs[col.J_SAVED, fresh]
         m.end_at_s[at] = -1
@@ -177,12 +177,13 @@ class ImaginedHands:
 
     def _remember_from(self, oldest: int, listed: int) -> None:
         """Make room for jobs up to number ``listed``, forgetting those before the ``oldest``."""
-        m, base = self._m, int(self._m.base[0])
+        m, before = self._m, self._oldest
         moved = [np.zeros(2 * (listed - oldest), dtype=np.int64) for _ in range(4)]
-        for new, old in zip(moved, m[3:], strict=True):
-            known = old[oldest - base : self._jobs - base]
+        for new, old in zip(moved, m[2:], strict=True):
+            known = old[oldest - before : self._jobs - before]
             new[: known.size] = known
-        self._m = _Machines(m.heap, m.size, np.array([oldest]), *moved)
+        self._oldest = m.size[1] = oldest
+        self._m = _Machines(m.heap, m.size, *moved)
 
     def _make_room(self, starts: int) -> None:
         needed = int(self._m.size[0]) + starts
