@@ -1,5 +1,7 @@
 """A state that forgets who is over decides to the byte what one decides that keeps everybody."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from dure.core.plan import Observed, facts_of, plan_cycle, replan
 from dure.core.policy import Policy
 from dure.core.record import pack, unpack
 from dure.core.snapshot import pack_state, unpack_state
-from dure.core.state import Account, State
+from dure.core.state import Account, CycleRecord, State, no_facts, no_jobs
 from tests.core.driving import END_S, Drive
 from tests.core.test_snapshot import jobs_of, small_pool
 from tests.core.worlds import World, random_world
@@ -37,12 +39,26 @@ def forgetful_run(world: World, seed: int) -> tuple[Drive, list[JobRows]]:
         chance = rng.random()
         if chance < 0.15:
             run.state.forget()
+            assert_nothing_is_left_over(run.state)
         elif chance < 0.2:
             run.state = unpack_state(pack_state(run.state), world.pool, world.policy)
             run.state.archive = over.append
         found = violations(run.state)
         assert not found, f"{run.said()}: {found}"
     return run, over
+
+
+def assert_nothing_is_left_over(state: State) -> None:
+    """What grew with the jobs that are gone has shrunk, and nothing points at them."""
+    c, s, count = state.c, state.c.scalars, len(state.job_names)
+    milli, gpus = c.jobs[[col.J_MILLI, col.J_GPUS], :count].tolist()
+    most = len(state.node_names)
+    assert max(s[col.S_SHAPES], s[col.S_COHORTS]) <= count
+    assert s[col.S_SHARED_ROWS] == sum(
+        min(most, max(0, asked)) for share, asked in zip(milli, gpus, strict=True) if share < 1000
+    )
+    assert (c.alarms[: s[col.S_ALARMS], 2] >= 0).all()
+    assert not c.jobs[:, count:].any()
 
 
 def words(rows: list[JobRows]) -> dict[int, tuple[str, list[int]]]:
@@ -88,6 +104,34 @@ def test_records_are_decided_again_by_a_state_that_forgets(policy: str, seed: in
         assert planned.digest() == folded.digest(), place
 
     assert over
+
+
+@pytest.mark.parametrize("seed", range(500, 512))
+def test_who_was_cancelled_between_two_cycles_is_forgotten_after_the_next(seed: int) -> None:
+    run, compared = Drive(random_world(seed, "dure"), fold_too=False), 0
+    while (now_s := run.next_s()) < END_S and compared < 5:
+        run.step(now_s)
+        c, s = run.state.c, run.state.c.scalars
+        waiting = c.jobs[:, : s[col.S_JOBS]]
+        parents = waiting[col.J_AFTER, waiting[col.J_STATE] == col.PENDING]
+        asked = {*c.claims[: s[col.S_CLAIMS], 0].tolist(), *parents[parents >= 0].tolist()}
+        gone = [job for job in sorted(asked) if job < s[col.S_JOBS]]
+        gone = [job for job in gone if waiting[col.J_STATE, job] == col.PENDING]
+        if not gone:
+            continue
+        compared += 1
+        keeps, forgets = copy.deepcopy(run.state), copy.deepcopy(run.state)
+        forgets.archive = lambda over: None
+        cancelled = facts_of([(col.K_CANCELLED, now_s, job) for job in gone])
+        for state in (keeps, forgets):
+            state.fold(CycleRecord(now_s, planned=False, observed=cancelled))
+        forgets.forget()
+        nothing = Observed([], no_jobs(), no_facts())
+        for later_s in (now_s, now_s + 60):
+            told = plan_cycle(keeps, nothing, later_s).facts
+            assert np.array_equal(plan_cycle(forgets, nothing, later_s).facts, told)
+        assert violations(forgets) == []
+    assert compared > 0
 
 
 def cycle(
