@@ -36,9 +36,8 @@ def kept_jobs(c: Columns) -> IntArray:
     after = c.jobs[col.J_AFTER, :count][keep]
     keep[after[(after >= 0) & (after < count)]] = True
     keep[c.fresh[: s[col.S_FRESH]]] = True
+    # Whoever has devices held has a claim.
     keep[c.claims[: s[col.S_CLAIMS], 0]] = True
-    held_for = c.devices[col.D_HOLD]
-    keep[held_for[held_for > 0] - 1] = True
     # An alarm wakes the pool, whatever became of its job.
     alarms = c.alarms[: s[col.S_ALARMS]]
     keep[alarms[np.isin(alarms[:, 1], _OF_JOBS), 2]] = True
