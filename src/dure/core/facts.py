@@ -335,9 +335,10 @@ def column_of(c: Columns, number: int) -> int:
 
 @inner
 def _is_of_job(kind: int) -> bool:
-    if kind in (K_FAULT, K_REPAIRED, K_ALLOCATED, K_CORDONED):
-        return False
-    return bool(kind != K_CLEANED and kind != K_BESIDE)
+    """Tell whether a fact's third number is a job; other kinds may keep something else there."""
+    if kind in (K_SUBMITTED, K_ENDED, K_CANCELLED, K_VACATED):
+        return True
+    return bool(K_REFUSED <= kind <= K_CLAIM_ENDED)
 
 
 @inner
