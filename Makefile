@@ -62,6 +62,7 @@ docs: setup-dev ## Check the docs alone: links, a line for each dependency
 
 nightly: setup-dev setup-browser ## The slow tests: simulated years, long properties
 	@DURE_HYPOTHESIS=nightly $(PYTEST) -m slow $(ARGS) || $(NO_TESTS_YET)
+	@$(BIN)/dure bench year
 
 golden: setup-dev ## Rewrite the golden files; review the change as a diff
 	@DURE_GOLDEN=1 $(PYTEST) -m golden $(ARGS) || $(NO_TESTS_YET)

@@ -1,5 +1,6 @@
 """The ``dure`` command as such: errors in one line, exit codes, a quick help."""
 
+import json
 import re
 import resource
 import socket
@@ -156,3 +157,16 @@ def test_every_sentence_that_a_command_says_is_there() -> None:
     asked |= {f"column.{one}" for one in re.findall(columns, code)}
 
     assert {key for key in asked if f"cli.{key}" not in catalogue("ko")} == set()
+
+
+def test_a_small_year_says_what_it_took(tmp_path: Path, shell: Shell) -> None:
+    done = shell(
+        "bench", "year", "--nodes", "16", "--days", "1", "--out", str(tmp_path), "-o", "json"
+    )
+
+    assert (done.code, done.err) == (0, "")
+    figures = json.loads(done.out)
+    assert (figures["nodes"], figures["days"]) == (16, 1)
+    assert figures["jobs"] >= figures["jobs_done"] > 0
+    assert 0 < figures["rss_mb_max"] < 8_000
+    assert json.loads((tmp_path / "timing.json").read_text())["cycles"] == figures["cycles"]

@@ -41,6 +41,20 @@ def add(name: str, matrix: str, row: int, by: int = 1) -> None:
     DEFECTS[name] = plant
 
 
+def renumber(name: str, job: int, number: int) -> None:
+    """List a defect: a job goes by a number that is another's, or nobody's yet."""
+
+    def plant(state: State) -> bool:
+        if len(state.job_names) < 3:
+            return False
+        state.c.jobs[col.J_NUMBER, job] = number
+        return True
+
+    DEFECTS[name] = plant
+
+
+renumber("a_number_given_twice", 1, 0)
+renumber("a_number_that_nobody_has_yet", 0, 1 << 40)
 add("free_devices_of_a_node_off_by_one", "nodes", col.N_FREE)
 add("idle_of_a_node_off", "nodes", col.N_IDLE, 1000)
 add("reserved_of_a_node_off", "nodes", col.N_RESERVED, 1000)

@@ -57,8 +57,9 @@ class Machines:
         drain_s = state.policy.drain_s
         for kind, at_s, job, a, _, c, *_ in record.decided.tolist():
             if kind == col.K_STARTED:
-                left_s = int(state.c.jobs[col.J_WORK, job]) - self.kept_s.get(job, 0)
-                self.running[job] = (a, at_s + ceil(max(0, left_s) / pace_of(state, job)))
+                column = state.column_of(job)
+                left_s = int(state.c.jobs[col.J_WORK, column]) - self.kept_s.get(job, 0)
+                self.running[job] = (a, at_s + ceil(max(0, left_s) / pace_of(state, column)))
             elif kind == col.K_RECLASSED:
                 self.running[job] = (a, self.running[job][1])
             elif kind == col.K_STOPPED:

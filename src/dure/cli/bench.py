@@ -82,6 +82,50 @@ def bench_engine(
     _show(figures, output)
 
 
+@bench.command("year")
+def bench_year(
+    nodes: Annotated[int, typer.Option("--nodes", min=16, help="Nodes of 8 GPUs.")] = 37_500,
+    days: Annotated[int, typer.Option("--days", min=1, help="Days of work.")] = 365,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the jobs and the faults.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep tables and the ledger there.")
+    ] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Run an imagined year of the pool under the policy dure, faults on, in bounded memory.
+
+    Without options it is 300,000 GPUs and ten million jobs.
+    """
+    import tempfile
+
+    from dure.cli.progress import time_passing
+    from dure.core.errors import DureError, InputError
+    from dure.twin.year import run_year
+    from dure.twin.year_world import FROM_S, YearWorld
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Path(scratch) if out is None else out
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as wrong:
+                raise InputError(
+                    str(place), found=str(wrong), expected="a folder to write to"
+                ) from None
+            world = YearWorld(nodes, days, seed)
+            with time_passing("year", FROM_S, world.to_s) as tell:
+                year = run_year(world, place, tell=tell)
+    except InputError as wrong:
+        typer.echo(f"dure bench year: {wrong}", err=True)
+        raise typer.Exit(2) from None
+    except DureError as wrong:
+        typer.echo(f"dure bench year: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    kept = ("jobs", "jobs_done", "utilisation", "reclaims", "reclaims_late", "lost_gpu_s")
+    figures = {"nodes": nodes, "days": days, "faults": world.faults_drawn.height}
+    _show(figures | {name: year.summary[name] for name in kept} | year.timing, output)
+
+
 def _show(figures: Mapping[str, object], output: str) -> None:
     if output == "json":
         typer.echo(json.dumps(figures))

@@ -4,7 +4,6 @@ import errno
 import logging
 import signal
 import socket
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ import typer
 from dure.cli.ledger import DEFAULT_DATA, DataOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from dure.app.assemble import Platform
     from dure.app.imagined_pool import Begin, Scenario
@@ -172,26 +171,14 @@ def _begin(settings: "Settings") -> "Begin | None":
 
     if settings.scenario != FOUNDING:
         return None
+    from dure.cli.progress import time_passing
     from dure.twin.founding import FOUNDING_TO_S, OPERATION_S, begin_founding
 
     def begin(folder: Path, *, followers: "Mapping[str, Publisher]") -> "Scenario":
-        with _progress("the founding scenario", OPERATION_S, FOUNDING_TO_S) as tell:
+        with time_passing("the founding scenario", OPERATION_S, FOUNDING_TO_S) as tell:
             return begin_founding(folder, followers=followers, tell=tell)
 
     return begin
-
-
-@contextmanager
-def _progress(what: str, from_s: int, to_s: int) -> "Iterator[Callable[[int, int], None]]":
-    """Show on a terminal how far a scenario has come in its own time."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(what, total=to_s - from_s)
-    with bar:
-        yield lambda at_s, _jobs: bar.update(task, completed=at_s - from_s)
 
 
 def _greet(platform: "Platform", settings: "Settings", port: int) -> None:

@@ -271,6 +271,9 @@ def _jobs(k: Checked) -> list[str]:
         found.append(f"{active.sum()} jobs run, {s[col.S_RUNNING]} are listed")
     elif (jobs[col.J_RUN_POS, running] != np.arange(running.size)).any():
         found.append("a running job is listed elsewhere than it thinks")
+    numbers = jobs[col.J_NUMBER]
+    if (np.diff(numbers, prepend=-1, append=s[col.S_LISTED]) <= 0).any():
+        found.append("the jobs are not in the order of their numbers")
     there = k.submitted
     waiting = (status == col.PENDING) & there
     over = status > col.STOPPING

@@ -26,6 +26,8 @@ from dure.core.moves import (
     take_limits,
     vacate,
 )
+from dure.core.numbers import column_of, is_of_job
+from dure.core.rights import count_cells, count_rights
 from dure.core.shapes import recognise
 
 
@@ -204,42 +206,6 @@ def _allocate(c: Columns, f: np.ndarray) -> None:
 
 
 @inner
-def count_rights(c: Columns, now_s: int) -> None:
-    """Recount every account's entitlement from the allocations that are active at ``now_s``."""
-    allocs, rights = c.allocs, c.rights
-    before = rights[E_ENTITLED].copy()
-    for account in range(c.scalars[S_ACCOUNTS]):
-        if c.accounts[A_KIND, account] != ACCOUNT_POOL:
-            rights[E_ENTITLED, account] = 0
-    for i in range(c.scalars[S_ALLOCS]):
-        if allocs[L_FROM, i] <= now_s < allocs[L_TO, i]:
-            rights[E_ENTITLED, allocs[L_ACCOUNT, i], allocs[L_TYPE, i]] += allocs[L_MILLI, i]
-    for t in range(c.types.shape[1]):
-        c.types[T_ENTITLED, t] = 0
-        for account in range(1, c.scalars[S_ACCOUNTS]):
-            c.types[T_ENTITLED, t] += rights[E_ENTITLED, account, t]
-    if (rights[E_ENTITLED] != before).any():
-        c.scalars[S_FREED] |= FREED_RIGHTS
-    _count_cells(c, now_s)
-
-
-@inner
-def _count_cells(c: Columns, now_s: int) -> None:
-    """Recount which leaves are held, by the cells of the allocations that are active."""
-    before = c.shelves[H_HOLDER].copy()
-    c.rights[E_CELLS] = 0
-    c.shelves[H_HOLDER] = 0
-    for i in range(c.scalars[S_CELLS]):
-        index, shelf, nodes = c.cells[i]
-        if c.allocs[L_FROM, index] <= now_s < c.allocs[L_TO, index]:
-            account, kind = c.allocs[L_ACCOUNT, index], c.allocs[L_TYPE, index]
-            c.rights[E_CELLS, account, kind] += nodes * c.shelves[H_GPUS, shelf] * WHOLE
-            c.shelves[H_HOLDER, shelf] = account + 1
-    if (c.shelves[H_HOLDER] != before).any():
-        c.scalars[S_FREED] |= FREED_RIGHTS | FREED_CELLS
-
-
-@inner
 def _reclass(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
     """A running gang changes class: its attempt ends, the next opens on the same devices."""
     jobs, used = c.jobs, c.jobs[J_USED, job]
@@ -282,7 +248,7 @@ def _submitted(c: Columns, job: int) -> None:
     # No submission lies ahead, whatever the clock of the one who handed it in says.
     jobs[J_SUBMIT, job] = min(jobs[J_SUBMIT, job], c.scalars[S_NOW])
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, jobs[J_SUBMIT, job]
-    if jobs[J_AFTER, job] >= 0:
+    if jobs[J_AFTER, job] != -1:
         c.scalars[S_AFTERS] += 1
     jobs[J_KEY, job] = jobs[J_WORK, job] if c.policy[P_POLICY] == SJF else 0
     recognise(c, job)
@@ -293,7 +259,9 @@ def _submitted(c: Columns, job: int) -> None:
 
 @inner
 def apply_fact(c: Columns, f: np.ndarray) -> None:
-    """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``."""
+    """Move the state by one fact, a row of ``[kind, at_s, job, a, b, c, d, e]``, its job given by
+    the column that it stands in.
+    """
     # What a backend's clock says is for the reader; the books go by the pool's own.
     kind, at_s, job = f[0], c.scalars[S_NOW], f[2]
     jobs = c.jobs
@@ -359,7 +327,7 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         for column in range(Z_COUNT):
             c.cells[s[S_CELLS], column] = f[3 + column]
         s[S_CELLS] += 1
-        _count_cells(c, s[S_NOW])
+        count_cells(c, s[S_NOW])
     elif kind == K_SPARED:
         c.nodes[N_SPARE, f[3]], c.nodes[N_SPARE, f[4]] = 0, IS_SPARE
         refresh_node(c, f[3])
@@ -368,14 +336,31 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 
 
+@inner
+def apply_told(c: Columns, f: np.ndarray) -> None:
+    """Move the state by a fact as records have it, its job given by number."""
+    if c.scalars[S_LISTED] == c.scalars[S_JOBS] or not is_of_job(f[0]):
+        apply_fact(c, f)
+        return
+    in_columns = f.copy()
+    in_columns[2] = column_of(c, f[2])
+    # Word of a job that was forgotten is old: it had ended.
+    if in_columns[2] >= 0:
+        apply_fact(c, in_columns)
+
+
 @inner_of_ints(7)
 def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int) -> None:
-    """Decide a fact: write it down and apply it."""
+    """Decide a fact: apply it, and leave it written down with its jobs' numbers."""
     i = c.scalars[S_FACTS]
     f = c.facts[i]
     f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7] = kind, c.scalars[S_NOW], job, x, y, z, u, v
     c.scalars[S_FACTS] = i + 1
     apply_fact(c, f)
+    if job >= 0:
+        f[2] = c.jobs[J_NUMBER, job]
+    if kind in (K_NOTICED, K_WITHDRAWN):
+        f[3] = c.jobs[J_NUMBER, x]
 
 
 @inner

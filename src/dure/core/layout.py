@@ -58,7 +58,7 @@ GRADE_MAX = len(GRADES) - 1
 (OF_OPERATOR, OF_PROVIDER, OF_HEALTH, OF_BREAKER) = range(4)
 CORDONERS = ("operator", "provider", "health", "breaker")
 
-# --- facts: rows of [kind, at_s, job, a, b, c, d, e] -----------------------------------------
+# --- facts: rows of [kind, at_s, job, a, b, c, d, e]; jobs by number (J_NUMBER) ----------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
 K_ENDED = 2  # job, a attempt, b state, c exit code
@@ -128,7 +128,8 @@ K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it tak
     S_SPARES,
     S_CELLS,
     S_AS_OWN,
-) = range(40)
+    S_LISTED,
+) = range(41)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them
 SCALARS = 72
@@ -224,8 +225,9 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     J_FAMILY,
     J_COHORT,
     J_ODD,
+    J_NUMBER,
     J_ASKED,
-) = range(32)
+) = range(33)
 BROUGHT = J_KEY  # the columns of a job that its submission brings
 (
     J_STATE,

@@ -274,6 +274,7 @@ def _pick_single(c: Columns, job: int, group: int, each: int, plain: bool) -> in
     already.
     """
     best_node, best_spare, best_whole = -1, 1 << 60, 1 << 60
+    least = each * c.jobs[J_MILLI, job]
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         gpus = c.shelves[H_GPUS, shelf]
         whole = c.hist[shelf, gpus]
@@ -295,8 +296,10 @@ def _pick_single(c: Columns, job: int, group: int, each: int, plain: bool) -> in
                     break
             continue
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-            if slots(c, job, node) >= each and c.nodes[N_IDLE, node] < best_spare:
-                best_node, best_spare = node, c.nodes[N_IDLE, node]
+            # What is idle bounds what is usable, and takes one look instead of one a device.
+            idle = c.nodes[N_IDLE, node]
+            if least <= idle < best_spare and slots(c, job, node) >= each:
+                best_node, best_spare = node, idle
     if best_node < 0:
         return 0
     _pick(c, job, best_node, each, 0)

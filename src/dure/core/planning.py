@@ -7,7 +7,7 @@ from dure.core.breaker import is_failing
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.easy import start_easy
-from dure.core.facts import apply_fact, emit, end_cycle
+from dure.core.facts import apply_told, emit, end_cycle
 from dure.core.idle import measure_beside
 from dure.core.kernel import inner, kernel
 from dure.core.lending import end_claim, stop_borrower, stop_due
@@ -69,7 +69,7 @@ def _see(c: Columns, now_s: int, observed: IntArray) -> None:
     """Let time pass and apply what was observed."""
     advance(c, now_s)
     for i in range(observed.shape[0]):
-        apply_fact(c, observed[i])
+        apply_told(c, observed[i])
     take_due(c)
     c.scalars[S_FACTS] = 0
     _finish_cleaning(c)
@@ -160,7 +160,7 @@ def observe(c: Columns, now_s: int, observed: IntArray) -> None:
     """
     advance(c, now_s)
     for i in range(observed.shape[0]):
-        apply_fact(c, observed[i])
+        apply_told(c, observed[i])
 
 
 @kernel
@@ -168,8 +168,8 @@ def fold(c: Columns, now_s: int, observed: IntArray, decided: IntArray) -> None:
     """Fold a cycle's record: the same moves as a plan, with its decisions read, not made."""
     advance(c, now_s)
     for i in range(observed.shape[0]):
-        apply_fact(c, observed[i])
+        apply_told(c, observed[i])
     take_due(c)
     for i in range(decided.shape[0]):
-        apply_fact(c, decided[i])
+        apply_told(c, decided[i])
     end_cycle(c)

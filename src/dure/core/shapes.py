@@ -112,7 +112,7 @@ def recognise(c: Columns, job: int) -> None:
     jobs, shapes, alike, s = c.jobs, c.shapes, c.alike, c.scalars
     is_vague = jobs[J_LOCALITY, job] == LOCALITY_PREFERRED
     jobs[J_FAMILY, job], jobs[J_SHAPE, job] = _family(c, job), 0
-    jobs[J_ODD, job] = 1 if is_vague or jobs[J_AFTER, job] >= 0 else 0
+    jobs[J_ODD, job] = 1 if is_vague or jobs[J_AFTER, job] != -1 else 0
     if not is_vague:
         at = _place_in(c, shapes, job, _ASKED)
         if shapes[at] < 0:

@@ -14,13 +14,12 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.core.errors import DureError
-from dure.core.line import gather_cohorts
+from dure.core.forgetting import recognise_again
 from dure.core.policy import Policy
 from dure.core.pool import Pool
-from dure.core.shapes import spread_examples
 from dure.core.state import ASKED, Account, Jobs, Listed, State
 
-VERSION = 3
+VERSION = 4
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1
@@ -48,7 +47,8 @@ def pack_state(state: State) -> bytes:
         shapes[name] = array.shape
         rows += [_packed(name, row) for row in _rows(array)]
     accounts = [astuple(one) for one in state.accounts]
-    body = msgspec.msgpack.encode((shapes, rows, state.job_names, accounts))
+    badly = sorted(state.ended_badly)
+    body = msgspec.msgpack.encode((shapes, rows, state.job_names, accounts, badly))
     return bytes([VERSION]) + zlib.compress(body, _LEVEL)
 
 
@@ -63,9 +63,9 @@ def unpack_state(payload: bytes, pool: Pool, policy: Policy) -> State:
             f"a state starts with {payload[:1].hex() or 'nothing'}; expected version {VERSION:02x}."
         )
     try:
-        shapes, rows, names, accounts = msgspec.msgpack.decode(
+        shapes, rows, names, accounts, badly = msgspec.msgpack.decode(
             zlib.decompress(payload[1:]),
-            type=tuple[dict[str, tuple[int, ...]], list[_Row], list[str], list[Listed]],
+            type=tuple[dict[str, tuple[int, ...]], list[_Row], list[str], list[Listed], set[int]],
         )
         arrays = {name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()}
         left = {name: iter(_rows(array)) for name, array in arrays.items()}
@@ -77,6 +77,7 @@ def unpack_state(payload: bytes, pool: Pool, policy: Policy) -> State:
     for account in accounts[1:]:
         state.add_account(Account.listed(account))
     state.add_jobs(Jobs(names, np.zeros((ASKED, len(names)), dtype=np.int64)))
+    state.ended_badly = badly
     _put_back(state, arrays)
     return state
 
@@ -123,19 +124,4 @@ def _put_back(state: State, arrays: dict[str, IntArray]) -> None:
         if any(size > room for size, room in zip(array.shape, whole.shape, strict=True)):
             raise DureError(f"a state's {name} is of shape {array.shape}: not of this pool.")
         whole[tuple(slice(0, size) for size in array.shape)] = array
-    _recognise_again(state)
-
-
-def _recognise_again(state: State) -> None:
-    """Fill what is only for speed: the first job of each shape and cohort stands for it, and who
-    waits stands in its cohort.
-    """
-    c, count = state.c, len(state.job_names)
-    examples = []
-    for column in (col.J_SHAPE, col.J_COHORT):
-        found, first = np.unique(c.jobs[column, :count], return_index=True)
-        examples.append(first[found > 0].astype(np.int64))
-    shapes, alike = np.full_like(c.shapes, -1), np.full_like(c.alike, -1)
-    spread_examples(c.but(shapes=examples[0], alike=examples[1]), shapes, alike)
-    c.shapes[:], c.alike[:] = shapes, alike
-    gather_cohorts(c)
+    recognise_again(state.c)

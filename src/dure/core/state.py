@@ -5,20 +5,30 @@ State is nothing but the records folded in order: ``State.fold`` applies one. ``
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dure.core import columns as col
 from dure.core.accounts import advance
-from dure.core.columns import Columns, IntArray
+from dure.core.columns import IntArray
+from dure.core.empty import empty_columns, longer, wider
+from dure.core.forgetting import (
+    AFTER_DONE,
+    JobRows,
+    close_ranks,
+    kept_jobs,
+    shared_rows,
+)
 from dure.core.planning import fold, observe
 from dure.core.policy import Policy
-from dure.core.pool import Pool, pool_columns
+from dure.core.pool import Pool
 from dure.core.shapes import spread_examples
 
 ASKED = col.BROUGHT
+# A state that forgets does so when it lists this many jobs, or twice as many as it kept last time.
+FORGET_FROM = 131_072
 
 
 Listed = tuple[str | int, ...]
@@ -76,99 +86,29 @@ def no_facts() -> IntArray:
     return np.zeros((0, col.FACT_WIDTH), dtype=np.int64)
 
 
-def _empty_columns(pool: Pool, policy: Policy) -> Columns:
-    parts = pool_columns(pool, spares_pct=policy.spares_kept_pct)
-    nodes, shelves = parts.nodes.shape[1], parts.shelves.shape[1]
-    devices, types = parts.devices.shape[1], len(pool.types)
-    scalars = np.zeros(col.SCALARS, dtype=np.int64)
-    scalars[col.S_NOW], scalars[col.S_ROWS_FREE] = -1, -1
-    scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
-    scalars[col.S_FREED] = 1
-    scalars[col.S_SPARES] = (parts.nodes[col.N_SPARE] > 0).sum()
-    memo = np.zeros((col.M_COUNT, 1024), dtype=np.int64)
-    memo[col.M_STAMP, :4] = 1, col.MARKS_FROM, 1, 1
-    memo[col.M_LEAST] = 1 << 60
-    capacity = np.zeros((col.T_COUNT, types), dtype=np.int64)
-    np.add.at(
-        capacity[col.T_CAPACITY],
-        parts.nodes[col.N_TYPE],
-        parts.nodes[col.N_GPUS] * col.WHOLE,
-    )
-    capacity[col.T_SPEED] = [pool.rate_of(kind).speed_milli for kind in pool.types]
-    capacity[col.T_EXCHANGE] = [pool.rate_of(kind).exchange_milli for kind in pool.types]
-
-    def zeros(*shape: int) -> IntArray:
-        return np.zeros(shape, dtype=np.int64)
-
-    return Columns(
-        scalars=scalars,
-        policy=policy.vector(),
-        nodes=parts.nodes,
-        shelves=parts.shelves,
-        hist=parts.hist,
-        devices=parts.devices,
-        groups=parts.groups,
-        breakers=zeros(col.BREAKER_COUNT, len(pool.providers)),
-        jobs=zeros(col.J_COUNT, 256),
-        rows=zeros(col.R_COUNT, devices + 256),
-        queue=zeros(1024),
-        fresh=zeros(1024),
-        running=zeros(256),
-        hurt=zeros(64, 2),
-        alarms=zeros(1024, 3),
-        due=zeros(1024, 3),
-        accounts=zeros(col.A_COUNT, 16),
-        rights=zeros(col.E_COUNT, 16, types),
-        types=capacity,
-        allocs=zeros(col.L_COUNT, 16),
-        cells=zeros(16, col.Z_COUNT),
-        claims=zeros(256, 2),
-        shapes=np.full(512, -1, dtype=np.int64),
-        families=zeros(3, col.FAMILIES),
-        alike=np.full(512, -1, dtype=np.int64),
-        cohorts=zeros(258, col.C_COUNT),
-        tree=zeros(col.W_COUNT, 256),
-        standing=zeros(258),
-        heads=zeros(258),
-        memo=memo,
-        marks=zeros(256),
-        scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
-        picks=zeros(nodes + 64, 3),
-        facts=zeros(4096, col.FACT_WIDTH),
-    )
-
-
-def _wider(array: IntArray, size: int) -> IntArray:
-    """Return the array with its last axis (its first, for tables of rows) at least ``size``
-    long.
-    """
-    axis = array.ndim - 1
-    shape = list(array.shape)
-    shape[axis] = max(size, shape[axis])
-    larger = np.zeros(shape, dtype=np.int64)
-    larger[..., : array.shape[axis]] = array
-    return larger
-
-
-def _longer(array: IntArray, size: int) -> IntArray:
-    larger = np.zeros((max(size, array.shape[0]), *array.shape[1:]), dtype=np.int64)
-    larger[: array.shape[0]] = array
-    return larger
-
-
 class State:
     """Columns of one pool and the names in them; equal records give equal states.
 
     Args:
         pool: the supply, which does not change.
         policy: the rules.
+
+    Attributes:
+        job_names, job_index: the jobs in their columns. A job's column is its number (by which
+            records know it) as long as nothing was forgotten.
+        archive: takes the jobs that are over, and the state forgets them when they have become
+            many (``core.forgetting``); None keeps them all.
+        ended_badly: numbers of forgotten jobs that did not complete: nobody can come after them.
     """
 
     def __init__(self, pool: Pool, policy: Policy) -> None:
         self.pool, self.policy = pool, policy
-        self.c = _empty_columns(pool, policy)
+        self.c = empty_columns(pool, policy)
         self.job_names: list[str] = []
         self.job_index: dict[str, int] = {}
+        self.archive: Callable[[JobRows], None] | None = None
+        self._forget_at = FORGET_FROM
+        self.ended_badly: set[int] = set()
         self.accounts: list[Account] = []
         self.account_index: dict[tuple[int, str], int] = {}
         self.node_names = pool.names
@@ -195,9 +135,9 @@ class State:
             rights = np.zeros((col.E_COUNT, 2 * index, c.rights.shape[2]), dtype=np.int64)
             rights[:, :index] = c.rights
             self.c = c.but(
-                accounts=_wider(c.accounts, 2 * index),
+                accounts=wider(c.accounts, 2 * index),
                 rights=rights,
-                scratch=_wider(c.scratch, max(c.scratch.shape[1], 2 * index)),
+                scratch=wider(c.scratch, max(c.scratch.shape[1], 2 * index)),
             )
         self.accounts.append(account)
         self.account_index[key] = index
@@ -212,7 +152,7 @@ class State:
         return index
 
     def add_jobs(self, jobs: Jobs) -> int:
-        """List new jobs; return the first one's index. Their submission is a fact of its own."""
+        """List new jobs; return the first one's column. Their submission is a fact of its own."""
         first, count = len(self.job_names), len(jobs.names)
         if count == 0:
             return first
@@ -221,11 +161,10 @@ class State:
         c = self.c
         # Lists: for the one or two jobs of a usual cycle they are ten times as fast as arrays.
         if min(jobs.columns[col.J_MILLI].tolist()) < col.WHOLE:
-            shared = jobs.columns[col.J_MILLI] < col.WHOLE
-            most = np.clip(jobs.columns[col.J_GPUS, shared], 0, c.nodes.shape[1])
-            c.scalars[col.S_SHARED_ROWS] += int(most.sum())
-        part = slice(first, first + count)
+            c.scalars[col.S_SHARED_ROWS] += shared_rows(jobs.columns, c.nodes.shape[1])
+        part, number = slice(first, first + count), int(c.scalars[col.S_LISTED])
         c.jobs[:ASKED, part] = jobs.columns
+        c.jobs[col.J_NUMBER, part] = number if count == 1 else np.arange(number, number + count)
         for column in (
             col.J_FIRST_START,
             col.J_ENDED,
@@ -240,29 +179,83 @@ class State:
         for i, name in enumerate(jobs.names):
             self.job_index[name] = first + i
         c.scalars[col.S_JOBS] = first + count
+        c.scalars[col.S_LISTED] = number + count
+        if number > first:
+            self._find_parents(part)
         return first
+
+    def _find_parents(self, part: slice) -> None:
+        """Say in columns whom new jobs come after; some of those may be forgotten."""
+        after = self.c.jobs[col.J_AFTER, part]
+        for i in np.flatnonzero(after >= 0).tolist():
+            number = int(after[i])
+            after[i] = self.column_of(number)
+            if after[i] < 0:
+                # Whoever comes after itself is refused like one whose parent ended badly.
+                after[i] = part.start + i if number in self.ended_badly else AFTER_DONE
+
+    @property
+    def jobs_listed(self) -> int:
+        """How many jobs were listed so far: the number of the next one."""
+        return int(self.c.scalars[col.S_LISTED])
+
+    def column_of(self, number: int) -> int:
+        """Return the column that a job stands in, also one still to come; -1 if forgotten."""
+        s = self.c.scalars
+        if number >= s[col.S_LISTED]:
+            return int(number - s[col.S_LISTED] + s[col.S_JOBS])
+        numbers = self.c.jobs[col.J_NUMBER, : s[col.S_JOBS]]
+        at = int(np.searchsorted(numbers, number))
+        return at if at < numbers.size and numbers[at] == number else -1
+
+    def number_of(self, name: str) -> int:
+        """Return a job's number, -1 if there is none of this name or it was forgotten."""
+        column = self.job_index.get(name, -1)
+        return int(self.c.jobs[col.J_NUMBER, column]) if column >= 0 else -1
+
+    def job_rows(self) -> JobRows:
+        """Return the jobs that are not forgotten; ``columns`` is no copy."""
+        columns = self.c.jobs[:, : self.c.scalars[col.S_JOBS]]
+        return JobRows(columns[col.J_NUMBER], self.job_names, columns)
+
+    def forget(self) -> None:
+        """Hand the jobs that are over to the archive and forget them; between two cycles."""
+        assert self.archive is not None, "what nobody takes must not be forgotten"
+        jobs, kept = self.job_rows(), kept_jobs(self.c)
+        is_over = np.ones(jobs.numbers.size, dtype=bool)
+        is_over[kept] = False
+        over = np.flatnonzero(is_over)
+        gone = jobs.columns[:, over]
+        names = [self.job_names[i] for i in over.tolist()]
+        badly = gone[col.J_STATE] != col.COMPLETED
+        self.ended_badly.update(gone[col.J_NUMBER, badly].tolist())
+        close_ranks(self.c, kept)
+        self.job_names = [self.job_names[i] for i in kept.tolist()]
+        self.job_index = {name: i for i, name in enumerate(self.job_names)}
+        self._forget_at = max(FORGET_FROM, 2 * kept.size)
+        self.archive(JobRows(gone[col.J_NUMBER], names, gone))
 
     def _grow_jobs(self, needed: int) -> None:
         c = self.c
         size = max(2 * c.jobs.shape[1], needed)
         shapes, alike = (np.full(2 * size, -1, dtype=np.int64) for _ in range(2))
         spread_examples(c, shapes, alike)
-        memo = _wider(c.memo, size + 2)
+        memo = wider(c.memo, size + 2)
         memo[col.M_LEAST, c.memo.shape[1] :] = 1 << 60
         self.c = c.but(
-            jobs=_wider(c.jobs, size),
-            queue=_wider(c.queue, 4 * size),
-            fresh=_wider(c.fresh, 4 * size),
-            running=_wider(c.running, size),
-            claims=_longer(c.claims, size),
-            marks=_wider(c.marks, size),
-            scratch=_wider(c.scratch, max(c.scratch.shape[1], size)),
+            jobs=wider(c.jobs, size),
+            queue=wider(c.queue, 4 * size),
+            fresh=wider(c.fresh, 4 * size),
+            running=wider(c.running, size),
+            claims=longer(c.claims, size),
+            marks=wider(c.marks, size),
+            scratch=wider(c.scratch, max(c.scratch.shape[1], size)),
             shapes=shapes,
             alike=alike,
-            cohorts=_longer(c.cohorts, size + 2),
-            tree=_wider(c.tree, size),
-            standing=_wider(c.standing, size + 2),
-            heads=_wider(c.heads, size + 2),
+            cohorts=longer(c.cohorts, size + 2),
+            tree=wider(c.tree, size),
+            standing=wider(c.standing, size + 2),
+            heads=wider(c.heads, size + 2),
             memo=memo,
         )
 
@@ -272,26 +265,28 @@ class State:
         # A whole device bears one placement row; shared ones bear as many as jobs share them.
         rows = self.c.devices.shape[1] + int(s[col.S_SHARED_ROWS])
         if rows > self.c.rows.shape[1]:
-            self.c = self.c.but(rows=_wider(self.c.rows, 2 * rows))
+            self.c = self.c.but(rows=wider(self.c.rows, 2 * rows))
         c, rows = self.c, self.c.rows.shape[1]
         active = int(s[col.S_RUNNING] + s[col.S_Q_TAIL] - s[col.S_Q_HEAD]) + observed
         alarms = int(s[col.S_ALARMS]) + 4 * active + 2 * rows + 256
         facts = 4 * rows + 16 * active + c.nodes.shape[1] + 256
         if alarms > c.alarms.shape[0]:
-            self.c = c = c.but(alarms=_longer(c.alarms, 2 * alarms), due=_longer(c.due, 2 * alarms))
+            self.c = c = c.but(alarms=longer(c.alarms, 2 * alarms), due=longer(c.due, 2 * alarms))
         if facts > c.facts.shape[0]:
-            self.c = c = c.but(facts=_longer(c.facts, 2 * facts))
+            self.c = c = c.but(facts=longer(c.facts, 2 * facts))
         if int(s[col.S_HURT]) + observed > c.hurt.shape[0]:
-            self.c = c = c.but(hurt=_longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
+            self.c = c = c.but(hurt=longer(c.hurt, 2 * (int(s[col.S_HURT]) + observed)))
         self._make_allocations(int(s[col.S_ALLOCS]) + observed)
         cells = int(s[col.S_CELLS]) + observed
         if cells > self.c.cells.shape[0]:
-            self.c = self.c.but(cells=_longer(self.c.cells, 2 * cells))
+            self.c = self.c.but(cells=longer(self.c.cells, 2 * cells))
 
     def prepare(self, accounts: Sequence[Account], jobs: Jobs, facts: IntArray) -> None:
         """List new owners and jobs, and make room for a cycle that observes these facts."""
         for account in accounts:
             self.add_account(account)
+        if self.archive is not None and len(self.job_names) + len(jobs.names) > self._forget_at:
+            self.forget()
         self.add_jobs(jobs)
         self.make_room(len(facts))
         if col.K_ALLOCATED in facts[:, 0].tolist():
@@ -301,7 +296,7 @@ class State:
 
     def _make_allocations(self, count: int) -> None:
         if count > self.c.allocs.shape[1]:
-            self.c = self.c.but(allocs=_wider(self.c.allocs, 2 * count))
+            self.c = self.c.but(allocs=wider(self.c.allocs, 2 * count))
 
     def fold(self, record: CycleRecord) -> None:
         """Apply one record: what was observed and, for a cycle, what was decided."""

@@ -19,12 +19,15 @@ from dure.core.columns import (
     IntArray,
 )
 from dure.core.kernel import kernel
+from dure.core.numbers import column_of
 from dure.core.pace import run_s_of
 from dure.core.state import CycleRecord, State
 
 
 class _Machines(NamedTuple):
-    """heap of (end_at_s, job); per job: work, progress kept, attempt, end (-1: not running)."""
+    """heap of (end_at_s, job); its size, and the first job that is remembered; per job from that
+    one on: work, progress kept, attempt, end (-1: not running).
+    """
 
     heap: IntArray
     size: IntArray
@@ -72,9 +75,16 @@ def _pop(m: _Machines) -> None:
 
 
 @kernel
+def _is_stale(m: _Machines) -> bool:
+    """Tell whether the first entry of the heap is of an attempt that was stopped."""
+    at = m.heap[0, 1] - m.size[1]
+    return bool(at < 0 or m.end_at_s[at] != m.heap[0, 0])
+
+
+@kernel
 def _next_end(m: _Machines) -> int:
     """Return when the next job ends, or -1; entries of stopped attempts are dropped on the way."""
-    while m.size[0] > 0 and m.end_at_s[m.heap[0, 1]] != m.heap[0, 0]:
+    while m.size[0] > 0 and _is_stale(m):
         _pop(m)
     return int(m.heap[0, 0]) if m.size[0] > 0 else -1
 
@@ -86,10 +96,10 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
         end_s = _next_end(m)
         if end_s < 0 or end_s > now_s:
             return count
-        job = m.heap[0, 1]
+        job, at = m.heap[0, 1], m.heap[0, 1] - m.size[1]
         facts[count, 0], facts[count, 1], facts[count, 2] = K_ENDED, now_s, job
-        facts[count, 3], facts[count, 4] = m.attempt[job], COMPLETED
-        m.end_at_s[job] = -1
+        facts[count, 3], facts[count, 4] = m.attempt[at], COMPLETED
+        m.end_at_s[at] = -1
         _pop(m)
         count += 1
 
@@ -97,15 +107,16 @@ def _take_ends(m: _Machines, now_s: int, facts: np.ndarray) -> int:
 @kernel
 def _carry_out(c: Columns, m: _Machines, facts: np.ndarray) -> None:
     for i in range(facts.shape[0]):
-        kind, at_s, job = facts[i, 0], facts[i, 1], facts[i, 2]
+        kind, at_s, at = facts[i, 0], facts[i, 1], facts[i, 2] - m.size[1]
         if kind == K_STARTED:
-            m.attempt[job] = facts[i, 3]
-            m.end_at_s[job] = at_s + run_s_of(c, job, max(0, m.work_s[job] - m.kept_s[job]))
-            _push(m, m.end_at_s[job], job)
+            m.attempt[at] = facts[i, 3]
+            left_s = max(0, m.work_s[at] - m.kept_s[at])
+            m.end_at_s[at] = at_s + run_s_of(c, column_of(c, facts[i, 2]), left_s)
+            _push(m, m.end_at_s[at], facts[i, 2])
         elif kind == K_STOPPED:
-            m.kept_s[job], m.end_at_s[job] = facts[i, 5], -1
+            m.kept_s[at], m.end_at_s[at] = facts[i, 5], -1
         elif kind == K_RECLASSED:
-            m.attempt[job] = facts[i, 3]
+            m.attempt[at] = facts[i, 3]
 
 
 @kernel
@@ -122,10 +133,10 @@ class ImaginedHands:
 
     def __init__(self) -> None:
         self._m = _Machines(
-            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 1, 8, 8, 8, 8))
+            *(np.zeros(shape, dtype=np.int64) for shape in ((64, 2), 2, 8, 8, 8, 8))
         )
         self._facts = np.zeros((64, FACT_WIDTH), dtype=np.int64)
-        self._jobs = 0
+        self._jobs, self._oldest = 0, 0
 
     @property
     def next_end_s(self) -> int | None:
@@ -134,7 +145,9 @@ class ImaginedHands:
         return None if end_s < 0 else end_s
 
     def resume(self, state: State) -> None:
-        """Take over a folded state: running jobs go on from where they are."""
+        """Take over a folded state that has forgotten nobody: running jobs go on from where they
+        are.
+        """
         self._learn(state)
         c = state.c
         self._make_room(int(c.scalars[col.S_RUNNING]))
@@ -159,18 +172,27 @@ class ImaginedHands:
             _carry_out(state.c, self._m, record.decided)
 
     def _learn(self, state: State) -> None:
-        """Look up the work of jobs that are new."""
-        count, m = len(state.job_names), self._m
-        if count > m.work_s.size:
-            size = 2 * count
-            grown = [np.zeros(size, dtype=np.int64) for _ in range(4)]
-            for new, old in zip(grown, m[2:], strict=True):
-                new[: old.size] = old
-            self._m = m = _Machines(m.heap, m.size, *grown)
-        m.work_s[self._jobs : count] = state.c.jobs[col.J_WORK, self._jobs : count]
-        m.kept_s[self._jobs : count] = state.c.jobs[col.J_SAVED, self._jobs : count]
-        m.end_at_s[self._jobs : count] = -1
-        self._jobs = count
+        """Look up the work of jobs that are new: the last ones, none of them forgotten yet."""
+        c, count = state.c, len(state.job_names)
+        jobs, listed = c.jobs, int(c.scalars[col.S_LISTED])
+        if listed - self._oldest > self._m.work_s.size:
+            self._remember_from(int(jobs[col.J_NUMBER, 0]), listed)
+        m, fresh = self._m, slice(count - listed + self._jobs, count)
+        at = slice(self._jobs - self._oldest, listed - self._oldest)
+        m.work_s[at] = jobs[col.J_WORK, fresh]
+        m.kept_s[at] = jobs[col.J_SAVED, fresh]
+        m.end_at_s[at] = -1
+        self._jobs = listed
+
+    def _remember_from(self, oldest: int, listed: int) -> None:
+        """Make room for jobs up to number ``listed``, forgetting those before the ``oldest``."""
+        m, before = self._m, self._oldest
+        moved = [np.zeros(2 * (listed - oldest), dtype=np.int64) for _ in range(4)]
+        for new, old in zip(moved, m[2:], strict=True):
+            known = old[oldest - before : self._jobs - before]
+            new[: known.size] = known
+        self._oldest = m.size[1] = oldest
+        self._m = _Machines(m.heap, m.size, *moved)
 
     def _make_room(self, starts: int) -> None:
         needed = int(self._m.size[0]) + starts

@@ -133,14 +133,14 @@ class _Batch:
             return
         asked = self._demand.jobs[name]
         request = None if is_aside else asked.request
-        self._jobs[name] = len(self._state.job_names) + len(self._names)
+        self._jobs[name] = self._state.jobs_listed + len(self._names)
         self._names.append(name)
         self._columns.append(self._job_columns(asked, request))
         self._facts.append((col.K_SUBMITTED, self._now_s, self._jobs[name]))
 
     def add_cancel(self, name: str) -> None:
-        job = self._jobs.get(name, self._state.job_index.get(name))
-        if job is not None:
+        job = self._number_of(name)
+        if job >= 0:
             self._facts.append((col.K_CANCELLED, self._now_s, job))
 
     def add_closing(self, event: NodeDrained | NodeResumed) -> None:
@@ -188,11 +188,11 @@ class _Batch:
         columns[col.J_CPU] = request.cpu_milli * nodes
         columns[col.J_MEMORY] = request.memory_mib * nodes
         if request.after:
-            columns[col.J_AFTER] = self._index_of_job(request.after[0])
+            columns[col.J_AFTER] = self._number_of(request.after[0])
         return columns
 
-    def _index_of_job(self, name: str) -> int:
-        return self._jobs.get(name, self._state.job_index.get(name, -1))
+    def _number_of(self, name: str) -> int:
+        return self._jobs.get(name, self._state.number_of(name))
 
     def _owner(self, asked: Asked) -> int:
         holders = {right.project for right in self._demand.rights.values()}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dure.core.forgetting import JobRows
 from dure.core.genesis import unpack_pool
 from dure.core.ledger_record import KIND_CYCLE, KIND_POOL
 from dure.core.plan import replan
@@ -41,7 +42,7 @@ def replay(
         if tell is not None and record.seq % 1024 == 0:
             tell(record.seq)
         if record.kind == KIND_POOL:
-            state = State(*unpack_pool(record.payload))
+            state = _founded(record.payload)
         if record.kind != KIND_CYCLE or state is None:
             continue
         cycle = unpack(record.payload)
@@ -57,11 +58,22 @@ def replay(
     return Replayed(cycles, decisions, tuple(different))
 
 
+def _founded(payload: bytes) -> State:
+    """Return the state that a ledger begins with; nobody asks it about jobs that are over."""
+    state = State(*unpack_pool(payload))
+    state.archive = _drop
+    return state
+
+
+def _drop(_over: JobRows) -> None:
+    pass
+
+
 def _folded(ledger: Ledger, upto: int) -> State:
     state: State | None = None
     for record in ledger.read(0, upto):
         if record.kind == KIND_POOL:
-            state = State(*unpack_pool(record.payload))
+            state = _founded(record.payload)
         elif record.kind == KIND_CYCLE and state is not None:
             state.fold(unpack(record.payload))
     assert state is not None

@@ -11,7 +11,7 @@ from dure.core import columns as col
 from dure.core.calendar import DAY_S
 from dure.core.columns import IntArray
 from dure.core.events import Event
-from dure.core.plan import Observed
+from dure.core.plan import Observed, facts_of
 from dure.core.quota import Right
 from dure.core.state import Account, Jobs, State, no_facts, no_jobs
 from dure.drivers.imagined import ImaginedHands
@@ -24,6 +24,8 @@ Tell = Callable[[int, int], None]
 TELL_EVERY = 1024
 # So many of the last cycles are timed.
 TIMED = 1 << 19
+# An assumption: a team gives up a job that waited so long for more than the team holds.
+PATIENCE_S = 3 * DAY_S
 _NO_JOBS, _NO_FACTS = no_jobs(), no_facts()
 
 
@@ -35,7 +37,8 @@ class ScriptedPool(PoolRuntime):
     Attributes:
         offered: jobs submitted since the last cycle; their owners are listed already.
         owners: accounts that the script needs; the next cycle lists those that are new.
-        rights: what the owners hold from the very first cycle on, in the order of their places.
+        rights: what projects and providers hold from the very first cycle on, in the order of
+            their places.
         from_kept: stands the pool at a state that was kept, if there is one that fits.
         was_refolded: called when the state is another one.
     """
@@ -100,7 +103,7 @@ class ScriptedPool(PoolRuntime):
                 facts = _joined([facts, self._first_rights(accounts, now_s)])
         offered = self.offered
         if offered is not None and offered.names:
-            first = len(self.state.job_names) + len(jobs.names)
+            first = self.state.jobs_listed + len(jobs.names)
             submitted = submission_facts(offered.columns[col.J_SUBMIT], first=first)
             facts = _joined([facts, submitted]) if len(facts) else submitted
             jobs = _both(jobs, offered) if jobs.names else offered
@@ -112,10 +115,27 @@ class ScriptedPool(PoolRuntime):
             index.setdefault((one.kind, one.name), len(index))
         facts = np.zeros((len(self._rights), col.FACT_WIDTH), dtype=np.int64)
         for place, (name, kind, milli, from_s, to_s) in enumerate(self._rights):
-            account = index[col.ACCOUNT_PROVIDER, name]
+            account = index.get((col.ACCOUNT_PROJECT, name))
+            if account is None:
+                account = index[col.ACCOUNT_PROVIDER, name]
             type_ = self.state.pool.types.index(kind)
             facts[place] = col.K_ALLOCATED, now_s, to_s, place, account, type_, milli, from_s
         return facts
+
+
+def given_up(state: State, now_s: int) -> IntArray:
+    """Cancel what cannot run as its owner's own: at once what may not borrow either, else after
+    some days in which nobody lent that much.
+    """
+    c, s = state.c, state.c.scalars
+    line = c.queue[s[col.S_Q_HEAD] : s[col.S_Q_TAIL]]
+    line = line[c.jobs[col.J_STATE, line] == col.PENDING]
+    jobs = c.jobs[:, line]
+    held = c.rights[col.E_ENTITLED].max(axis=1)[jobs[col.J_OWNER]]
+    is_beyond = jobs[col.J_GPUS] * jobs[col.J_MILLI] > held
+    is_tired = now_s - jobs[col.J_QUEUED_SINCE] >= PATIENCE_S
+    gone = jobs[col.J_NUMBER, is_beyond & ((jobs[col.J_PREEMPTIBLE] == 0) | is_tired)]
+    return facts_of([(col.K_CANCELLED, now_s, job) for job in np.sort(gone).tolist()])
 
 
 def _joined(parts: Sequence[IntArray]) -> IntArray:
@@ -188,7 +208,7 @@ class Endless:
             else:
                 self._step(now_s)
             if tell is not None and self.cycles % TELL_EVERY == 0:
-                tell(now_s, len(self.pool.state.job_names))
+                tell(now_s, self.pool.state.jobs_listed)
         if self.pool.has_news() and until_s >= self.last_s >= 0:
             self._cycle(until_s)
 

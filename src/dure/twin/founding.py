@@ -11,7 +11,7 @@ from dure.core.calendar import DAY_S
 from dure.core.errors import InputError
 from dure.core.policy import Policy
 from dure.services.ports import Ledger
-from dure.twin.chronicle import Chronicle, placements_table, reclaims_table
+from dure.twin.chronicle import Chronicle
 from dure.twin.endless import Tell
 from dure.twin.founding_pool import FOUNDING_TO_S, OPERATION_S, Follows, Founding
 from dure.twin.founding_reports import (
@@ -21,8 +21,9 @@ from dure.twin.founding_reports import (
     write_round,
     write_use,
 )
+from dure.twin.parts import job_tables
 from dure.twin.run import Result, passes, write_result
-from dure.twin.tally import faults_table, jobs_table, nodes_table, summary, write_table
+from dure.twin.tally import faults_table, nodes_table, summary, write_table
 
 __all__ = ["FOUNDING_TO_S", "OPERATION_S", "Founding", "begin_founding", "run_founding"]
 
@@ -81,9 +82,8 @@ class Played:
         founding.run_to(to_s - 1, tell)
         state = founding.runtime.state
         state.stand_still_until(to_s)
-        facts = chronicle.facts()
-        nodes, jobs = nodes_table(state), jobs_table(state, to_s=to_s)
-        reclaims = reclaims_table(facts, state, to_s=to_s)
+        nodes = nodes_table(state)
+        jobs, placements, reclaims = job_tables(chronicle, state, to_s=to_s)
         from_s = founding.world.epoch_s
         figures = summary(
             state,
@@ -94,7 +94,6 @@ class Played:
             seed=founding.seed,
             fragmented_pct=chronicle.fragmented_pct(state),
         )
-        placements = placements_table(facts, state, to_s=to_s)
         faults = faults_table(founding.world.faults_between(from_s, to_s), nodes, to_s=to_s)
         self.documents = self._documents(placements, jobs, to_s)
         return Result(figures, nodes, jobs, placements, faults, reclaims)

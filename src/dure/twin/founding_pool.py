@@ -5,17 +5,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 import polars as pl
 import yaml
 
-from dure.core import columns as col
-from dure.core.calendar import DAY_S, moment_s
+from dure.core.calendar import moment_s
 from dure.core.columns import IntArray
 from dure.core.errors import DureError
 from dure.core.genesis import pack_pool, seed_of, unpack_pool
 from dure.core.ledger_record import KIND_POOL, Entry
-from dure.core.plan import facts_of
 from dure.core.policy import Policy, policy_named
 from dure.core.snapshot import pack_state, unpack_state
 from dure.core.state import Account, CycleRecord, Jobs, State
@@ -31,7 +28,7 @@ from dure.services.reading import EventReader
 from dure.services.views import Name
 from dure.twin.applications import RoundModel, read_round
 from dure.twin.clockwork import CHECK_EVERY
-from dure.twin.endless import Endless, ScriptedPool, Tell
+from dure.twin.endless import Endless, ScriptedPool, Tell, given_up
 from dure.twin.founding_world import World
 from dure.twin.officer import Officer
 from dure.twin.parameters import MODELS
@@ -43,8 +40,6 @@ NATIONAL_POOL = MODELS / "national-pool.yaml"
 CALL_S = moment_s("2025-12-22")
 OPERATION_S = moment_s("2026-03-09")
 FOUNDING_TO_S = moment_s("2026-06-08")
-# An assumption: a team gives up a job that waited so long for more than the team holds.
-PATIENCE_S = 3 * DAY_S
 # Projections, with the version of what they hold.
 STATE, BOOK, FOLLOWERS = ("founding.state", 1), ("founding.book", 1), ("founding.followers", 1)
 # A start folds about so many records at most that no kept state covers.
@@ -200,18 +195,7 @@ class Founding:
         return self.world.fault_facts(day_from_s, to_s)
 
     def cancellations(self, state: State, now_s: int) -> IntArray:
-        """Give up what cannot run as its owner's own: at once what may not borrow either, else
-        after some days in which nobody lent that much.
-        """
-        c, s = state.c, state.c.scalars
-        line = c.queue[s[col.S_Q_HEAD] : s[col.S_Q_TAIL]]
-        line = line[c.jobs[col.J_STATE, line] == col.PENDING]
-        jobs = c.jobs[:, line]
-        held = c.rights[col.E_ENTITLED].max(axis=1)[jobs[col.J_OWNER]]
-        is_beyond = jobs[col.J_GPUS] * jobs[col.J_MILLI] > held
-        is_tired = now_s - jobs[col.J_QUEUED_SINCE] >= PATIENCE_S
-        gone = line[is_beyond & ((jobs[col.J_PREEMPTIBLE] == 0) | is_tired)]
-        return facts_of([(col.K_CANCELLED, now_s, job) for job in np.sort(gone).tolist()])
+        return given_up(state, now_s)
 
     # --- opening --------------------------------------------------------------------------------
     def _open(self) -> None:

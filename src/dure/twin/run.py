@@ -16,7 +16,7 @@ from dure.core.policy import Policy
 from dure.drivers.imagined import ImaginedHands
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Ledger
-from dure.twin.chronicle import Chronicle, placements_table, reclaims_table
+from dure.twin.chronicle import Chronicle
 from dure.twin.clockwork import CHECK_EVERY, NEVER_S, Clockwork, Script
 from dure.twin.demand import (
     Owners,
@@ -29,10 +29,10 @@ from dure.twin.demand import (
     rights_facts,
     service_faults,
 )
+from dure.twin.parts import job_tables
 from dure.twin.tally import (
     Summary,
     faults_table,
-    jobs_table,
     nodes_table,
     summary,
     write_table,
@@ -126,10 +126,8 @@ class Run:
         state = self.runtime.state
         to_s = self._end_s()
         state.stand_still_until(to_s)
-        facts = self.chronicle.facts()
         nodes = nodes_table(state)
-        jobs = jobs_table(state, to_s=to_s)
-        reclaims = reclaims_table(facts, state, to_s=to_s)
+        jobs, placements, reclaims = job_tables(self.chronicle, state, to_s=to_s)
         return Result(
             summary(
                 state,
@@ -142,7 +140,7 @@ class Run:
             ),
             nodes,
             jobs,
-            placements_table(facts, state, to_s=to_s),
+            placements,
             faults_table(self.faults, nodes, to_s=to_s),
             reclaims,
         )

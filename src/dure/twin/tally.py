@@ -7,10 +7,22 @@ import polars as pl
 
 import dure
 from dure.core import columns as col
+from dure.core.forgetting import JobRows
 from dure.core.state import State
 from dure.services.words import REFUSALS
 
 Summary = dict[str, object]
+# The columns of ``jobs.parquet`` that the summary is made of.
+SUMMARISED = (
+    "project",
+    "provider",
+    "submit_at_s",
+    "state",
+    "end_at_s",
+    "wait_s",
+    "queued_s",
+    "lost_gpu_s",
+)
 
 
 def nodes_table(state: State) -> pl.DataFrame:
@@ -22,10 +34,9 @@ def nodes_table(state: State) -> pl.DataFrame:
     return frame.with_columns(gpus=pl.Series(pool.gpus[pool.order], dtype=pl.Int64))
 
 
-def jobs_table(state: State, *, to_s: int) -> pl.DataFrame:
-    """Return ``jobs.parquet``; what has not ended by ``to_s`` is counted up to it."""
-    count = len(state.job_names)
-    jobs = state.c.jobs[:, :count]
+def jobs_table(rows: JobRows, state: State, *, to_s: int) -> pl.DataFrame:
+    """Return ``jobs.parquet`` of these jobs; what has not ended by ``to_s`` is counted up to it."""
+    jobs = rows.columns
     status = jobs[col.J_STATE]
     waiting, running = status == col.PENDING, (status == col.RUNNING) | (status == col.STOPPING)
     queued_s = jobs[col.J_QUEUED_S] + np.where(waiting, to_s - jobs[col.J_QUEUED_SINCE], 0)
@@ -35,7 +46,7 @@ def jobs_table(state: State, *, to_s: int) -> pl.DataFrame:
     accounts, providers = [a.name for a in state.accounts], state.pool.providers
     frame = pl.DataFrame(
         {
-            "job": state.job_names,
+            "job": rows.names,
             "project": [accounts[i] if i else "" for i in jobs[col.J_PROJECT].tolist()],
             "provider": [providers[i] if i >= 0 else "" for i in jobs[col.J_PROVIDER].tolist()],
             "submit_at_s": jobs[col.J_SUBMIT],
@@ -82,7 +93,8 @@ def _gpu_s(milli_s: int) -> int | float:
 
 
 def _by(jobs: pl.DataFrame, key: str) -> dict[str, dict[str, float]]:
-    groups = jobs.filter((pl.col(key) != "") & (pl.col("state") != "REFUSED")).sort(key)
+    groups = jobs.filter((pl.col(key) != "") & (pl.col("state") != "REFUSED"))
+    groups = groups.select(key, "queued_s").sort(key)
     return {
         str(name): {
             "jobs": part.height,
