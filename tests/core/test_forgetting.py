@@ -8,7 +8,7 @@ import pytest
 from dure.core import columns as col
 from dure.core.check import violations
 from dure.core.columns import IntArray
-from dure.core.forgetting import AFTER_DONE, JobRows, kept_jobs
+from dure.core.forgetting import JobRows, kept_jobs
 from dure.core.plan import Observed, facts_of, plan_cycle, replan
 from dure.core.policy import Policy
 from dure.core.record import pack, unpack
@@ -106,7 +106,8 @@ def test_records_are_decided_again_by_a_state_that_forgets(policy: str, seed: in
     assert over
 
 
-@pytest.mark.parametrize("seed", range(500, 512))
+# In the world of 506 nobody who waits is asked for by another.
+@pytest.mark.parametrize("seed", [*range(500, 506), *range(507, 513)])
 def test_who_was_cancelled_between_two_cycles_is_forgotten_after_the_next(seed: int) -> None:
     run, compared = Drive(random_world(seed, "dure"), fold_too=False), 0
     while (now_s := run.next_s()) < END_S and compared < 5:
@@ -181,7 +182,7 @@ def test_who_comes_after_one_forgotten_starts_if_that_one_ended_well() -> None:
 
     assert well[well[:, 0] == col.K_STARTED, 2].tolist() == [2]
     assert badly[:, [0, 2]].tolist() == [[col.K_REFUSED, 3]]
-    assert state.c.jobs[col.J_AFTER, 0] == AFTER_DONE
+    assert state.c.jobs[col.J_AFTER, 0] == col.AFTER_DONE
 
 
 def test_whom_somebody_waits_for_is_kept_and_so_is_a_parent_still_to_come() -> None:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dure.core import columns as col
-from dure.core.columns import Columns, IntArray
+from dure.core.columns import AFTER_DONE, Columns, IntArray
 from dure.core.line import gather_cohorts
 from dure.core.shapes import spread_examples
 
-# A job's ``J_AFTER``: it comes after none; after one that ended well and was forgotten.
-AFTER_NONE, AFTER_DONE = -1, -2
 _OF_JOBS = (col.ALARM_STOP, col.ALARM_RETRY)
 
 

@@ -228,6 +228,7 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     J_NUMBER,
     J_ASKED,
 ) = range(33)
+AFTER_DONE = -2  # ``J_AFTER`` of a job that comes after one that ended well and was forgotten
 BROUGHT = J_KEY  # the columns of a job that its submission brings
 (
     J_STATE,

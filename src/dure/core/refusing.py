@@ -31,8 +31,9 @@ MOST = 1 << 53
 def _bounds() -> tuple[IntArray, IntArray]:
     """Return the least and the most of each column that a submission brings."""
     least, most = np.zeros(BROUGHT, dtype=np.int64), np.full(BROUGHT, MOST, dtype=np.int64)
-    for column in (J_PROVIDER, J_ESTIMATE, J_CKPT_TAKES, J_DEADLINE, J_AFTER):
+    for column in (J_PROVIDER, J_ESTIMATE, J_CKPT_TAKES, J_DEADLINE):
         least[column] = -1
+    least[J_AFTER] = AFTER_DONE
     most[J_CLASS_ASKED], most[J_PREEMPTIBLE] = 1 + SCAVENGE, 1
     most[J_LOCALITY], most[J_LEVEL], most[J_GRADE] = LOCALITY_REQUIRED, AT_ANY, GRADE_MAX
     # A bit each; which of them the pool has is asked apart.

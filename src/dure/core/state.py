@@ -15,7 +15,6 @@ from dure.core.accounts import advance
 from dure.core.columns import IntArray
 from dure.core.empty import empty_columns, longer, wider
 from dure.core.forgetting import (
-    AFTER_DONE,
     JobRows,
     close_ranks,
     kept_jobs,
@@ -192,7 +191,7 @@ class State:
             after[i] = self.column_of(number)
             if after[i] < 0:
                 # Whoever comes after itself is refused like one whose parent ended badly.
-                after[i] = part.start + i if number in self.ended_badly else AFTER_DONE
+                after[i] = part.start + i if number in self.ended_badly else col.AFTER_DONE
 
     @property
     def jobs_listed(self) -> int:
