@@ -13,7 +13,7 @@ from dure.core.gates import GATES, W_GATE, W_HAVE
 from dure.core.policy import policy_named
 from dure.core.pool import pool_columns
 from dure.core.relax import B_STARTS, relaxed
-from dure.core.state import Account
+from dure.core.state import ASKED, Account
 from dure.core.why import explain
 from tests.core.bench import DEFAULTS, Bench
 from tests.core.driving import Drive
@@ -171,7 +171,7 @@ def test_who_may_run_as_own_alone_is_not_told_of_room_in_cells_of_others() -> No
     assert int(explain(bench.state.c, waits)[W_HAVE]) == 0
     assert int(explain(bench.state.c, borrower)[W_HAVE]) == 16 * col.WHOLE
     # It would start if it might borrow there; half of it would not.
-    assert relaxed(bench.state.c, waits)[:, B_STARTS].tolist() == [1, 0, 0, 0]
+    assert relaxed(bench.state.c, waits)[:, B_STARTS].tolist() == [1, 0, 0, 0, 0]
 
 
 def test_a_cell_that_is_over_is_open_to_all() -> None:
@@ -241,7 +241,7 @@ def shaped_world(seed: int, **rules: object) -> tuple[World, list[int], int]:
 
 
 def gang_of(account: int, nodes: int, at_s: int, work_s: int) -> np.ndarray:
-    job = np.zeros(col.J_WORK + 1, dtype=np.int64)
+    job = np.zeros(ASKED, dtype=np.int64)
     for row, value in DEFAULTS.items():
         job[row] = value
     job[col.J_TYPES], job[col.J_SUBMIT], job[col.J_WORK] = 1, at_s, work_s

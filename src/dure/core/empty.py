@@ -10,6 +10,7 @@ from dure.core.pool import Pool, pool_columns
 
 
 def empty_columns(pool: Pool, policy: Policy) -> Columns:
+    """Return the columns of a pool in which nobody has asked for anything yet."""
     parts = pool_columns(pool, spares_pct=policy.spares_kept_pct)
     nodes, shelves = parts.nodes.shape[1], parts.shelves.shape[1]
     devices, types = parts.devices.shape[1], len(pool.types)
@@ -83,6 +84,7 @@ def wider(array: IntArray, size: int) -> IntArray:
 
 
 def longer(array: IntArray, size: int) -> IntArray:
+    """Return a table of rows with room for at least ``size`` of them."""
     larger = np.zeros((max(size, array.shape[0]), *array.shape[1:]), dtype=np.int64)
     larger[: array.shape[0]] = array
     return larger
