@@ -4,7 +4,7 @@ Kernels take one ``Columns`` and index it by the constants below. A matrix is (q
 each quantity is contiguous. Device counts that decide are in milli (1000 = one whole device); times
 are whole seconds; -1 means none where 0 is a value. Constants carry the matrix's initial letter:
 ``S`` scalars, ``P`` policy, ``N`` nodes, ``H`` shelves, ``D`` devices, ``G`` groups, ``J`` jobs,
-``R`` placement rows, ``A`` accounts, ``E`` entitlements, ``L`` allocations.
+``R`` placement rows, ``A`` accounts, ``E`` entitlements, ``L`` allocations, ``B`` dates.
 """
 
 from dataclasses import dataclass, field, fields
@@ -75,6 +75,7 @@ K_WITHDRAWN = 29  # borrower, a claimant
 K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
 K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
+K_BOOKED = 33  # job, a the date at which it starts at latest (-1: given up), b group
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -113,7 +114,8 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
     S_STANDING,
     S_COHORTS,
     S_PROBATION,
-) = range(34)
+    S_BOOKED,
+) = range(35)
 S_KIND = 40  # milli by kind now, 7 of them
 S_SUM = 48  # milli-seconds by kind since the start, 7 of them
 SCALARS = 56
@@ -139,14 +141,16 @@ SCALARS = 56
     P_LEMON_FAULTS,
     P_PROBATION_S,
     P_LEMONS_PCT,
-) = range(19)
+    P_LARGE_PCT,
+) = range(20)
 POLICY_SIZE = 24
 
 # --- the pool --------------------------------------------------------------------------------
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
 (N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
-# Faults weighed and when; on probation until then (0: it is not).
-(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_COUNT) = range(16, 21)
+# Faults weighed and when; on probation until then (0: it is not); when the last gang there ends by
+# its own word and the node is clean again.
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_ENDS, N_COUNT) = range(16, 22)
 (
     H_FROM,
     H_TO,
@@ -224,8 +228,11 @@ POLICY_SIZE = 24
     J_RUN_POS,
     J_IN_QUEUE,
     J_PLACED_TYPE,
-) = range(J_ASKED, J_ASKED + 26)
-J_COUNT = J_ASKED + 26
+    J_DATE,
+    J_DATE_GROUP,
+    J_PROMISED,
+) = range(J_ASKED, J_ASKED + 29)
+J_COUNT = J_ASKED + 29
 (R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
 
 # --- who -------------------------------------------------------------------------------------
@@ -234,6 +241,9 @@ J_COUNT = J_ASKED + 26
 (E_ENTITLED, E_OWN, E_CLAIMED, E_COUNT) = range(4)
 (T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_COUNT) = range(4)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
+# Gangs with a date, by date, then by number (``core.bookings``), with what a look along them needs.
+(B_JOB, B_DATE, B_GROUP, B_NODES, B_LASTS, B_COUNT) = range(6)
+DATES_MAX = 1000  # so many at once
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
 (ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION) = range(5)
@@ -322,6 +332,7 @@ class Columns:
     types: IntArray
     allocs: IntArray
     claims: IntArray
+    booked: IntArray
     shapes: IntArray
     families: IntArray
     alike: IntArray
@@ -332,6 +343,7 @@ class Columns:
     memo: IntArray
     marks: IntArray
     scratch: IntArray
+    stairs: IntArray
     picks: IntArray
     facts: IntArray
     table: IntArray = field(init=False, repr=False)
@@ -363,7 +375,7 @@ TABLE_WIDTH = 4  # an address and up to three lengths
 MATRIX_NAMES = tuple(one.name for one in fields(Columns) if one.init)
 WORKSPACE = frozenset(
     {"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"}
-    | {"alike", "cohorts", "tree", "standing", "heads"}
+    | {"alike", "cohorts", "tree", "standing", "heads", "stairs"}
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
@@ -383,6 +395,8 @@ MATRICES = frozenset(
         "types",
         "allocs",
         "claims",
+        "booked",
+        "stairs",
         "families",
         "cohorts",
         "tree",

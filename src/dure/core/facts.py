@@ -4,6 +4,7 @@ log.
 
 import numpy as np
 
+from dure.core.bookings import book, unbook
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import blame, watch
@@ -29,6 +30,7 @@ from dure.core.shapes import recognise
 @inner
 def _leave_queue(c: Columns, job: int, at_s: int) -> None:
     c.jobs[J_QUEUED_S, job] += at_s - c.jobs[J_QUEUED_SINCE, job]
+    unbook(c, job)
     dequeue(c, job)
 
 
@@ -63,7 +65,8 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
         c.scalars[S_BADLY] = 1
         return
-    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
+    # It waits anew: what was promised for its last wait is settled.
+    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job], jobs[J_PROMISED, job] = PENDING, at_s, -1
     if cause == BY_RECLAIM:
         wait_s = c.policy[P_BACKOFF_S] << min(jobs[J_RECLAIMS, job], 10)
         jobs[J_RECLAIMS, job] += 1
@@ -309,6 +312,8 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
     elif kind == K_CORDONED:
         c.nodes[N_CORDONED, f[3]] = f[4]
         refresh_node(c, f[3])
+    elif kind == K_BOOKED:
+        book(c, job, f[3], f[4])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

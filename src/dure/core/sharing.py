@@ -6,6 +6,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.dating import backfill, plan_dates, start_dated
 from dure.core.entitled import (
     could_be_own,
     entitled_types,
@@ -20,6 +21,7 @@ from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_n
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
+from dure.core.profile import open_stairs, runs_as_own_only
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.succeeding import succeed
@@ -117,8 +119,12 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
     cleaned and idle together is too little.
     """
     s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
-    coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING]
-    if coming == 0 or coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
+    lent = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE]
+    coming = lent + s[S_KIND + DRAINING]
+    # What is only being cleaned goes to whoever has a date.
+    if coming == 0 or (lent == 0 and s[S_BOOKED] > 0):
+        return False
+    if coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
         return False
     if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp:
         return False
@@ -147,7 +153,8 @@ def _line_up(c: Columns) -> tuple[np.ndarray, np.ndarray]:
     head[: s[S_ACCOUNTS]] = -1
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
-        if cohort[C_FLAGS] & MAY_BORROW and is_hopeful(cohort, c.memo):
+        may = cohort[C_FLAGS] & MAY_BORROW > 0 and not runs_as_own_only(c, cohort)
+        if may and is_hopeful(cohort, c.memo):
             chain_cohort(c, c.standing[i])
     owners, count = np.empty(s[S_ACCOUNTS], dtype=np.int64), 0
     for owner in range(s[S_ACCOUNTS]):
@@ -207,12 +214,16 @@ def share(c: Columns) -> None:
     s = c.scalars
     settle_claims(c)
     begin_pass(c)
+    is_open = open_stairs(c)
     serve_claims(c)
     start_reserved(c)
+    start_dated(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
-    if s[S_FREED] > 0 or s[S_FRESH] > 0:
+    if not is_open:
+        plan_dates(c)
+    elif s[S_FREED] > 0 or s[S_FRESH] > 0:
         reserve_for_longest(c)
         succeed(c, OWN)
         _start_entitled(c)
@@ -224,4 +235,6 @@ def share(c: Columns) -> None:
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)
+        backfill(c)
         try_lemons(c)
+        plan_dates(c)

@@ -19,12 +19,12 @@ from dure.core.pool import Pool
 from dure.core.shapes import spread_examples
 from dure.core.state import ASKED, Account, Jobs, State
 
-VERSION = 2
+VERSION = 3
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1
 # Long and narrow tables are kept by column.
-_NARROW = frozenset({"alarms", "claims"})
+_NARROW = frozenset({"alarms", "claims", "booked"})
 # Empty between two cycles.
 _PASSING = frozenset({"fresh", "hurt"})
 _KEPT = (*(name for name in col.STATE_FIELDS if name not in _PASSING), "families")
@@ -95,6 +95,7 @@ def _in_use(state: State, name: str) -> IntArray:
         "running": s[col.S_RUNNING],
         "alarms": s[col.S_ALARMS],
         "claims": s[col.S_CLAIMS],
+        "booked": s[col.S_BOOKED],
     }
     if name == "rights":
         return array[:, : s[col.S_ACCOUNTS]]
