@@ -18,7 +18,10 @@ HOUR_S = 3600
 
 
 def dated_bench(*gpus: int, **rules: object) -> Bench:
-    return Bench(flat_pool(*gpus), **{"reserve_s": 600, "cleaning_s": 0, "start_s": 0} | rules)
+    return Bench(
+        flat_pool(*gpus),
+        **{"reserve_s": 600, "large_pct": 60, "cleaning_s": 0, "start_s": 0} | rules,
+    )
 
 
 def date_of(bench: Bench, job: int) -> int:
@@ -54,7 +57,7 @@ def test_those_behind_get_their_dates_after_those_before_them() -> None:
 
 
 def test_a_small_gang_gets_its_date_when_its_patience_is_out() -> None:
-    bench = dated_bench(8, 8, large_pct=60)
+    bench = dated_bench(8, 8)
     bench.submit(gpus=8, estimate=2 * HOUR_S)
     bench.submit(gpus=8, estimate=2 * HOUR_S)
     bench.at(0)
@@ -65,7 +68,7 @@ def test_a_small_gang_gets_its_date_when_its_patience_is_out() -> None:
     before = date_of(bench, small)
 
     bench.submit(gpus=8, estimate=HOUR_S)
-    bench.at(600 + 1)
+    bench.at(600)
 
     assert (before, date_of(bench, small), date_of(bench, other)) == (-1, 2 * HOUR_S, -1)
 
@@ -130,11 +133,12 @@ def test_nodes_that_fail_take_a_date_back_that_nobody_can_keep() -> None:
     bench.at(1)
 
     bench.observe(col.K_FAULT, -1, 1, 1, 0)
-    bench.at(2)
+    bench.end(0)
+    bench.at(HOUR_S)
+    bench.at(HOUR_S + 1)
     taken = date_of(bench, large)
     bench.observe(col.K_REPAIRED, -1, 1, 1, 0)
-    bench.end(0)
-    bench.at(3)
+    bench.at(HOUR_S + 2)
 
     assert (taken, bench.is_(large)) == (-1, "RUNNING")
 

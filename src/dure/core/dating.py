@@ -15,12 +15,12 @@ from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.moves import lasts_s
 from dure.core.placement import find_place, shape_of
-from dure.core.profile import are_stale, lay_out, open_stairs
+from dure.core.profile import are_stale, lay_out, open_stairs, take
 from dure.core.reserving import is_datable, longest_waiting, reserved_for, start_short
 from dure.core.starting import is_ready, start
 
 # So many gangs get a date in one pass: each costs a look along the profile.
-DATES_A_PASS = 64
+DATES_A_PASS = 128
 
 
 @inner
@@ -36,10 +36,12 @@ def start_dated(c: Columns) -> None:
         if count > 0:
             start(c, job, OWN, count, 0)
             continue
+        if c.jobs[J_PROMISED, job] >= s[S_NOW]:
+            # Brought forward, and its nodes are being cleaned still.
+            return
         _, free, steps = lay_out(c, group, True)
         if free[steps - 1] >= nodes:
-            # Being cleaned still; or a fault, or someone outlived its word: what comes free is for
-            # it first.
+            # A fault, or someone outlived its word: what comes free is for it first.
             return
         # So many nodes are down that nobody knows when: it gets a date anew after that.
         emit(c, K_BOOKED, job, -1, group, 0, 0, 0)
@@ -107,27 +109,6 @@ def _earliest(times: np.ndarray, free: np.ndarray, count: int, nodes: int, lasts
 
 
 @inner
-def _take(
-    times: np.ndarray, free: np.ndarray, count: int, first: int, nodes: int, lasts: int
-) -> int:
-    """Take nodes out of a profile for a time; return how many steps it has then."""
-    until_s, at = times[first] + lasts, count
-    while at > 0 and times[at - 1] > until_s:
-        times[at], free[at] = times[at - 1], free[at - 1]
-        at -= 1
-    if times[at - 1] < until_s:
-        times[at], free[at] = until_s, free[at - 1]
-        count, at = count + 1, at + 1
-    else:
-        # There was a step at that moment: close the gap again.
-        for i in range(at, count):
-            times[i], free[i] = times[i + 1], free[i + 1]
-    for i in range(first, at - 1):
-        free[i] -= nodes
-    return count
-
-
-@inner
 def _fits_kind(c: Columns, job: int, group: int) -> bool:
     _, each, _ = shape_of(c, job, c.groups[G_GPUS, group])
     is_accepted = c.jobs[J_TYPES, job] >> c.groups[G_TYPE, group] & 1
@@ -164,5 +145,5 @@ def plan_dates(c: Columns) -> None:
             if first < 0 or (is_patient and times[first] - now_s > UNKNOWN_S // 2):
                 continue
             emit(c, K_BOOKED, job, times[first], group, 0, 0, 0)
-            count = _take(times, free, count, first, nodes, lasts)
+            count = take(times, free, count, first, nodes, lasts)
             break

@@ -18,7 +18,7 @@ from dure.core.placement import shape_of
 
 # A pass looks at so many of the next dates; what lies beyond counts as taken. It is made up for by
 # the dates that those behind get, and a pass stays cheap however many there are.
-DATES_AHEAD = 48
+DATES_AHEAD = 32
 # Once nothing is free at some moment, nobody else can start: only these many are brought forward.
 DATES_FORWARD = 8
 # A date is brought forward by an eighth of the time until then at least, or to now: each such step
@@ -66,12 +66,13 @@ def _ends(
     room = c.nodes.shape[1] + DATES_MAX + 1
     ends, counts = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
     idle, busy, now_s, gpus = 0, 0, c.scalars[S_NOW], c.groups[G_GPUS, group]
+    free, ends_s = c.nodes[N_FREE], c.nodes[N_ENDS]
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-            if c.nodes[N_FREE, node] == gpus:
+            if free[node] == gpus:
                 idle += 1
                 continue
-            if c.nodes[N_ENDS, node] > until_s:
+            if ends_s[node] > until_s:
                 continue
             at_s = ready_s(c, node, soon)
             if at_s == now_s:
@@ -101,6 +102,27 @@ def _last_date_s(c: Columns, group: int, whole: bool) -> int:
 
 
 @inner
+def take(
+    times: np.ndarray, free: np.ndarray, count: int, first: int, nodes: int, lasts: int
+) -> int:
+    """Take nodes out of a profile for a time; return how many steps it has then."""
+    until_s, at = times[first] + lasts, count
+    while at > 0 and times[at - 1] > until_s:
+        times[at], free[at] = times[at - 1], free[at - 1]
+        at -= 1
+    if times[at - 1] < until_s:
+        times[at], free[at] = until_s, free[at - 1]
+        count, at = count + 1, at + 1
+    else:
+        # There was a step at that moment: close the gap again.
+        for i in range(at, count):
+            times[i], free[i] = times[i + 1], free[i + 1]
+    for i in range(first, at - 1):
+        free[i] -= nodes
+    return count
+
+
+@inner
 def _bring_forward(
     c: Columns, i: int, times: np.ndarray, free: np.ndarray, last: int
 ) -> tuple[int, int]:
@@ -109,11 +131,9 @@ def _bring_forward(
     What the profile holds so far are earlier dates and what they leave. Later dates are not asked:
     it only leaves more to them.
     """
-    now_s, nodes, lasts = c.scalars[S_NOW], c.booked[i, B_NODES], c.booked[i, B_LASTS]
+    now_s, nodes = c.scalars[S_NOW], c.booked[i, B_NODES]
     at_s, at = max(c.booked[i, B_DATE], now_s), last
     while at > 0 and free[last] >= nodes and free[at - 1] >= nodes:
-        if times[at - 1] + lasts < at_s:
-            break
         at -= 1
     is_little = at > 0 and (at_s - times[at]) * FORWARD_PARTS < at_s - now_s
     if at == last or is_little:
@@ -162,11 +182,17 @@ def lay_out(c: Columns, group: int, whole: bool) -> tuple[np.ndarray, np.ndarray
             return times, free, last + 1
         nodes, lasts = booked[i, B_NODES], booked[i, B_LASTS]
         at, from_s = _bring_forward(c, i, times, free, last)
+        if from_s + lasts <= times[last]:
+            # Brought forward by more than it lasts: it is over before it was to begin.
+            last = take(times, free, last + 1, at, nodes, lasts) - 1
+        else:
+            for k in range(at, last + 1):
+                free[k] -= nodes
+            push_pair(ends, counts, busy, from_s + lasts, nodes)
+            busy += 1
         for k in range(at, last + 1):
-            free[k] -= nodes
             least = min(least, free[k])
-        push_pair(ends, counts, busy, from_s + lasts, nodes)
-        busy, i, seen = busy + 1, i + 1, seen + 1
+        i, seen = i + 1, seen + 1
 
 
 @inner
@@ -228,13 +254,15 @@ def are_stale(c: Columns) -> bool:
 
 @inner
 def may_take_s(c: Columns, group: int, nodes: int) -> int:
-    """Return for how many seconds so many nodes of a kind may be taken from now on."""
-    stairs, row, at = c.stairs, 2 * group, 0
+    """Return for how many seconds so many nodes of a kind may be taken from now on; up to the first
+    date, anything may.
+    """
+    stairs, row, at, now_s = c.stairs, 2 * group, 0, c.scalars[S_NOW]
     while stairs[row + 1, at] >= nodes:
         at += 1
     if stairs[row, at] == FOREVER_S:
         return FOREVER_S
-    return int(stairs[row, at] - c.scalars[S_NOW])
+    return int(max(stairs[row, at], c.booked[0, B_DATE]) - now_s)
 
 
 @inner

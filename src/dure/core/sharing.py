@@ -214,6 +214,7 @@ def share(c: Columns) -> None:
     s = c.scalars
     settle_claims(c)
     begin_pass(c)
+    plan_dates(c)
     is_open = open_stairs(c)
     serve_claims(c)
     start_reserved(c)
@@ -221,9 +222,7 @@ def share(c: Columns) -> None:
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
-    if not is_open:
-        plan_dates(c)
-    elif s[S_FREED] > 0 or s[S_FRESH] > 0:
+    if is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0):
         reserve_for_longest(c)
         succeed(c, OWN)
         _start_entitled(c)
@@ -237,4 +236,3 @@ def share(c: Columns) -> None:
         fill_reserved(c)
         backfill(c)
         try_lemons(c)
-        plan_dates(c)
