@@ -18,10 +18,8 @@ HOUR_S = 3600
 
 
 def dated_bench(*gpus: int, **rules: object) -> Bench:
-    return Bench(
-        flat_pool(*gpus),
-        **{"reserve_s": 600, "large_pct": 60, "cleaning_s": 0, "start_s": 0} | rules,
-    )
+    usual: dict[str, object] = {"reserve_s": 600, "large_pct": 60, "cleaning_s": 0, "start_s": 0}
+    return Bench(flat_pool(*gpus), "dure", **usual | rules)
 
 
 def date_of(bench: Bench, job: int) -> int:
@@ -47,7 +45,7 @@ def test_those_behind_get_their_dates_after_those_before_them() -> None:
         bench.submit(gpus=8, estimate=HOUR_S)
     bench.at(0)
 
-    dates = []
+    dates: list[int] = []
     for hours in (3, 2, 5):
         job = bench.submit(gpus=32, estimate=hours * HOUR_S)
         bench.at(len(dates) + 1)

@@ -379,30 +379,7 @@ WORKSPACE = frozenset(
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes
-MATRICES = frozenset(
-    {
-        "nodes",
-        "shelves",
-        "hist",
-        "devices",
-        "groups",
-        "jobs",
-        "rows",
-        "hurt",
-        "alarms",
-        "due",
-        "accounts",
-        "types",
-        "allocs",
-        "claims",
-        "booked",
-        "stairs",
-        "families",
-        "cohorts",
-        "tree",
-        "memo",
-        "scratch",
-        "picks",
-        "facts",
-    }
-)
+_OF_NODES = {"nodes", "shelves", "hist", "devices", "groups", "hurt", "picks", "stairs"}
+_OF_JOBS = {"jobs", "rows", "claims", "booked", "families", "cohorts", "tree", "memo", "scratch"}
+_OF_OTHERS = {"alarms", "due", "accounts", "types", "allocs", "facts"}
+MATRICES = frozenset(_OF_NODES | _OF_JOBS | _OF_OTHERS)  # two axes
