@@ -13,6 +13,7 @@ from dure.core.plan import Observed, facts_of, plan_cycle
 from dure.core.policy import policy_named
 from dure.core.pool import Pool
 from dure.core.state import Jobs, State
+from tests.core.bench import Bench, flat_pool
 from tests.core.defects_of_dates import DEFECTS
 from tests.core.driving import Drive
 from tests.core.worlds import pool_of_rows, random_jobs, random_world
@@ -34,7 +35,17 @@ def sound_states() -> tuple[State, ...]:
                 found.append(copy.deepcopy(run.state))
                 if len(found) > 4 * (seed + 1):
                     break
-    return tuple(found)
+    return (*found, dated_state())
+
+
+def dated_state() -> State:
+    """Return a full pool with two gangs that wait for their dates."""
+    bench = Bench(flat_pool(8, 8), "dure", large_pct=50)
+    for gpus in (16, 16, 8):
+        bench.submit(gpus=gpus, estimate=3600)
+    bench.at(0)
+    assert bench.state.c.scalars[col.S_BOOKED] == 2
+    return bench.state
 
 
 def test_sound_states_are_sound() -> None:

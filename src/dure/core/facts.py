@@ -279,6 +279,8 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
     elif kind == K_RECLASSED:
         _reclass(c, job, at_s, f[3], f[4])
     elif kind == K_CLAIMED:
+        # What is due by then is a better promise than a date.
+        book(c, job, -1, 0)
         jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = f[3], at_s
         c.claims[c.scalars[S_CLAIMS], 0], c.claims[c.scalars[S_CLAIMS], 1] = job, -1
         c.scalars[S_CLAIMS] += 1
