@@ -41,6 +41,7 @@ def sound_states() -> tuple[State, ...]:
 def dated_state() -> State:
     """Return a full pool with two gangs that wait for their dates."""
     bench = Bench(flat_pool(8, 8), "dure", large_pct=50)
+    bench.entitle("owner", 8)
     for gpus in (16, 16, 8):
         bench.submit(gpus=gpus, estimate=3600)
     bench.at(0)
