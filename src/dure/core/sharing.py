@@ -7,6 +7,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.consolidating import make_room
+from dure.core.dating import backfill, plan_dates, start_dated
 from dure.core.entitled import (
     could_be_own,
     entitled_types,
@@ -158,7 +159,8 @@ def _chain_borrowers(c: Columns) -> None:
     head[: s[S_ACCOUNTS]] = -1
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
-        if cohort[C_FLAGS] & MAY_BORROW and is_hopeful(cohort, c.memo):
+        may = cohort[C_FLAGS] & MAY_BORROW > 0 and not runs_as_own_only(c, cohort)
+        if may and is_hopeful(cohort, c.memo):
             chain_cohort(c, c.standing[i])
 
 
@@ -210,14 +212,16 @@ def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
     settle_claims(c)
+    begin_pass(c)
+    plan_dates(c)
+    is_open = open_stairs(c)
     serve_claims(c)
     start_reserved(c)
-    # Only now: a claimant that takes a share of a held device leaves the rest of it as new room.
-    begin_pass(c)
+    start_dated(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
-    if s[S_FREED] > 0 or s[S_FRESH] > 0:
+    if is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0):
         reserve_for_longest(c)
         start_stranded(c, OWN)
         succeed(c, OWN)
@@ -231,4 +235,5 @@ def share(c: Columns) -> None:
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)
-        fill_aside(c)
+        backfill(c)
+        try_lemons(c)

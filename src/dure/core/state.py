@@ -123,6 +123,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         allocs=zeros(col.L_COUNT, 16),
         cells=zeros(16, col.Z_COUNT),
         claims=zeros(256, 2),
+        booked=zeros(col.DATES_MAX, col.B_COUNT),
         shapes=np.full(512, -1, dtype=np.int64),
         families=zeros(3, col.FAMILIES),
         alike=np.full(512, -1, dtype=np.int64),
@@ -133,6 +134,7 @@ def _empty_columns(pool: Pool, policy: Policy) -> Columns:
         memo=memo,
         marks=zeros(256),
         scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
+        stairs=zeros(2 * parts.groups.shape[1] + 1, col.DATES_MAX + 8),
         picks=zeros(nodes + 64, 3),
         facts=zeros(4096, col.FACT_WIDTH),
     )
@@ -234,6 +236,8 @@ class State:
             col.J_CLAIM_ASKED,
             col.J_ROWS,
             col.J_RUN_POS,
+            col.J_DATE,
+            col.J_PROMISED,
         ):
             c.jobs[column, part] = -1
         self.job_names.extend(jobs.names)
@@ -345,6 +349,7 @@ class State:
             c.cells[: s[col.S_CELLS]],
             c.shelves[col.H_HOLDER],
             c.claims[: s[col.S_CLAIMS]],
+            c.booked[: s[col.S_BOOKED]],
             np.sort(c.alarms[: s[col.S_ALARMS]], axis=0),
             np.array(waiting, dtype=np.int64),
         )
