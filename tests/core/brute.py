@@ -202,4 +202,14 @@ def waits_in_vain(state: State) -> list[int]:
     look = Look(state)
     if not any(any(free) for free in look.free):
         return []
-    return [job for job in waiting(state) if look.fits(job, startable_types(state, job))]
+    found = [job for job in waiting(state) if look.fits(job, startable_types(state, job))]
+    return [job for job in found if ends_before_dates(state, job)]
+
+
+def ends_before_dates(state: State, job: int) -> bool:
+    """Tell whether a job would be gone, by its own word, before anybody's date."""
+    dates = state.c.jobs[col.J_DATE, : len(state.job_names)]
+    estimate_s = int(state.c.jobs[col.J_ESTIMATE, job])
+    limit_s = estimate_s if estimate_s >= 0 else col.UNKNOWN_S + 1
+    ends_s = state.now_s + limit_s + state.policy.cleaning_s
+    return not (dates >= 0).any() or ends_s <= int(dates[dates >= 0].min())

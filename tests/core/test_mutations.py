@@ -13,25 +13,40 @@ from dure.core.plan import Observed, facts_of, plan_cycle
 from dure.core.policy import policy_named
 from dure.core.pool import Pool
 from dure.core.state import Jobs, State
-from tests.core.defects_of_loans import DEFECTS
+from tests.core.bench import Bench, flat_pool
+from tests.core.defects_of_dates import DEFECTS
 from tests.core.driving import Drive
 from tests.core.worlds import pool_of_rows, random_jobs, random_world
 
 
 @cache
 def sound_states() -> tuple[State, ...]:
-    """Return states of several runs, among them such with claims, cleaning and gaps."""
+    """Return states of several runs, among them such with claims, dates, cleaning and gaps."""
     found = []
     for seed in range(12):
-        run = Drive(random_world(seed, jobs=120), fold_too=False)
+        patience_s = 300 if seed % 2 else 86_400
+        world = random_world(seed, jobs=120, reserve_s=patience_s, large_pct=20)
+        run = Drive(world, fold_too=False)
         for step in range(120):
             run.step(run.next_s())
             told = (run.state.c.jobs[col.J_STOP_AT, : len(run.state.job_names)] >= 0).any()
-            if step % 40 == 39 or (told and run.state.c.scalars[col.S_CLAIMS] > 0):
+            are_dated = run.state.c.scalars[col.S_BOOKED] > 1
+            if step % 40 == 39 or are_dated or (told and run.state.c.scalars[col.S_CLAIMS] > 0):
                 found.append(copy.deepcopy(run.state))
                 if len(found) > 4 * (seed + 1):
                     break
-    return tuple(found)
+    return (*found, dated_state())
+
+
+def dated_state() -> State:
+    """Return a full pool with two gangs that wait for their dates."""
+    bench = Bench(flat_pool(8, 8), "dure", large_pct=50)
+    bench.entitle("owner", 8)
+    for gpus in (16, 16, 8):
+        bench.submit(gpus=gpus, estimate=3600)
+    bench.at(0)
+    assert bench.state.c.scalars[col.S_BOOKED] == 2
+    return bench.state
 
 
 def test_sound_states_are_sound() -> None:

@@ -7,12 +7,15 @@ PATIENCE_S, HOUR_S = 600, 3600
 
 
 def busy_bench() -> tuple[Bench, int]:
-    """Return four busy nodes whose gangs end an hour apart, and a gang that waits for all four."""
+    """Return four busy nodes whose gangs end an hour apart, and an owner's gang that waits for all
+    four.
+    """
     bench = Bench(flat_pool(8, 8, 8, 8), reserve_s=PATIENCE_S, lend=False, cleaning_s=0, start_s=0)
     for hours in (1, 2, 3, 4):
         bench.submit(gpus=8, estimate=hours * HOUR_S)
     bench.at(0)
-    large = bench.submit(gpus=32, estimate=HOUR_S)
+    bench.entitle("owner", 32)
+    large = bench.submit("owner", gpus=32, estimate=HOUR_S)
     bench.at(1)
     return bench, large
 

@@ -57,7 +57,7 @@ def test_machines_that_take_their_time_break_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(300, 312))
 def test_reservations_break_nothing(seed: int) -> None:
-    run_and_judge(random_world(seed, jobs=160, reserve_s=300))
+    run_and_judge(random_world(seed, jobs=160, reserve_s=300, large_pct=seed % 4 * 15))
 
 
 @pytest.mark.parametrize("seed", range(120, 132))

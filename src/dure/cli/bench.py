@@ -23,6 +23,12 @@ def bench_twin(
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of 8 GPUs.")] = 1_642,
     policy: Annotated[str, typer.Option("--policy", help="One of the policies.")] = "fifo",
     load: Annotated[float, typer.Option("--load", help="Offered load; 10 is a deep queue.")] = 0.9,
+    large_every: Annotated[
+        int,
+        typer.Option(
+            "--large-every", min=0, help="One gang in so many has 33 to 512 nodes; 0: none."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the workload.")] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write inputs and tables there.")
@@ -36,7 +42,7 @@ def bench_twin(
     from dure.twin.tables import pool_for_clusters, read_jobs
 
     out_dir = out if out is not None else None
-    table = yardstick_jobs(jobs, nodes, seed=seed, load=load)
+    table = yardstick_jobs(jobs, nodes, seed=seed, load=load, large_every=large_every)
     try:
         import tempfile
 
@@ -131,4 +137,4 @@ def _show(figures: Mapping[str, object], output: str) -> None:
         typer.echo(json.dumps(figures))
         return
     for name, value in figures.items():
-        typer.echo(f"{name:18} {value}")
+        typer.echo(f"{name:24} {value}")

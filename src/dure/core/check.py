@@ -7,6 +7,7 @@ Numbers in the docstrings are those of the list in DESIGN. Everything is done in
 import numpy as np
 
 from dure.core import columns as col
+from dure.core.check_dates import dates_broken
 from dure.core.check_promises import promises_broken
 from dure.core.checked import Checked, checked
 from dure.core.columns import IntArray
@@ -20,7 +21,7 @@ def violations(state: State) -> list[str]:
     found: list[str] = []
     for part in (_rows, _devices, _kinds, _nodes, _accounts, _jobs, _places, _line):
         found += part(seen)
-    return found + promises_broken(seen)
+    return found + promises_broken(seen) + dates_broken(seen)
 
 
 def _first(wrong: IntArray) -> int:

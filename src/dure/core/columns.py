@@ -45,6 +45,7 @@ class Columns:
     allocs: IntArray
     cells: IntArray
     claims: IntArray
+    booked: IntArray
     shapes: IntArray
     families: IntArray
     alike: IntArray
@@ -55,6 +56,7 @@ class Columns:
     memo: IntArray
     marks: IntArray
     scratch: IntArray
+    stairs: IntArray
     picks: IntArray
     facts: IntArray
     table: IntArray = field(init=False, repr=False)
@@ -86,7 +88,7 @@ TABLE_WIDTH = 4  # an address and up to three lengths
 MATRIX_NAMES = tuple(one.name for one in fields(Columns) if one.init)
 WORKSPACE = frozenset(
     {"shapes", "families", "memo", "marks", "scratch", "picks", "facts", "due", "policy"}
-    | {"alike", "cohorts", "tree", "standing", "heads"}
+    | {"alike", "cohorts", "tree", "standing", "heads", "stairs"}
 )
 STATE_FIELDS = tuple(name for name in MATRIX_NAMES if name not in WORKSPACE)
 TABLES = frozenset({"rights"})  # three axes

@@ -54,6 +54,7 @@ def empty_columns(pool: Pool, policy: Policy) -> Columns:
         allocs=zeros(col.L_COUNT, 16),
         cells=zeros(16, col.Z_COUNT),
         claims=zeros(256, 2),
+        booked=zeros(col.DATES_MAX, col.B_COUNT),
         shapes=np.full(512, -1, dtype=np.int64),
         families=zeros(3, col.FAMILIES),
         alike=np.full(512, -1, dtype=np.int64),
@@ -64,6 +65,7 @@ def empty_columns(pool: Pool, policy: Policy) -> Columns:
         memo=zeros(col.M_COUNT, 1024),
         marks=zeros(256),
         scratch=zeros(col.X_COUNT, max(nodes, shelves, 256) + 64),
+        stairs=zeros(2 * parts.groups.shape[1] + 1, col.DATES_MAX + 8),
         picks=zeros(nodes + 64, 3),
         facts=zeros(4096, col.FACT_WIDTH),
     )

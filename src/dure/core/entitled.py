@@ -4,6 +4,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.placement import find_own_place, find_place
+from dure.core.profile import keep_dates, may_keep_dates
 from dure.core.starting import failed_already, remember_failure, start
 
 
@@ -60,22 +61,24 @@ def is_covered(cohort: IntArray, rights: IntArray) -> bool:
 
 
 @inner
-def _might_fit(c: Columns, job: int) -> bool:
-    """Tell cheaply whether it is worth looking for a place."""
+def _might_fit(c: Columns, job: int, types: int) -> bool:
+    """Tell cheaply whether it is worth looking for a place that delays nobody's date."""
     if c.scalars[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
         return False
-    return not failed_already(c.jobs, c.memo, job)
+    return not failed_already(c.jobs, c.memo, job) and may_keep_dates(c, job, types)
 
 
 @inner
 def start_own(c: Columns, job: int, types: int) -> bool:
     """Start a gang as own on devices of these types, if it fits anywhere; tell whether it did."""
-    if not _might_fit(c, job):
+    if not _might_fit(c, job, types):
         return False
     count = find_own_place(c, job, types)
     if count > 0:
-        start(c, job, OWN, count, 0)
-        return True
+        if keep_dates(c, job, count):
+            start(c, job, OWN, count, 0)
+            return True
+        return False
     # Where there are cells, one owner's failure says nothing of another's.
     if types == c.jobs[J_TYPES, job] and c.scalars[S_CELLS] == 0:
         remember_failure(c, job)
@@ -97,11 +100,13 @@ def start_as(c: Columns, job: int, kind: int) -> bool:
     if kind == OWN:
         types = entitled_types(c, job)
         return bool(types != 0 and start_own(c, job, types))
-    if not _might_fit(c, job):
+    if not _might_fit(c, job, c.jobs[J_TYPES, job]):
         return False
     count = find_place(c, job, c.jobs[J_TYPES, job])
     if count == 0:
         remember_failure(c, job)
+        return False
+    if not keep_dates(c, job, count):
         return False
     start(c, job, loan_class(c, job, c.nodes[N_TYPE, c.picks[0, 0]]), count, 0)
     return True

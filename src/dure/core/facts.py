@@ -4,6 +4,7 @@ log.
 
 import numpy as np
 
+from dure.core.bookings import book, unbook
 from dure.core.breaker import open_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
@@ -43,6 +44,7 @@ def _leave_queue(c: Columns, job: int, at_s: int) -> None:
     if is_stranded(c.jobs, job):
         c.scalars[S_STRANDED] -= 1
     c.jobs[J_QUEUED_S, job] += at_s - c.jobs[J_QUEUED_SINCE, job]
+    unbook(c, job)
     dequeue(c, job)
 
 
@@ -77,7 +79,8 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         jobs[J_STATE, job], jobs[J_ENDED, job] = CANCELLED, at_s
         c.scalars[S_BADLY] = 1
         return
-    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, at_s
+    # It waits anew: what was promised for its last wait is settled.
+    jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job], jobs[J_PROMISED, job] = PENDING, at_s, -1
     if cause == BY_MOVE:
         book_move(c, job, lost)
     jobs[J_STOP_CAUSE, job] = cause
@@ -288,6 +291,8 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
     elif kind == K_RECLASSED:
         _reclass(c, job, at_s, f[3], f[4])
     elif kind == K_CLAIMED:
+        # What is due by then is a better promise than a date.
+        book(c, job, -1, 0)
         jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = f[3], at_s
         c.claims[c.scalars[S_CLAIMS], 0], c.claims[c.scalars[S_CLAIMS], 1] = job, -1
         c.scalars[S_CLAIMS] += 1
@@ -332,6 +337,8 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         c.nodes[N_SPARE, f[3]], c.nodes[N_SPARE, f[4]] = 0, IS_SPARE
         refresh_node(c, f[3])
         refresh_node(c, f[4])
+    elif kind == K_BOOKED:
+        book(c, job, f[3], f[4])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

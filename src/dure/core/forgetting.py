@@ -36,6 +36,7 @@ def kept_jobs(c: Columns) -> IntArray:
     keep[c.fresh[: s[col.S_FRESH]]] = True
     # Whoever has devices held has a claim.
     keep[c.claims[: s[col.S_CLAIMS], 0]] = True
+    keep[c.booked[: s[col.S_BOOKED], col.B_JOB]] = True
     # An alarm wakes the pool, whatever became of its job.
     alarms = c.alarms[: s[col.S_ALARMS]]
     keep[alarms[np.isin(alarms[:, 1], _OF_JOBS), 2]] = True
@@ -60,6 +61,7 @@ def close_ranks(c: Columns, kept: IntArray) -> None:
         c.running[: s[col.S_RUNNING]],
         c.fresh[: s[col.S_FRESH]],
         c.claims[: s[col.S_CLAIMS], 0],
+        c.booked[: s[col.S_BOOKED], col.B_JOB],
         c.rows[col.R_JOB, : s[col.S_ROWS_TOP]],
     ):
         # A placement row that nobody uses keeps what stood there last.

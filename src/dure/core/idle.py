@@ -9,6 +9,7 @@ from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.line import first_of, next_of, replace_head
 from dure.core.placement import shape_of, suits
+from dure.core.profile import may_keep_dates
 from dure.core.starting import is_ready, open_hopeful
 
 
@@ -18,7 +19,7 @@ def _may_run(c: Columns, job: int) -> bool:
     jobs = c.jobs
     if jobs[J_STATE, job] != PENDING or jobs[J_CLAIM_DUE, job] >= 0:
         return False
-    if not is_ready(c, job):
+    if not is_ready(c, job) or not may_keep_dates(c, job, jobs[J_TYPES, job]):
         return False
     if c.policy[P_POLICY] != DURE:
         return True
@@ -104,7 +105,10 @@ def measure_beside(c: Columns) -> None:
     if s[S_STANDING] > 0:
         if s[S_KIND + IDLE] > 0:
             idle = _beside_line(c)
-        if s[S_KIND + RESERVED] > 0 and (idle > 0 or _anyone_waits(c)):
-            reserved = s[S_KIND + RESERVED]
+        held = s[S_KIND + RESERVED]
+        # What stands idle for a date is held for whoever has it, on no node in particular.
+        held += s[S_KIND + IDLE] - idle if s[S_BOOKED] > 0 else 0
+        if held > 0 and (idle > 0 or s[S_BOOKED] > 0 or _anyone_waits(c)):
+            reserved = held
     if idle != s[S_BESIDE] or reserved != s[S_RESERVED_BESIDE]:
         emit(c, K_BESIDE, -1, idle, reserved, 0, 0, 0)

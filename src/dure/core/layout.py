@@ -84,6 +84,7 @@ K_CLEANED = 31  # a node, b device mask
 K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
 K_BREAKER = 33  # a provider, b until_s: no gang starts there
 K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it takes the place
+K_BOOKED = 35  # job, a the date at which it starts at latest (-1: given up), b group
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -129,7 +130,8 @@ K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it tak
     S_CELLS,
     S_AS_OWN,
     S_LISTED,
-) = range(41)
+    S_BOOKED,
+) = range(42)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them
 SCALARS = 72
@@ -161,7 +163,8 @@ SCALARS = 72
     P_BREAKER_PCT,
     P_BREAKER_WINDOW_S,
     P_BREAKER_S,
-) = range(25)
+    P_LARGE_PCT,
+) = range(26)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
@@ -169,8 +172,9 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
 # --- the pool --------------------------------------------------------------------------------
 (N_GPUS, N_SHELF, N_FIRST, N_TYPE, N_DOWN, N_CORDONED, N_FREE, N_ROWS, N_IDLE) = range(9)
 (N_RESERVED, N_DRAINING, N_DOWN_MILLI, N_CPU, N_MEMORY, N_CPU_FREE, N_MEMORY_FREE) = range(9, 16)
-# Faults weighed and when; on probation until then (0: it is not); when all of it last failed.
-(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_SPARE, N_COUNT) = range(16, 23)
+# Faults weighed and when; on probation until then (0: it is not); when all of it last failed; when
+# the last gang there ends by its own word and the node is clean again.
+(N_HELD, N_HAZARD, N_HAZARD_AT, N_PROBATION, N_FAILED_AT, N_SPARE, N_ENDS, N_COUNT) = range(16, 24)
 (IS_SPARE, IS_OPEN_SPARE) = (1, 2)  # of N_SPARE; an open one may be claimed
 (
     H_FROM,
@@ -258,8 +262,11 @@ BROUGHT = J_KEY  # the columns of a job that its submission brings
     J_IN_QUEUE,
     J_PLACED_TYPE,
     J_MOVABLE_AT,
-) = range(J_ASKED, J_ASKED + 27)
-J_COUNT = J_ASKED + 27
+    J_DATE,
+    J_DATE_GROUP,
+    J_PROMISED,
+) = range(J_ASKED, J_ASKED + 30)
+J_COUNT = J_ASKED + 30
 (R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
 
 # --- who -------------------------------------------------------------------------------------
@@ -270,6 +277,10 @@ J_COUNT = J_ASKED + 27
 (Z_ALLOCATION, Z_SHELF, Z_NODES, Z_COUNT) = range(4)  # columns of a cell
 (T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_LENT, T_SPEED, T_EXCHANGE, T_COUNT) = range(7)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
+
+# Gangs with a date, by date, then by number (``core.bookings``), with what a look along them needs.
+(B_JOB, B_DATE, B_GROUP, B_NODES, B_LASTS, B_COUNT) = range(6)
+DATES_MAX = 1000  # so many at once
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
 (ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION, ALARM_BREAKER) = range(6)

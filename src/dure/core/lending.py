@@ -15,6 +15,7 @@ from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.pace import work_s_of
 from dure.core.placement import find_own_place, is_open_to, seek_own
+from dure.core.profile import keep_dates
 from dure.core.sparing import is_owed_spares, open_spares
 from dure.core.starting import start
 from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
@@ -236,7 +237,7 @@ def serve_claims(c: Columns) -> None:
         if c.scalars[S_FREED] > 0 and c.scalars[S_KIND + IDLE] > 0:
             held_type = c.claims[_position(c, job), 1]
             count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
-            if count > 0:
+            if count > 0 and keep_dates(c, job, count):
                 start(c, job, OWN, count, 0)
                 end_claim(c, job, CLAIM_ELSEWHERE)
 

@@ -8,7 +8,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
-from dure.core.line import is_before, join_cohort, leave_cohort
+from dure.core.line import is_before, join_cohort, leave_cohort, limit_of
 
 
 # --- alarms: a binary heap of (at_s, what, who), smallest first; ties by what, then who -----------
@@ -266,6 +266,22 @@ def book_move(c: Columns, job: int, lost: int) -> None:
 
 
 @inner
+def lasts_s(c: Columns, job: int) -> int:
+    """Return how long a gang keeps its nodes from others by its own word, cleaning included."""
+    return int(limit_of(c, job) + c.policy[P_CLEANING_S])
+
+
+@inner
+def _recount_end(c: Columns, node: int) -> None:
+    ends_s, row = 0, c.nodes[N_ROWS, node]
+    while row >= 0:
+        job = c.rows[R_JOB, row]
+        ends_s = max(ends_s, c.jobs[J_RUN_SINCE, job] + lasts_s(c, job))
+        row = c.rows[R_NEXT_OF_NODE, row]
+    c.nodes[N_ENDS, node] = ends_s
+
+
+@inner
 def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
     """Put a job on the masked devices of a node, ``milli`` of each."""
     s, rows, nodes, devices, jobs = c.scalars, c.rows, c.nodes, c.devices, c.jobs
@@ -297,6 +313,7 @@ def occupy(c: Columns, job: int, node: int, mask: int, milli: int) -> None:
     jobs[J_USED, job] += part
     jobs[J_PLACED_TYPE, job] = nodes[N_TYPE, node]
     charge(c, job, part)
+    nodes[N_ENDS, node] = max(nodes[N_ENDS, node], jobs[J_RUN_SINCE, job] + lasts_s(c, job))
     refresh_node(c, node)
 
 
@@ -317,6 +334,7 @@ def _leave(c: Columns, row: int, at_s: int) -> None:
         while rows[R_NEXT_OF_NODE, other] != row:
             other = rows[R_NEXT_OF_NODE, other]
         rows[R_NEXT_OF_NODE, other] = rows[R_NEXT_OF_NODE, row]
+    _recount_end(c, node)
     first, cleaning_s, alarm_at = nodes[N_FIRST, node], c.policy[P_CLEANING_S], -1
     for d in range(first, first + nodes[N_GPUS, node]):
         if mask >> (d - first) & 1:

@@ -22,3 +22,15 @@ def sink_pair(keys: np.ndarray, ids: np.ndarray, at: int, count: int) -> None:
         keys[at], keys[child] = keys[child], keys[at]
         ids[at], ids[child] = ids[child], ids[at]
         at = child
+
+
+@inner
+def push_pair(keys: np.ndarray, ids: np.ndarray, count: int, key: int, of: int) -> None:
+    """Add a pair to the ``count`` that are there."""
+    at = count
+    keys[at], ids[at] = key, of
+    while at > 0 and _is_behind(keys, ids, (at - 1) // 2, at):
+        above = (at - 1) // 2
+        keys[at], keys[above] = keys[above], keys[at]
+        ids[at], ids[above] = ids[above], ids[at]
+        at = above

@@ -28,6 +28,7 @@ from dure.core.columns import (
     P_HAZARD_S,
     P_HORIZON_S,
     P_INSTANT,
+    P_LARGE_PCT,
     P_LEMON_FAULTS,
     P_LEMONS_PCT,
     P_LEND,
@@ -65,7 +66,10 @@ class Policy:
         lend: whether idle entitlement is lent at all.
         half_life_days: use this old counts half in the order of loans.
         horizon_s: what runs now counts as if it ran this much longer in the order of loans.
-        reserve_s: an entitled gang that waited so long holds nodes until it has all; 0 is never.
+        reserve_s: an entitled gang that waited so long gets a date, or holds nodes until it has
+            all; 0 is never.
+        large_pct: a gang of so many in a hundred of the nodes of a kind gets its date at once; 0 is
+            never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
         swap: a gang struck by a fault goes on at once with substitutes, if any are free.
         hazard_half_life_days: a fault this old weighs half in what is known against its node.
@@ -97,6 +101,7 @@ class Policy:
     half_life_days: int = 7
     horizon_s: int = 3600
     reserve_s: int = DAY_S
+    large_pct: int = 0
     instant_stop: bool = True
     swap: bool = False
     hazard_half_life_days: int = 28
@@ -168,7 +173,7 @@ class Policy:
         # Whole parts of 10,000, because the last bit of a float differs between machines.
         p[P_DECAY] = math.floor(DECAY_PARTS * 0.5 ** (1 / self.half_life_days) + 0.5)
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
-        p[P_RESERVE_S] = self.reserve_s
+        p[P_RESERVE_S], p[P_LARGE_PCT] = self.reserve_s, self.large_pct
         p[P_SWAP], p[P_CONSOLIDATE] = int(self.swap), self.consolidate_gpu_s_per_h
         p[P_GOES_ON_S] = self.goes_on_s
         p[P_GROUPS] = 1 + len(self.floors)

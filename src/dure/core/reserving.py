@@ -1,5 +1,6 @@
-"""A gang that has waited long enough holds nodes before they are free, so that nobody passes it for
-ever.
+"""A gang that has waited long enough and may not stand anywhere, or draws on its own entitlement,
+holds nodes before they are free, so that nobody passes it for ever. (Who may have any nodes of the
+pool gets a date instead: ``core.dating``.)
 
 Its *reservation* is a claim without borrowers: of the narrowest domain that is ready soonest by
 what the gangs there declared, it holds the nodes; each is kept as its last gang ends. Meanwhile
@@ -8,6 +9,7 @@ gangs whose declared limit ends before the last of these nodes is ready may run 
 
 import numpy as np
 
+from dure.core.bookings import nodes_of
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.entitled import entitled_types, is_covered, start_as, start_own
@@ -26,12 +28,13 @@ from dure.core.placement import (
     suits,
     widest_level,
 )
-from dure.core.starting import new_stamp, start
+from dure.core.profile import can_spare, keep_dates, may_take_s
+from dure.core.starting import is_hopeful, new_stamp, start
 from dure.core.turns import is_lendable
 
 
 @inner
-def _reserved_for(c: Columns) -> int:
+def reserved_for(c: Columns) -> int:
     """Return the gang that has the reservation, or -1."""
     for i in range(c.scalars[S_CLAIMS]):
         if c.jobs[J_CLAIM_DUE, c.claims[i, 0]] == FOREVER_S:
@@ -40,8 +43,21 @@ def _reserved_for(c: Columns) -> int:
 
 
 @inner
-def _longest_waiting(c: Columns) -> int:
-    """Return the entitled gang that waits longest beyond its patience, or -1."""
+def is_datable(c: Columns, job: int) -> bool:
+    """Tell whether any nodes of a kind would do for a gang that draws on the whole pool."""
+    jobs = c.jobs
+    if c.accounts[A_KIND, jobs[J_OWNER, job]] != ACCOUNT_POOL or jobs[J_GRADE, job] > 0:
+        return False
+    if not is_plain(c, job) or jobs[J_CLASS_ASKED, job] > 1 + OWN or jobs[J_SEGMENT, job] > 0:
+        return False
+    return bool(jobs[J_CLAIM_DUE, job] < 0 and widest_level(c, job) == AT_ANY)
+
+
+@inner
+def longest_waiting(c: Columns) -> int:
+    """Return the entitled gang without hope of a date that waits longest beyond its patience, or
+    -1.
+    """
     oldest, since_s = -1, c.scalars[S_NOW] - c.policy[P_RESERVE_S]
     for i in range(c.scalars[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
@@ -51,7 +67,7 @@ def _longest_waiting(c: Columns) -> int:
         waits_s = c.jobs[J_SUBMIT, job]
         if waits_s > since_s or c.jobs[J_CLAIM_DUE, job] >= 0 or not is_plain(c, job):
             continue
-        if c.jobs[J_SEGMENT, job] > 0:
+        if is_datable(c, job) or c.jobs[J_SEGMENT, job] > 0:
             continue
         is_older = oldest < 0 or waits_s < c.jobs[J_SUBMIT, oldest]
         if is_older or (waits_s == c.jobs[J_SUBMIT, oldest] and job < oldest):
@@ -131,7 +147,9 @@ def _mask_of(c: Columns, node: int, count: int) -> int:
 
 @inner
 def _reserve(c: Columns, job: int, types: int) -> bool:
-    """Hold nodes for a gang in the first kind of node that will ever have room."""
+    """Hold nodes for a gang in the first kind of node that will ever have room, if every date can
+    do without them.
+    """
     for group in range(c.groups.shape[1]):
         need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
         total = need + (1 if extra > 0 else 0)
@@ -144,18 +162,23 @@ def _reserve(c: Columns, job: int, types: int) -> bool:
         at_s, level, domain = _best_domain(c, job, group, total, ready)
         if at_s < 0:
             continue
-        emit(c, K_CLAIMED, job, FOREVER_S, 0, 0, 0, 0)
         # The last ones to be ready first: a node that stands idle for it longest costs most.
         order, got = np.argsort(-ready, kind="mergesort"), 0
+        chosen = np.empty(total, dtype=np.int64)
         for node in order:
             shelf = c.nodes[N_SHELF, node]
             if got == total or ready[node] > at_s or not suits(c, job, shelf):
                 continue
             in_group = c.groups[G_FROM, group] <= shelf < c.groups[G_TO, group]
             if in_group and domain_of(c, shelf, level) == domain:
-                mask = _mask_of(c, node, each if got < need else extra)
-                emit(c, K_HELD, job, node, mask, 0, 0, 0)
+                chosen[got] = node
                 got += 1
+        if not can_spare(c, group, chosen):
+            return False
+        emit(c, K_CLAIMED, job, FOREVER_S, 0, 0, 0, 0)
+        for i in range(total):
+            mask = _mask_of(c, chosen[i], each if i < need else extra)
+            emit(c, K_HELD, job, chosen[i], mask, 0, 0, 0)
         return True
     return False
 
@@ -167,9 +190,9 @@ def reserve_for_longest(c: Columns) -> None:
     """
     if c.policy[P_RESERVE_S] == 0 or c.scalars[S_FREED] == 0:
         return
-    if _reserved_for(c) >= 0:
+    if reserved_for(c) >= 0:
         return
-    job = _longest_waiting(c)
+    job = longest_waiting(c)
     while job >= 0:
         types = entitled_types(c, job)
         if not start_own(c, job, types) and not claim(c, job, types):
@@ -177,7 +200,7 @@ def reserve_for_longest(c: Columns) -> None:
             _reserve(c, job, types)
             seek_own(c, False)
             return
-        job = _longest_waiting(c)
+        job = longest_waiting(c)
 
 
 # --- who may run on what is held, until the last of it is there ----------------------------------
@@ -225,7 +248,7 @@ def _free_and_ready(c: Columns, job: int) -> tuple[np.ndarray, np.ndarray, int]:
 def start_reserved(c: Columns) -> None:
     """Start the gang with the reservation as soon as what is held and what is idle are enough."""
     s = c.scalars
-    job = _reserved_for(c) if s[S_FREED] > 0 else -1
+    job = reserved_for(c) if s[S_FREED] > 0 else -1
     milli = c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
     if job < 0 or s[S_KIND + IDLE] == 0 or s[S_KIND + IDLE] + s[S_KIND + RESERVED] < milli:
         return
@@ -238,20 +261,37 @@ def start_reserved(c: Columns) -> None:
     count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
     _show_held(c, job, nodes, masks, 2)
     s[S_FREED] = freed
-    if count > 0:
+    if count > 0 and keep_dates(c, job, count):
         start(c, job, OWN, count, 1)
         end_claim(c, job, CLAIM_ELSEWHERE)
 
 
 @inner
-def _start_short(c: Columns, within_s: int) -> None:
-    """Start whoever may and is short enough, in the line's order."""
+def _first_short(c: Columns, cohort: int, within_s: int) -> int:
+    """Return a cohort's first gang that ends soon enough and before it is in a date's way, or
+    -1.
+    """
+    may_s = within_s
+    if c.scalars[S_BOOKED] > 0:
+        may_s, example = -1, first_of(c, cohort)
+        for group in range(c.groups.shape[1]):
+            if c.cohorts[cohort, C_TYPES] >> c.groups[G_TYPE, group] & 1:
+                most_s = may_take_s(c, group, nodes_of(c, example, group))
+                may_s = max(may_s, min(within_s, most_s - c.policy[P_CLEANING_S]))
+    return first_within(c, cohort, may_s)
+
+
+@inner
+def start_short(c: Columns, within_s: int) -> None:
+    """Start whoever may, fits and is short enough, in the line's order."""
     jobs, heads, count = c.jobs, c.heads, 0
     for i in range(c.scalars[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
         may = cohort[C_FLAGS] & MAY_BORROW > 0 and c.policy[P_LEND] > 0
-        if not cohort[C_FLAGS] & IS_ODD and (may or is_covered(cohort, c.rights)):
-            job = first_within(c, c.standing[i], within_s)
+        if cohort[C_FLAGS] & IS_ODD or not is_hopeful(cohort, c.memo):
+            continue
+        if cohort[C_MILLI] <= c.scalars[S_KIND + IDLE] and (may or is_covered(cohort, c.rights)):
+            job = _first_short(c, c.standing[i], within_s)
             if job >= 0:
                 count += 1
                 heads[count] = job
@@ -264,14 +304,15 @@ def _start_short(c: Columns, within_s: int) -> None:
             started = types != 0 and start_own(c, job, types)
             if not started and c.policy[P_LEND] > 0 and is_lendable(jobs, job, c.scalars[S_NOW]):
                 started = start_as(c, job, LOAN)
-        replace_head(c, first_within(c, cohort, within_s) if started else -1)
+        goes_on = started and c.cohorts[cohort, C_ROOT] > 0
+        replace_head(c, _first_short(c, cohort, within_s) if goes_on else -1)
 
 
 @inner
 def fill_reserved(c: Columns) -> None:
     """Let short gangs run on what is held for the reservation and stands idle."""
     s = c.scalars
-    job = _reserved_for(c) if s[S_KIND + RESERVED] > 0 and s[S_STANDING] > 1 else -1
+    job = reserved_for(c) if s[S_KIND + RESERVED] > 0 and s[S_STANDING] > 1 else -1
     if job < 0:
         return
     nodes, masks, ready_s = _free_and_ready(c, job)
@@ -283,7 +324,7 @@ def fill_reserved(c: Columns) -> None:
     _show_held(c, job, nodes, masks, 1)
     new_stamp(c)
     c.memo[M_LEAST, :FAMILIES] = 1 << 60
-    _start_short(c, within_s)
+    start_short(c, within_s)
     _show_held(c, job, nodes, masks, 2)
     c.memo[M_STAMP, STAMP_PASS], s[S_FREED] = stamp, freed
     c.memo[M_LEAST, :FAMILIES] = least

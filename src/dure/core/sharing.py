@@ -7,6 +7,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.consolidating import make_room
+from dure.core.dating import backfill, plan_dates, start_dated
 from dure.core.entitled import (
     could_be_own,
     entitled_types,
@@ -23,6 +24,7 @@ from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
 from dure.core.placement import stands_open
+from dure.core.profile import open_stairs, runs_as_own_only
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.sparing import is_owed_spares, stands_on_spare
 from dure.core.starting import begin_pass, is_hopeful, is_ready
@@ -136,10 +138,14 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
     cleaned and idle together is too little.
     """
     s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
-    coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING]
+    lent = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE]
     if s[S_SPARES] > 0 and is_owed_spares(c, job):
-        coming += 1
-    if coming == 0 or coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
+        lent += 1
+    coming = lent + s[S_KIND + DRAINING]
+    # What is only being cleaned goes to whoever has a date.
+    if coming == 0 or (lent == 0 and s[S_BOOKED] > 0):
+        return False
+    if coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
         return False
     # Where there are cells, one owner's failure says nothing of another's.
     if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp and s[S_CELLS] == 0:
@@ -158,7 +164,8 @@ def _chain_borrowers(c: Columns) -> None:
     head[: s[S_ACCOUNTS]] = -1
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
-        if cohort[C_FLAGS] & MAY_BORROW and is_hopeful(cohort, c.memo):
+        may = cohort[C_FLAGS] & MAY_BORROW > 0 and not runs_as_own_only(c, cohort)
+        if may and is_hopeful(cohort, c.memo):
             chain_cohort(c, c.standing[i])
 
 
@@ -210,14 +217,18 @@ def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
     settle_claims(c)
+    begin_pass(c)
+    plan_dates(c)
+    is_open = open_stairs(c)
     serve_claims(c)
     start_reserved(c)
-    # Only now: a claimant that takes a share of a held device leaves the rest of it as new room.
+    start_dated(c)
+    # Once more: a claimant that takes a share of a held device leaves the rest of it as new room.
     begin_pass(c)
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
-    if s[S_FREED] > 0 or s[S_FRESH] > 0:
+    if is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0):
         reserve_for_longest(c)
         start_stranded(c, OWN)
         succeed(c, OWN)
@@ -231,4 +242,5 @@ def share(c: Columns) -> None:
         succeed(c, LOAN)
         _lend(c)
         fill_reserved(c)
+        backfill(c)
         fill_aside(c)

@@ -24,7 +24,7 @@ VERSION = 4
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1
 # Long and narrow tables are kept by column.
-_NARROW = frozenset({"alarms", "claims", "cells"})
+_NARROW = frozenset({"alarms", "claims", "cells", "booked"})
 # Empty between two cycles.
 _PASSING = frozenset({"fresh", "hurt"})
 _KEPT = (*(name for name in col.STATE_FIELDS if name not in _PASSING), "families")
@@ -96,6 +96,7 @@ def _in_use(state: State, name: str) -> IntArray:
         "alarms": s[col.S_ALARMS],
         "claims": s[col.S_CLAIMS],
         "cells": s[col.S_CELLS],
+        "booked": s[col.S_BOOKED],
     }
     if name == "rights":
         return array[:, : s[col.S_ACCOUNTS]]

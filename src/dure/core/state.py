@@ -172,6 +172,8 @@ class State:
             col.J_CLAIM_ASKED,
             col.J_ROWS,
             col.J_RUN_POS,
+            col.J_DATE,
+            col.J_PROMISED,
         ):
             c.jobs[column, part] = -1
         self.job_names.extend(jobs.names)
@@ -339,6 +341,7 @@ class State:
             c.cells[: s[col.S_CELLS]],
             c.shelves[col.H_HOLDER],
             c.claims[: s[col.S_CLAIMS]],
+            c.booked[: s[col.S_BOOKED]],
             np.sort(c.alarms[: s[col.S_ALARMS]], axis=0),
             np.array(waiting, dtype=np.int64),
         )
