@@ -329,7 +329,8 @@ def test_what_is_said_to_help_does_help(policy: str) -> None:
 @pytest.mark.parametrize("policy", ["easy", "dure"])
 def test_the_limit_that_is_named_is_the_longest_that_helps(policy: str) -> None:
     told = 0
-    for seed in range(700, 724):
+    # Under dure only gangs that can have no date hold nodes that others may use meanwhile: few do.
+    for seed in range(700, 724 if policy == "easy" else 800):
         run = Drive(random_world(seed, policy, jobs=80, reserve_s=200), fold_too=False)
         for count, _ in enumerate(run.cycles()):
             if count % 3:
