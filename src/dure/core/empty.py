@@ -16,8 +16,7 @@ def empty_columns(pool: Pool, policy: Policy) -> Columns:
     devices, types = parts.devices.shape[1], len(pool.types)
     scalars = np.zeros(col.SCALARS, dtype=np.int64)
     scalars[col.S_NOW], scalars[col.S_ROWS_FREE] = -1, -1
-    scalars[col.S_KIND + col.IDLE] = devices * col.WHOLE
-    scalars[col.S_FREED] = 1
+    scalars[col.S_KIND + col.IDLE], scalars[col.S_FREED] = devices * col.WHOLE, 1
     scalars[col.S_SPARES] = (parts.nodes[col.N_SPARE] > 0).sum()
     capacity = np.zeros((col.T_COUNT, types), dtype=np.int64)
     np.add.at(
