@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from dure.core.calls.model import Call
 from dure.core.errors import PolicyError
-from dure.core.events.programme import CallPublished, Outcome
+from dure.core.events.programme import Outcome
 from dure.core.review import ranks
 
 
@@ -26,11 +27,18 @@ class Reason(Enum):
     WAITS_FOR_SIZE = "WaitsForSize"
     WAITS_FOR_ORGANISATION = "WaitsForOrganisation"
     BELOW_SCORE_LINE = "BelowScoreLine"
+    STAGE_FAILED = "StageFailed"
+    SELECTED_AT_ONCE = "SelectedAtOnce"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An application as the share-out sees it; ``evidence_gpus`` 0: none could be derived."""
+    """An application as the share-out sees it.
+
+    Attributes:
+        evidence_gpus: 0: none could be derived.
+        is_preferred: goes before others of an equal score.
+    """
 
     application: str
     track: str
@@ -39,6 +47,7 @@ class Candidate:
     asked_gpus: int
     evidence_gpus: int
     score_milli: int
+    is_preferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Award:
     numbers: Mapping[str, int]
 
 
-def sized_gpus(candidate: Candidate, call: CallPublished) -> int:
+def sized_gpus(candidate: Candidate, call: Call) -> int:
     """Cut the wish to evidence, cap and, below the large line, to less than a large project.
 
     Returns:
@@ -71,7 +80,7 @@ def sized_gpus(candidate: Candidate, call: CallPublished) -> int:
     return max(gpus // node, 1) * node
 
 
-def share_out(candidates: Sequence[Candidate], call: CallPublished) -> tuple[Award, ...]:
+def share_out(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
     """Decide on every application of a call.
 
     Returns:
@@ -88,7 +97,8 @@ def share_out(candidates: Sequence[Candidate], call: CallPublished) -> tuple[Awa
             f"the floors of call {call.call} add up to {sum(call.shares.values())} percent; "
             "expected 100 or less. Lower one of `shares`."
         )
-    place = ranks({one.application: one.score_milli for one in candidates})
+    preferred = frozenset(one.application for one in candidates if one.is_preferred)
+    place = ranks({one.application: one.score_milli for one in candidates}, preferred=preferred)
     order = sorted(candidates, key=lambda one: place[one.application])
     awards: list[Award] = []
     for accelerator in sorted({one.accelerator for one in candidates}):
@@ -114,7 +124,7 @@ class _Turn:
 class _Line:
     """The walk down one accelerator's order."""
 
-    call: CallPublished
+    call: Call
     accelerator: str
     order: Sequence[Candidate]
     given: dict[str, int] = field(default_factory=dict)

@@ -1,9 +1,21 @@
 """From the decision to the allocation, and giving it back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from dure.core.awards import Candidate, share_out
-from dure.core.calendar import months_later_s
+import msgspec
+
+from dure.core.applications import ends_at_s
+from dure.core.awards import Candidate, Reason, share_out
+from dure.core.calls.model import Call
+from dure.core.calls.stages import (
+    Need,
+    Standing,
+    final_milli,
+    is_preferred,
+    preference_milli,
+    track_of,
+    way_of,
+)
 from dure.core.events import Event
 from dure.core.events.programme import (
     AgreementSigned,
@@ -11,64 +23,121 @@ from dure.core.events.programme import (
     AllocationEnded,
     AllocationGranted,
     AwardDeclined,
-    CallPublished,
     Decided,
     ReturnedByProject,
 )
 from dure.core.programme import Refusal
-from dure.core.review import Comparable, Review, comparable, weighted_milli
+from dure.core.review import MARK_MAX
 from dure.core.sizing import needed_gpus
 from dure.services.access import Actor, require
-from dure.services.intake import is_large
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.programme_tables import AllocationState, ApplicationState, ProgrammeTables
+from dure.services.staging import stage_scores, standing_in
 
 
 class Awarding(Office):
     """The use cases from the last review to the end of an allocation."""
 
     def decide(self, actor: Actor, call: str) -> tuple[Decided, ...] | Refusal:
-        """Decide on every application of a call by its published rules, in order of rank."""
+        """Decide on every application of a call by its published rules, in order of rank.
+
+        Where the call is rolling, on those that passed their stages by now; the rest goes on.
+        """
         require(actor, "award.decide")
         with self._reading() as tables:
             published = tables.calls.get(call)
             if published is None:
                 return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s:
-                return Refusal.CALL_IS_STILL_OPEN
-            if call in tables.decided_at_s:
-                return Refusal.CALL_IS_DECIDED
-            states = {
-                name: state
+            if not published.rolling:
+                if self.clock.now_s() < published.closes_at_s:
+                    return Refusal.CALL_IS_STILL_OPEN
+                if call in tables.decided_at_s:
+                    return Refusal.CALL_IS_DECIDED
+            states = [
+                state
                 for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn
-            }
-            if any(_lacks_reviews(state, published) for state in states.values()):
-                return Refusal.REVIEWS_ARE_MISSING
-            scores = self._scores(list(states.values()), published)
-            candidates = [self._candidate(state, scores, published) for state in states.values()]
-            events = tuple(
-                Decided(
-                    award.application,
-                    call,
-                    states[award.application].submitted.project,
-                    states[award.application].submitted.accelerator,
-                    award.decision,
-                    states[award.application].submitted.gpus,
-                    award.gpus,
-                    scores.score_milli[award.application],
-                    scores.raw_milli[award.application],
-                    award.rank,
-                    award.position,
-                    award.reason.value,
-                    dict(award.numbers),
-                    at_s=self.clock.now_s(),
-                    by=actor.user,
-                )
-                for award in share_out(candidates, published)
+                if not (state := tables.applications[name]).is_withdrawn and state.decided is None
+            ]
+            standings = {_name(one): standing_in(tables, one) for one in states}
+            open_ = [one for one in standings.values() if one.open]
+            if open_ and not published.rolling:
+                return _what_is_open(open_)
+            ready = [one for one in states if standings[_name(one)].is_ready]
+            failed = [one for one in states if standings[_name(one)].failed_in]
+            if open_ and not ready and not failed:
+                return Refusal.STAGES_ARE_OPEN
+            events = (
+                *self._awards(tables, ready, published, actor.user),
+                *(self._failed(one, standings[_name(one)].failed_in, actor.user) for one in failed),
             )
             self._write(events)
             return events
+
+    def _awards(
+        self,
+        tables: ProgrammeTables,
+        ready: Sequence[ApplicationState],
+        call: Call,
+        by: str,
+    ) -> tuple[Decided, ...]:
+        """Share out what the call has left among those who passed all their stages."""
+        states = {_name(one): one for one in ready}
+        # Of the whole call, so that severity rests on all that a reviewer marked.
+        everybody = [tables.applications[name] for name in tables.of_call[call.call]]
+        fair, raw = stage_scores(everybody, call), stage_scores(everybody, call, raw=True)
+        scores = {name: _final(call, state, fair) for name, state in states.items()}
+        candidates = [self._candidate(one, scores[_name(one)], call) for one in ready]
+        free = {kind: max(0, tables.free_gpus(call.call, kind)) for kind in call.capacity}
+        # Whatever small requests took at once, and earlier decisions of a rolling call, is gone.
+        rest = msgspec.structs.replace(call, capacity=free)
+        events = []
+        for award in share_out(candidates, rest):
+            state = states[award.application]
+            numbers = dict(award.numbers)
+            if preference := preference_milli(call, state.answers):
+                numbers["preference_milli"] = preference
+            events.append(
+                Decided(
+                    award.application,
+                    call.call,
+                    state.submitted.project,
+                    state.submitted.accelerator,
+                    award.decision,
+                    state.submitted.gpus,
+                    award.gpus,
+                    scores[award.application],
+                    _final(call, state, raw, with_preference=False),
+                    award.rank,
+                    award.position,
+                    award.reason.value,
+                    numbers,
+                    at_s=self.clock.now_s(),
+                    by=by,
+                )
+            )
+        return tuple(events)
+
+    def _failed(self, state: ApplicationState, stage: str, by: str) -> Decided:
+        submitted = state.submitted
+        end = state.concluded.get(stage)
+        return Decided(
+            submitted.application,
+            submitted.call,
+            submitted.project,
+            submitted.accelerator,
+            "rejected",
+            submitted.gpus,
+            0,
+            end.score_milli if end else 0,
+            0,
+            0,
+            0,
+            Reason.STAGE_FAILED.value,
+            {"asked_gpus": submitted.gpus, **(end.numbers if end else {})},
+            stage,
+            at_s=self.clock.now_s(),
+            by=by,
+        )
 
     def sign(self, actor: Actor, application: str) -> AgreementSigned | Refusal:
         """Sign the agreement on an award."""
@@ -126,9 +195,18 @@ class Awarding(Office):
         with self._reading() as tables:
             if call not in tables.decided_at_s:
                 return Refusal.CALL_IS_NOT_DECIDED
-            from_s = max(tables.calls[call].starts_at_s, self.clock.now_s())
+            terms = tables.calls[call]
+            from_s = max(terms.starts_at_s, self.clock.now_s())
             events = tuple(
-                granted(state, state.decided.gpus, from_s, "award", self.clock.now_s(), actor.user)
+                granted(
+                    state,
+                    terms,
+                    state.decided.gpus,
+                    from_s,
+                    "award",
+                    self.clock.now_s(),
+                    actor.user,
+                )
                 for name in tables.of_call[call]
                 if (state := tables.applications[name]).status == "signed"
                 and state.decided is not None
@@ -204,18 +282,7 @@ class Awarding(Office):
             by=actor.user,
         )
 
-    def _scores(self, states: Sequence[ApplicationState], call: CallPublished) -> Comparable:
-        return comparable(
-            [
-                Review(one.application, one.reviewer, weighted_milli(one.marks, call.rubric))
-                for state in states
-                for one in state.reviews
-            ]
-        )
-
-    def _candidate(
-        self, state: ApplicationState, scores: Comparable, call: CallPublished
-    ) -> Candidate:
+    def _candidate(self, state: ApplicationState, score_milli: int, call: Call) -> Candidate:
         submitted = state.submitted
         evidence = needed_gpus(
             submitted.work,
@@ -225,19 +292,52 @@ class Awarding(Office):
         )
         return Candidate(
             submitted.application,
-            call.tracks[submitted.group],
+            track_of(call, state.answers),
             submitted.organisation,
             submitted.accelerator,
             submitted.gpus,
             evidence or 0,
-            scores.score_milli[submitted.application],
+            score_milli,
+            is_preferred(call, state.answers),
         )
 
 
+def _name(state: ApplicationState) -> str:
+    return state.submitted.application
+
+
+def _final(
+    call: Call,
+    state: ApplicationState,
+    scores: Mapping[str, Mapping[str, int]],
+    *,
+    with_preference: bool = True,
+) -> int:
+    """Weigh an application's scores of all its stages into one, its preferences added."""
+    own = {
+        stage: by_application[_name(state)]
+        for stage, by_application in scores.items()
+        if _name(state) in by_application
+    }
+    way = [stage for group in way_of(call, state.answers) for stage in group]
+    milli = final_milli(way, own)
+    if with_preference:
+        milli = min(milli + preference_milli(call, state.answers), MARK_MAX * 1000)
+    return milli
+
+
+def _what_is_open(standings: Sequence[Standing]) -> Refusal:
+    """Tell why a call cannot be decided yet: reviews that did not come in, or anything else."""
+    needs = {need for one in standings for open_ in one.open for need, _ in open_.missing}
+    if needs & {Need.REVIEWERS, Need.REVIEWS}:
+        return Refusal.REVIEWS_ARE_MISSING
+    return Refusal.STAGES_ARE_OPEN
+
+
 def granted(
-    state: ApplicationState, gpus: int, from_s: int, cause: str, now_s: int, by: str
+    state: ApplicationState, call: Call, gpus: int, from_s: int, cause: str, now_s: int, by: str
 ) -> AllocationGranted:
-    """Make the event of an allocation for as many months as its application asked."""
+    """Make the event of an allocation for as long as its application asked."""
     submitted = state.submitted
     assert cause in ("award", "handover")
     return AllocationGranted(
@@ -248,7 +348,7 @@ def granted(
         submitted.accelerator,
         gpus,
         from_s,
-        months_later_s(from_s, submitted.months),
+        ends_at_s(submitted, call, from_s=from_s),
         cause="award" if cause == "award" else "handover",
         at_s=now_s,
         by=by,
@@ -283,10 +383,3 @@ def resized(
         at_s=now_s,
         by=by,
     )
-
-
-def _lacks_reviews(state: ApplicationState, call: CallPublished) -> bool:
-    stages = [one.stage for one in state.reviews]
-    if stages.count("written") < call.reviews_each:
-        return True
-    return is_large(state.submitted, call) and stages.count("panel") < call.reviews_each

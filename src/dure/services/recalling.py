@@ -277,7 +277,8 @@ class Recalling(Office):
         state = tables.applications[chosen.waiting.application]
         now_s = self.clock.now_s()
         from_s = max(now_s, tables.calls[call].starts_at_s)
-        allocation = granted(state, chosen.waiting.gpus, from_s, "handover", now_s, by)
+        terms = tables.calls[call]
+        allocation = granted(state, terms, chosen.waiting.gpus, from_s, "handover", now_s, by)
         handed = HandedOver(
             call,
             chosen.waiting.application,

@@ -1,13 +1,14 @@
 """Named events of the programme: from a call to the handover of what was recalled."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from dure.core.calls.model import Call
 from dure.core.events.base import Event
 
 Outcome = Literal["selected", "waitlisted", "rejected"]
-Group = Literal["academia", "industry", "research", "national"]
+Group = Literal["academia", "industry", "research", "national", "provider"]
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,34 +32,23 @@ class CallPublished(Event, frozen=True):
 
     Attributes:
         call: the call's id, for instance ``2026-1``.
-        kind: ``demand`` (teams apply) or ``supply`` (providers apply).
-        capacity: GPUs offered by accelerator.
-        caps: most GPUs a project may get, by accelerator.
-        organisation_caps: the same for all projects of one organisation; absent: none.
-        large_from: projects of this many GPUs or more need the extra stage ``panel``.
-        rubric: weight of each criterion, percent, sum 100.
-        tracks: group -> track; applications of a group without a track are not admitted.
-        shares: floor of a track, percent of the capacity of each accelerator.
-        score_min_milli: comparable score below which nothing is awarded, thousandths of a point.
-        large_score_min_milli: the same for a large size; below it a project is cut to less.
-        reviews_each: reviews that an application gets.
-        node_gpus: sizes are whole nodes of this many GPUs.
-        starts_at_s: first second of the allocations.
+        terms: the call. All other fields are those of earlier versions, which had no ``terms``:
+            ``core.calls.published.call_of`` reads both.
     """
 
     call: str
-    round: int
-    kind: Literal["demand", "supply"]
-    name_ko: str
-    name_en: str
-    opens_at_s: int
-    closes_at_s: int
-    starts_at_s: int
-    capacity: dict[str, int]
-    caps: dict[str, int]
-    months_max: int
-    rubric: dict[str, int]
-    tracks: dict[str, str]
+    round: int = 1
+    kind: Literal["demand", "supply"] = "demand"
+    name_ko: str = ""
+    name_en: str = ""
+    opens_at_s: int = 0
+    closes_at_s: int = 0
+    starts_at_s: int = 0
+    capacity: dict[str, int] = {}
+    caps: dict[str, int] = {}
+    months_max: int = 12
+    rubric: dict[str, int] = {}
+    tracks: dict[str, str] = {}
     shares: dict[str, int] = {}
     organisation_caps: dict[str, int] = {}
     large_from: dict[str, int] = {}
@@ -67,6 +57,7 @@ class CallPublished(Event, frozen=True):
     reviews_each: int = 3
     node_gpus: int = 8
     synthetic: bool = False
+    terms: Call | None = None
 
 
 class ApplicationSubmitted(Event, frozen=True):
@@ -75,6 +66,7 @@ class ApplicationSubmitted(Event, frozen=True):
     Attributes:
         synthetic: imagined for the twin.
         key: of the submission: a second one of the same lead with the same key is the same.
+        answers: what was asked besides: partners, plans, the call's own questions; by field.
     """
 
     application: str
@@ -94,6 +86,7 @@ class ApplicationSubmitted(Event, frozen=True):
     grade: Literal["C", "S", "O"] = "O"
     synthetic: bool = False
     key: str = ""
+    answers: dict[str, Any] = {}
 
 
 class ApplicationWithdrawn(Event, frozen=True):
@@ -104,7 +97,7 @@ class ApplicationWithdrawn(Event, frozen=True):
 
 
 class ReviewerAssigned(Event, frozen=True):
-    """A reviewer without a conflict was asked to review. ``stage``: written or panel."""
+    """A reviewer without a conflict was asked to review. ``stage``: one of the call's."""
 
     application: str
     call: str
@@ -134,6 +127,7 @@ class Decided(Event, frozen=True):
         position: place in the line of its accelerator if waitlisted, else 0.
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
+        stage: the stage that ended its way, for the reason ``StageFailed``.
     """
 
     application: str
@@ -149,6 +143,7 @@ class Decided(Event, frozen=True):
     position: int
     reason: str
     numbers: dict[str, int]
+    stage: str = ""
 
 
 class AgreementSigned(Event, frozen=True):
