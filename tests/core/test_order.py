@@ -51,6 +51,7 @@ def small_state(jobs: int, policy: str = "fifo") -> State:
     state = State(pool, policy_named(policy))
     columns = random_jobs(pool, 1, jobs, np.random.default_rng(jobs))
     state.prepare([], Jobs([f"j{i}" for i in range(jobs)], columns), np.zeros((0, 8), np.int64))
+    state.c.jobs[col.J_SIZE] = state.c.jobs[col.J_GPUS]
     return state
 
 

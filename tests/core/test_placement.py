@@ -84,6 +84,7 @@ def test_segments_find_a_place_where_trying_all_finds_one(policy: str, seed: int
     asked[col.J_SEGMENT, jobs] = rng.choice([2, 4, 6, 8, 16], jobs.size)
     asked[col.J_GPUS, jobs] = asked[col.J_SEGMENT, jobs] * rng.integers(1, 6, jobs.size)
     asked[col.J_NODES, jobs], asked[col.J_GPN, jobs] = 0, 0
+    asked[col.J_SIZE, jobs] = asked[col.J_GPUS, jobs]
     look = Look(state)
 
     for job in jobs.tolist():

@@ -11,7 +11,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.moves import bits, stands_aside
 from dure.core.nearness import nearest_with
-from dure.core.placement import mask_on, widest_level
+from dure.core.placement import find_place, mask_on, widest_level
 from dure.core.shapes import each_of
 
 
@@ -179,6 +179,44 @@ def extend(c: Columns, job: int, count: int, most: int) -> int:
         c.picks[count, 2] = c.jobs[J_MILLI, job]
         count, want = count + 1, want - part
     return count
+
+
+@inner
+def place_larger(c: Columns, job: int, types: int, most: int) -> int:
+    """Find a place for an elastic gang with up to ``most`` devices more than its size; return how
+    many rows of ``picks``.
+    """
+    jobs, size, each = c.jobs, c.jobs[J_SIZE, job], each_of(c.jobs, job)
+    want = min(jobs[J_GPUS, job], size + most)
+    if each > 0:
+        want -= want % each
+    if want == size:
+        return 0
+    jobs[J_SIZE, job] = want
+    count = find_place(c, job, types)
+    jobs[J_SIZE, job] = size
+    return int(count)
+
+
+@inner
+def move_to_more(c: Columns, job: int, least: int) -> bool:
+    """Fill ``picks`` with another node on which a gang of one node would have more than ``least``
+    devices, the most first, the nearest first; tell whether there is one.
+    """
+    home, want = c.picks[0, 0], c.jobs[J_GPUS, job]
+    if want > c.nodes[N_GPUS, home] or each_of(c.jobs, job) > 0:
+        return False
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp = c.memo[M_STAMP, STAMP_MARKS]
+    c.scratch[X_NODE, home] = stamp
+    while want > least:
+        node = nearest_with(c, job, home, want, AT_ANY, stamp)
+        if node >= 0:
+            c.picks[0, 0], c.picks[0, 1] = node, mask_on(c, job, node, want)
+            c.picks[0, 2] = c.jobs[J_MILLI, job]
+            return True
+        want -= 1
+    return False
 
 
 @inner

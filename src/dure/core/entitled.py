@@ -2,7 +2,7 @@
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.elastic import extend, idle_beyond_need, is_elastic, picked
+from dure.core.elastic import extend, idle_beyond_need, is_elastic, picked, place_larger
 from dure.core.kernel import inner
 from dure.core.placement import find_place, seek_own
 from dure.core.profile import keep_dates, may_keep_dates
@@ -102,10 +102,17 @@ def _place_for(c: Columns, job: int, types: int, kind: int) -> int:
     """Find a place; an elastic gang takes at once what nobody else who waits needs, unless somebody
     has a date.
     """
+    count, more = 0, 0
+    if is_elastic(c.jobs, job) and c.scalars[S_BOOKED] == 0:
+        more = idle_beyond_need(c, job)
     seek_own(c, kind == OWN)
-    count = find_place(c, job, types)
-    if count > 0 and is_elastic(c.jobs, job) and c.scalars[S_BOOKED] == 0:
-        count = extend(c, job, count, idle_beyond_need(c, job))
+    if more > 0:
+        # All of it where it fits: in the tightest gap for its minimum it could hardly grow.
+        count = place_larger(c, job, types, more)
+    if count == 0:
+        count = find_place(c, job, types)
+        if count > 0 and more > 0:
+            count = extend(c, job, count, more)
     seek_own(c, False)
     return int(count)
 

@@ -1,14 +1,15 @@
 """Elastic gangs grow into what stands idle when everyone else was served.
 
-Growing must cost no work: a gang grows when it has saved, at its next checkpoint or on notice,
-whichever comes first. Until then nothing is kept for it; what is idle at that moment it gets.
+A gang grows when it has saved, at its next checkpoint or on notice, whichever comes first; what is
+idle at that moment it gets, and until then nothing is kept for it. It grows at once, and loses what
+it did not save, if by that moment it will have done more work even so.
 """
 
 import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.elastic import extend, is_elastic, pick_kept, picked
+from dure.core.elastic import extend, is_elastic, move_to_more, pick_kept, picked
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.moves import stands_aside
@@ -71,16 +72,20 @@ def _grow_now(c: Columns, job: int) -> None:
 
 @inner
 def _pick_more(c: Columns, job: int) -> int:
-    """Fill ``picks`` with what a gang has and what it could take in addition, delaying nobody's
-    date; return how many rows.
+    """Fill ``picks`` with what a gang has and what it could take in addition, or with another node
+    where it would have more, delaying nobody's date; return how many rows.
     """
     kept = pick_kept(c, job)
     # An owner's gang stays where it may be its own with any of its devices.
     seek_own(c, c.jobs[J_CLASS, job] == OWN)
     count = extend(c, job, kept, c.jobs[J_GPUS, job])
+    if move_to_more(c, job, picked(c, count)):
+        # On the nodes it has it ends no later than it said before; this one is new.
+        kept, count = 0, 1
     seek_own(c, False)
-    # On the nodes it has it ends no later than it said before.
-    return int(count if keep_dates_on(c, job, kept, count) else kept)
+    if keep_dates_on(c, job, kept, count):
+        return int(count)
+    return int(kept if kept > 0 else pick_kept(c, job))
 
 
 @inner
@@ -108,13 +113,17 @@ def _plan_growth(c: Columns, job: int) -> None:
     count = _pick_more(c, job)
     if picked(c, count) * jobs[J_MILLI, job] <= jobs[J_USED, job]:
         return
-    at_s, every_s = FOREVER_S, jobs[J_CKPT_EVERY, job]
+    at_s, saved_at_s = FOREVER_S, last_checkpoint(c, job, now_s)
     if jobs[J_CKPT_TAKES, job] >= 0:
         at_s = now_s + jobs[J_CKPT_TAKES, job]
-    if every_s > 0:
-        saved_at_s = last_checkpoint(c, job, now_s)
-        at_s = min(at_s, saved_at_s if saved_at_s == now_s else saved_at_s + every_s)
-    if at_s <= now_s and c.policy[P_INSTANT] == 1:
-        resize(c, job, count, 1)
+    if jobs[J_CKPT_EVERY, job] > 0:
+        next_s = saved_at_s if saved_at_s == now_s else saved_at_s + jobs[J_CKPT_EVERY, job]
+        at_s = min(at_s, next_s)
+    used, more = jobs[J_USED, job], picked(c, count) * jobs[J_MILLI, job] - jobs[J_USED, job]
+    lost = (now_s - saved_at_s + c.policy[P_START_S]) * used
+    if at_s > now_s and more * (at_s - now_s) <= lost:
+        emit(c, K_RESIZE_DUE, job, at_s, 0, 0, 0, 0)
+    elif c.policy[P_INSTANT] == 1:
+        resize(c, job, count, 1 if at_s <= now_s else 0)
     else:
-        emit(c, K_RESIZE_DUE, job, max(at_s, now_s + 1), 0, 0, 0, 0)
+        stop_borrower(c, job, BY_RESIZE, 1 if at_s <= now_s else 0)

@@ -36,6 +36,15 @@ def limit_of(c: Columns, job: int) -> int:
 
 
 @inner
+def estimate_within(c: Columns, job: int, limit_s: int) -> int:
+    """Return the longest estimate with which a job would run no longer than ``limit_s``."""
+    jobs = c.jobs
+    if jobs[J_SIZE, job] == jobs[J_GPUS, job]:
+        return limit_s
+    return int(jobs[J_SAVED, job] + limit_s * jobs[J_SIZE, job] // jobs[J_GPUS, job])
+
+
+@inner
 def _priority(job: int) -> int:
     x = ((job + 1) * 2654435761) & _LOW
     x = ((x ^ (x >> 15)) * 2246822519) & _LOW

@@ -4,7 +4,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import hazard_of
 from dure.core.kernel import inner
-from dure.core.placement import domain_of, slots, suits
+from dure.core.placement import domain_of, is_plain, slots, suits
 
 
 @inner
@@ -14,10 +14,13 @@ def nearest_at(c: Columns, job: int, home: int, level: int, each: int, stamp: in
     It is the one with least to spare, then the one that failed least. Nodes with ``stamp`` in
     scratch are left out.
     """
+    plain = is_plain(c, job)
     group, best, best_spare, best_hazard = c.shelves[H_GROUP, home], -1, 1 << 60, 0
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         is_near = domain_of(c, shelf, level) == domain_of(c, home, level)
         if not is_near or not suits(c, job, shelf):
+            continue
+        if plain and c.hist[shelf, each:].sum() == 0:
             continue
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
             spare = c.nodes[N_IDLE, node]

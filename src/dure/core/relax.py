@@ -10,7 +10,7 @@ from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
 from dure.core.kernel import inner, kernel
 from dure.core.limits import before_head_s, on_reserved_s
-from dure.core.line import limit_of
+from dure.core.line import estimate_within, limit_of
 from dure.core.placement import find_own_place, find_place, widest_level
 from dure.core.probing import Probe, movable, probe_of
 from dure.core.shapes import size_at_start
@@ -122,7 +122,7 @@ def _shorten(c: Columns, p: Columns, job: int, of: np.ndarray) -> None:
         limit_s = on_reserved_s(c, p, types)
     if 0 < limit_s < limit_of(c, job):
         find_place(p, 0, types)
-        of[B_STARTS], of[B_LIMIT] = 1, limit_s
+        of[B_STARTS], of[B_LIMIT] = 1, estimate_within(c, job, limit_s)
         of[B_TYPE], of[B_GPUS] = p.nodes[N_TYPE, p.picks[0, 0]], jobs[J_SIZE, job]
 
 
