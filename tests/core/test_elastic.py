@@ -98,33 +98,88 @@ def test_it_grows_again_after_a_while_at_its_checkpoint() -> None:
 def test_it_grows_on_notice_when_it_can_save() -> None:
     bench = Bench(flat_pool(8), grow_s=0)
     first = bench.submit(gpus=4)
-    gang = bench.submit(gpus=8, min_gpus=2, ckpt_takes=25, class_asked=1 + col.LOAN)
+    gang = bench.submit(gpus=8, min_gpus=2, ckpt_takes=15, class_asked=1 + col.LOAN)
     bench.submit(gpus=8, class_asked=1 + col.LOAN)
     bench.at(0)
     # It was not alone when it started; what was idle then it takes when it has saved.
     assert parts(bench, gang) == {0: (2, 0)}
-    assert bench.told(col.K_RESIZE_DUE) == [[gang, 25, 0, 0, 0, 0]]
-    bench.at(25)
+    assert bench.told(col.K_RESIZE_DUE) == [[gang, 15, 0, 0, 0, 0]]
+    bench.at(15)
     assert parts(bench, gang) == {0: (4, 0)}
 
     bench.end(first)
     bench.at(30)
     bench.at(40)
-    bench.at(65)
+    bench.at(55)
 
     assert parts(bench, gang) == {0: (8, 0)}
+
+
+def four_small_one_large(**asked: int) -> tuple[Bench, int, int]:
+    """Let an elastic gang of eight run on two beside one of four, while another eight are asked."""
+    bench = Bench(flat_pool(8), grow_s=80)
+    first = bench.submit(gpus=4)
+    gang = bench.submit(gpus=8, min_gpus=2, class_asked=1 + col.LOAN, **asked)
+    bench.submit(gpus=8, class_asked=1 + col.LOAN)
+    bench.at(0)
+    return bench, first, gang
+
+
+def test_it_grows_at_once_if_by_its_next_checkpoint_that_is_more_work() -> None:
+    bench, _, gang = four_small_one_large(ckpt_every=400)
+
+    bench.at(80)
+
+    # Two more devices for 320 s against 80 s of work on two, and 20 s to start again.
+    assert bench.told(col.K_STOPPED) == [[gang, 1, col.BY_RESIZE, 0, 160_000, 0]]
+    assert parts(bench, gang) == {0: (4, 0)}
+
+
+def test_it_waits_for_its_next_checkpoint_if_that_is_more_work() -> None:
+    bench, _, gang = four_small_one_large(ckpt_every=180)
+
+    bench.at(80)
+
+    # Two more devices for 100 s are as much as 80 s of work on two and 20 s to start again.
+    assert bench.told(col.K_RESIZE_DUE) == [[gang, 180, 0, 0, 0, 0]]
+    assert parts(bench, gang) == {0: (2, 0)}
+
+
+def test_it_moves_to_a_node_where_it_has_more() -> None:
+    bench = Bench(flat_pool(8, 8), grow_s=80)
+    bench.submit(gpus=6, work=9_000)
+    second = bench.submit(gpus=8)
+    gang = bench.submit(gpus=8, min_gpus=2, ckpt_every=40)
+    bench.at(0)
+    assert parts(bench, gang) == {0: (2, 0)}
+
+    bench.end(second)
+    bench.at(30)
+    bench.at(80)
+
+    assert parts(bench, gang) == {1: (8, 6)}
+    assert bench.number(col.J_SAVED, gang) == 20
+
+
+def test_it_starts_where_all_of_it_fits_rather_than_in_a_gap() -> None:
+    bench = Bench(flat_pool(8, 8))
+    bench.submit(gpus=6)
+    gang = bench.submit(gpus=8, min_gpus=2, ckpt_every=60)
+    bench.at(0)
+
+    assert parts(bench, gang) == {1: (8, 6)}
 
 
 def test_what_it_was_to_grow_into_goes_to_who_comes_first() -> None:
     bench = Bench(flat_pool(8), grow_s=0)
     bench.submit(gpus=4)
-    gang = bench.submit(gpus=8, min_gpus=2, ckpt_takes=25)
+    gang = bench.submit(gpus=8, min_gpus=2, ckpt_takes=15)
     bench.submit(gpus=8)
     bench.at(0)
     other = bench.submit(gpus=2)
 
     bench.at(10)
-    bench.at(25)
+    bench.at(15)
 
     assert bench.is_(other) == "RUNNING"
     assert bench.told(col.K_WITHDRAWN) == [[gang, gang, 0, 0, 0, 0]]

@@ -31,7 +31,7 @@ from dure.core.moves import (
     vacate,
 )
 from dure.core.numbers import column_of, is_of_job
-from dure.core.rights import allocate, count_rights
+from dure.core.rights import allocate, count_rights, wake_when_due
 from dure.core.shapes import recognise
 
 
@@ -304,6 +304,7 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
         jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = f[3], at_s
         c.claims[c.scalars[S_CLAIMS], 0], c.claims[c.scalars[S_CLAIMS], 1] = job, -1
         c.scalars[S_CLAIMS] += 1
+        wake_when_due(c, job)
     elif kind == K_HELD:
         _hold(c, job, f[3], f[4])
     elif kind == K_NOTICED:

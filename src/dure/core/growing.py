@@ -12,8 +12,9 @@ from dure.core.columns import Columns
 from dure.core.elastic import extend, is_elastic, move_to_more, pick_kept, picked
 from dure.core.facts import emit
 from dure.core.kernel import inner
+from dure.core.line import limit_of
 from dure.core.moves import stands_aside
-from dure.core.pace import run_s_of
+from dure.core.pace import run_s_of, work_s_of
 from dure.core.placement import seek_own
 from dure.core.profile import keep_dates_on
 from dure.core.stopping import resize, stop_borrower
@@ -62,7 +63,8 @@ def _grow_now(c: Columns, job: int) -> None:
         stop_borrower(c, job, BY_RESIZE, left - 1)
         return
     count = _pick_more(c, job)
-    if left == 0 and picked(c, count) * jobs[J_MILLI, job] <= jobs[J_USED, job]:
+    has_more = picked(c, count) * jobs[J_MILLI, job] > jobs[J_USED, job]
+    if left == 0 and not (has_more and _ends_no_later(c, job, c.scalars[S_NOW])):
         emit(c, K_WITHDRAWN, job, job, 0, 0, 0, 0)
     elif left == 0 and c.policy[P_INSTANT] == 0:
         stop_borrower(c, job, BY_RESIZE, 1)
@@ -86,6 +88,21 @@ def _pick_more(c: Columns, job: int) -> int:
     if keep_dates_on(c, job, kept, count):
         return int(count)
     return int(kept if kept > 0 else pick_kept(c, job))
+
+
+@inner
+def _ends_no_later(c: Columns, job: int, saved_at_s: int) -> bool:
+    """Tell whether a gang that goes on from what it saved then ends, on its size and by its own
+    word, no later than it said before: somebody's date may rest on that.
+    """
+    jobs, saved_s = c.jobs, c.jobs[J_SAVED, job]
+    if c.scalars[S_BOOKED] == 0:
+        return True
+    before_s = jobs[J_RUN_SINCE, job] + limit_of(c, job)
+    jobs[J_SAVED, job] = saved_s + work_s_of(c, job, saved_at_s - jobs[J_RUN_SINCE, job])
+    after_s = c.scalars[S_NOW] + limit_of(c, job)
+    jobs[J_SAVED, job] = saved_s
+    return bool(after_s <= before_s)
 
 
 @inner
@@ -120,10 +137,12 @@ def _plan_growth(c: Columns, job: int) -> None:
         next_s = saved_at_s if saved_at_s == now_s else saved_at_s + jobs[J_CKPT_EVERY, job]
         at_s = min(at_s, next_s)
     used, more = jobs[J_USED, job], picked(c, count) * jobs[J_MILLI, job] - jobs[J_USED, job]
-    lost = (now_s - saved_at_s + c.policy[P_START_S]) * used
-    if at_s > now_s and more * (at_s - now_s) <= lost:
-        emit(c, K_RESIZE_DUE, job, at_s, 0, 0, 0, 0)
+    lost, saves = (now_s - saved_at_s + c.policy[P_START_S]) * used, 1 if at_s <= now_s else 0
+    pays = saves == 1 or more * (at_s - now_s) > lost
+    if not pays or not _ends_no_later(c, job, now_s if saves == 1 else saved_at_s):
+        if at_s > now_s:
+            emit(c, K_RESIZE_DUE, job, at_s, 0, 0, 0, 0)
     elif c.policy[P_INSTANT] == 1:
-        resize(c, job, count, 1 if at_s <= now_s else 0)
+        resize(c, job, count, saves)
     else:
-        stop_borrower(c, job, BY_RESIZE, 1 if at_s <= now_s else 0)
+        stop_borrower(c, job, BY_RESIZE, saves)

@@ -56,6 +56,16 @@ def count_rights(c: Columns, now_s: int) -> None:
     for row in (E_ENTITLED, E_SOON):
         if (rights[row] != before[row]).any():
             c.scalars[S_FREED] |= FREED_RIGHTS
+    for i in range(c.scalars[S_CLAIMS]):
+        wake_when_due(c, c.claims[i, 0])
+
+
+@inner
+def wake_when_due(c: Columns, claimant: int) -> None:
+    """Look again when a claim is due, where rights rise: its own may be over by then."""
+    due_s = c.jobs[J_CLAIM_DUE, claimant]
+    if c.scalars[S_RISING] > 0 and c.scalars[S_NOW] < due_s < FOREVER_S:
+        push_alarm(c, due_s, ALARM_RETRY, claimant)
 
 
 @inner
