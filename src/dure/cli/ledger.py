@@ -26,6 +26,17 @@ DataOption = Annotated[
     typer.Option("--data", metavar="DIR", envvar="DURE_DATA", help="The data directory."),
 ]
 DEFAULT_DATA = Path("data")
+DbOption = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        envvar="DURE_DB",
+        help="A PostgreSQL that holds the ledgers, instead of files.",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
 # Verifying fewer records takes less than a second.
 PROGRESS_RECORDS_MIN = 200_000
 

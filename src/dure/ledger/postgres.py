@@ -14,6 +14,7 @@ from dure.core.errors import ConflictError, LedgerError, StaleWriterError
 from dure.core.ledger_record import Entry, Record
 from dure.ledger.anchor import EMPTY, Anchor, read_anchor, write_anchor
 from dure.ledger.chain import ZERO_HASH, Row, link, projection_sum, record_hash
+from dure.ledger.copying import whole_projections
 from dure.ledger.database import PAGE_BYTES, PAGE_ROWS, StoredRow, inflate, stored
 from dure.ledger.postgres_link import Address, Connection, Link, migrate, require_version
 
@@ -185,10 +186,7 @@ class PostgresLedger:
         if 0 < after < upto:
             before = self._reading.run(lambda found: hash_of(found, after)) or b""
         while after < upto:
-            place = after
-            rows = self._reading.run(lambda found: stored_page(found, after=place, upto=upto))
-            if not rows:
-                raise LedgerError(f"{self._where}: found no record {after + 1}; expected {upto}.")
+            rows = self._page(after, upto)
             for seq, kind, at_s, inflated, chained, packed in rows:
                 try:
                     payload = inflate(packed, inflated)
@@ -204,6 +202,12 @@ class PostgresLedger:
                     )
                 yield Record(seq, kind, at_s, payload, chained)
                 after, before = seq, chained
+
+    def _page(self, after: int, upto: int) -> list[StoredRow]:
+        rows = self._reading.run(lambda found: stored_page(found, after=after, upto=upto))
+        if not rows:
+            raise LedgerError(f"{self._where}: found no record {after + 1}; expected {upto}.")
+        return rows
 
     def put_projection(self, name: str, version: int, seq: int, blob: bytes) -> None:
         """Keep something that folding the records up to ``seq`` would give again.
@@ -244,6 +248,12 @@ class PostgresLedger:
             return (seq, blob) if is_whole else None
 
         return self._reading.run(work)
+
+    def projections(self) -> list[tuple[str, int, int, bytes]]:
+        """Return every projection that is whole: name, version, seq, blob; by name."""
+        query = "SELECT name, version FROM projection ORDER BY name"
+        names = self._reading.run(lambda found: found.execute(query).fetchall())
+        return whole_projections(names, self.get_projection)
 
     def anchor(self) -> Anchor:
         """Write down where the chain stands now; return it, to be kept elsewhere as well."""

@@ -11,6 +11,7 @@ from dure.core.errors import ConflictError, LedgerError
 from dure.core.ledger_record import Entry, Record
 from dure.ledger.anchor import EMPTY, Anchor, anchor_path, read_anchor, write_anchor
 from dure.ledger.chain import ZERO_HASH, Row, link, projection_sum
+from dure.ledger.copying import whole_projections
 from dure.ledger.database import (
     INSERT,
     connect,
@@ -232,6 +233,12 @@ class SqliteLedger:
     def get_projection(self, name: str, version: int) -> tuple[int, bytes] | None:
         """Return (seq, blob), or None if there is none of this version or it is damaged."""
         return self._reader.projection(name, version)
+
+    def projections(self) -> list[tuple[str, int, int, bytes]]:
+        """Return every projection that is whole: name, version, seq, blob; by name."""
+        query = "SELECT name, version FROM projection ORDER BY name"
+        names = self._reader.ask(lambda file: file.execute(query).fetchall())
+        return whole_projections(names, self.get_projection)
 
     def anchor(self) -> Anchor:
         """Write down where the chain stands now; return it, to be kept outside as well."""
