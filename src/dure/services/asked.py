@@ -145,6 +145,15 @@ def _elements(whole: Asked, array: str) -> list[Asked]:
     ]
 
 
+def jobs_in(event: JobRequested) -> int:
+    """Return how many jobs a submission brings: one, or the elements of its array."""
+    try:
+        request = parse_job_json(event.request, f"job {event.job}")
+    except InputError:
+        return 1
+    return len(array_indices(request.array, f"job {event.job}")) if request.array else 1
+
+
 def request_text(request: JobRequest) -> str:
     """Return a request as the event keeps it."""
     return msgspec.json.encode(request).decode()
