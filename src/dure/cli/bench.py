@@ -164,6 +164,37 @@ def bench_ledger(
     _show(figures | {"database": "postgresql" if db else "sqlite"}, output)
 
 
+@bench.command("portal")
+def bench_portal(
+    rate: Annotated[int, typer.Option("--rate", min=1, help="Submissions a second.")] = 100,
+    seconds: Annotated[int, typer.Option("--seconds", min=1, help="How long.")] = 60,
+    burst: Annotated[int, typer.Option("--burst", min=1, help="Then so many a second.")] = 500,
+    burst_seconds: Annotated[int, typer.Option("--burst-seconds", min=1, help="How long.")] = 10,
+    db: DbOption = "",
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Submit jobs over HTTP to a service of its own, and look for each of them in its ledger."""
+    import tempfile
+
+    from dure.cli.bench_portal import run_portal_bench
+    from dure.core.errors import DureError
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="dure-bench-") as scratch:
+            figures = run_portal_bench(
+                Path(scratch) / "data",
+                db=db,
+                rate=rate,
+                seconds=seconds,
+                burst=burst,
+                burst_seconds=burst_seconds,
+            )
+    except DureError as wrong:
+        typer.echo(f"dure bench portal: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures | {"database": "postgresql" if db else "sqlite"}, output)
+
+
 def _show(figures: Mapping[str, object], output: str) -> None:
     if output == "json":
         typer.echo(json.dumps(figures))

@@ -1,0 +1,155 @@
+"""``dure bench portal``: submissions over HTTP at a steady rate and in a burst; is one lost?"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from dure.app.ledgers import ledgers_of
+from dure.app.settings import HERE
+from dure.core.errors import DureError
+from dure.core.events.work import JobRequested
+from dure.core.ledger_record import KIND_EVENTS
+from dure.ledger.codec import decode_events
+
+START_S_MAX, STOP_S_MAX = 300.0, 60.0
+CONNECTIONS = 64
+# One runs and the others wait, so that the queue grows as it would on a busy day.
+JOB = "name: bench\nrun: sleep 86400\ndure: {preemptible: true}\n"
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of the submissions of one part: when each was answered, and with which job."""
+
+    jobs: list[str] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    wall_s: float = 0.0
+
+    def figures(self, name: str) -> dict[str, object]:
+        took_s = sorted(self.took_s) or [0.0]
+        return {
+            f"{name}_taken": len(self.jobs),
+            f"{name}_refused": self.refused,
+            f"{name}_per_s": round(len(self.jobs) / self.wall_s, 1) if self.wall_s else 0,
+            f"{name}_ms_p50": round(1000 * took_s[len(took_s) // 2], 1),
+            f"{name}_ms_p99": round(1000 * took_s[len(took_s) * 99 // 100], 1),
+        }
+
+
+def run_portal_bench(
+    data: Path, *, db: str, rate: int, seconds: int, burst: int, burst_seconds: int
+) -> dict[str, object]:
+    """Submit to a ``dure up`` of its own, end it, and look for every job in its ledger.
+
+    Args:
+        data: an empty folder.
+        db: a database for the ledgers, or "".
+        rate: submissions offered a second, for ``seconds``; then ``burst`` for ``burst_seconds``.
+
+    Raises:
+        DureError: if the service does not start.
+    """
+    with _service(data, db) as (url, password):
+        steady, peak = asyncio.run(
+            _submit_all(url, password, ((rate, seconds), (burst, burst_seconds)))
+        )
+    with closing(ledgers_of(data, db).open(HERE)) as ledger:
+        kept = [
+            event.job
+            for record in ledger.read()
+            if record.kind == KIND_EVENTS
+            for event in decode_events(record.payload)
+            if isinstance(event, JobRequested)
+        ]
+    told = [*steady.jobs, *peak.jobs]
+    return {
+        **steady.figures("steady"),
+        **peak.figures("burst"),
+        "lost": len(set(told) - set(kept)),
+        "doubled": len(kept) - len(set(kept)),
+        "seconds": seconds,
+        "burst_seconds": burst_seconds,
+    }
+
+
+@contextmanager
+def _service(data: Path, db: str) -> Iterator[tuple[str, str]]:
+    """Run ``dure up``; give its address and the administrator's password."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    words = ["up", "--data", str(data), "--port", str(port), "--scenario", "empty", "--slots", "1"]
+    program = [sys.executable, "-c", "from dure.cli.main import main; main()"]
+    log = data.with_name(data.name + ".log")
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"} | ({"DURE_DB": db} if db else {})
+    with log.open("w") as out:
+        child = subprocess.Popen([*program, *words], stdout=out, stderr=out, env=env)
+    try:
+        deadline_s = time.monotonic() + START_S_MAX
+        while not (password := _password(log.read_text())):
+            if child.poll() is not None or time.monotonic() > deadline_s:
+                raise DureError(f"`dure up` did not start: {log.read_text()[-400:]}")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", password
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _password(printed: str) -> str:
+    for line in printed.splitlines():
+        words = line.split()
+        if words[:1] == ["admin"] and len(words) == 3:
+            return words[2]
+    return ""
+
+
+async def _submit_all(
+    url: str, password: str, parts: tuple[tuple[int, int], ...]
+) -> tuple[Told, ...]:
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    base = f"{url}/api/v1"
+    async with httpx.AsyncClient(
+        base_url=base, limits=limits, timeout=None, trust_env=False
+    ) as http:
+        answer = await http.post("/login", json={"user": "admin", "password": password})
+        http.headers["authorization"] = f"Bearer {answer.json()['token']}"
+        return tuple([await _submit_at(http, rate, seconds) for rate, seconds in parts])
+
+
+async def _submit_at(http: httpx.AsyncClient, rate: int, seconds: int) -> Told:
+    """Offer submissions at their moments, whether or not the earlier ones are answered."""
+    told, begin_s = Told(), time.perf_counter()
+
+    async def submit(number: int) -> None:
+        due_s = begin_s + number / rate
+        body = {"form": "yaml", "text": JOB, "project": ""}
+        key = {"idempotency-key": os.urandom(8).hex()}
+        answer = await http.post(f"/pools/{HERE}/jobs", json=body, headers=key)
+        told.took_s.append(time.perf_counter() - due_s)
+        if answer.status_code == 201:
+            told.jobs.append(answer.json()["job"])
+        else:
+            told.refused += 1
+
+    tasks = []
+    for number in range(rate * seconds):
+        await asyncio.sleep(max(0.0, begin_s + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(submit(number)))
+    await asyncio.gather(*tasks)
+    told.wall_s = time.perf_counter() - begin_s
+    return told
