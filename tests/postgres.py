@@ -115,11 +115,15 @@ def shared_server() -> PostgresServer:
     return server
 
 
+def schema_of(path: Path) -> str:
+    """Return a schema's name that belongs to ``path`` alone."""
+    return "t" + sha256(str(path).encode()).hexdigest()[:24]
+
+
 def postgres_ledger(path: Path, **options: Any) -> "PostgresLedger":
     """Open a ledger on the shared server whose schema and anchor belong to ``path``."""
     from dure.ledger.postgres import PostgresLedger
     from dure.ledger.postgres_link import Address
 
-    schema = "t" + sha256(str(path).encode()).hexdigest()[:24]
     address = Address(shared_server().url())
-    return PostgresLedger(address, schema, anchor=anchor_path(path), **options)
+    return PostgresLedger(address, schema_of(path), anchor=anchor_path(path), **options)

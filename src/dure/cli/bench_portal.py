@@ -35,6 +35,7 @@ class Told:
     took_s: list[float] = field(default_factory=list)
     refused: int = 0
     wall_s: float = 0.0
+    server_cpu_s: float = 0.0
 
     def figures(self, name: str) -> dict[str, object]:
         took_s = sorted(self.took_s) or [0.0]
@@ -44,6 +45,7 @@ class Told:
             f"{name}_per_s": round(len(self.jobs) / self.wall_s, 1) if self.wall_s else 0,
             f"{name}_ms_p50": round(1000 * took_s[len(took_s) // 2], 1),
             f"{name}_ms_p99": round(1000 * took_s[len(took_s) * 99 // 100], 1),
+            f"{name}_server_cpu_ms": round(1000 * self.server_cpu_s / len(took_s), 2),
         }
 
 
@@ -60,10 +62,9 @@ def run_portal_bench(
     Raises:
         DureError: if the service does not start.
     """
-    with _service(data, db) as (url, password):
-        steady, peak = asyncio.run(
-            _submit_all(url, password, ((rate, seconds), (burst, burst_seconds)))
-        )
+    with _service(data, db) as (url, password, process):
+        parts = ((rate, seconds), (burst, burst_seconds))
+        steady, peak = asyncio.run(_submit_all(url, password, process, parts))
     with closing(ledgers_of(data, db).open(HERE)) as ledger:
         kept = [
             event.job
@@ -84,8 +85,8 @@ def run_portal_bench(
 
 
 @contextmanager
-def _service(data: Path, db: str) -> Iterator[tuple[str, str]]:
-    """Run ``dure up``; give its address and the administrator's password."""
+def _service(data: Path, db: str) -> Iterator[tuple[str, str, int]]:
+    """Run ``dure up``; give its address, the administrator's password and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -101,7 +102,7 @@ def _service(data: Path, db: str) -> Iterator[tuple[str, str]]:
             if child.poll() is not None or time.monotonic() > deadline_s:
                 raise DureError(f"`dure up` did not start: {log.read_text()[-400:]}")
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", password
+        yield f"http://127.0.0.1:{port}", password, child.pid
     finally:
         child.send_signal(signal.SIGTERM)
         try:
@@ -119,7 +120,7 @@ def _password(printed: str) -> str:
 
 
 async def _submit_all(
-    url: str, password: str, parts: tuple[tuple[int, int], ...]
+    url: str, password: str, process: int, parts: tuple[tuple[int, int], ...]
 ) -> tuple[Told, ...]:
     limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     base = f"{url}/api/v1"
@@ -128,12 +129,12 @@ async def _submit_all(
     ) as http:
         answer = await http.post("/login", json={"user": "admin", "password": password})
         http.headers["authorization"] = f"Bearer {answer.json()['token']}"
-        return tuple([await _submit_at(http, rate, seconds) for rate, seconds in parts])
+        return tuple([await _submit_at(http, process, rate, seconds) for rate, seconds in parts])
 
 
-async def _submit_at(http: httpx.AsyncClient, rate: int, seconds: int) -> Told:
+async def _submit_at(http: httpx.AsyncClient, process: int, rate: int, seconds: int) -> Told:
     """Offer submissions at their moments, whether or not the earlier ones are answered."""
-    told, begin_s = Told(), time.perf_counter()
+    told, begin_s = Told(server_cpu_s=-_cpu_s(process)), time.perf_counter()
 
     async def submit(number: int) -> None:
         due_s = begin_s + number / rate
@@ -152,4 +153,11 @@ async def _submit_at(http: httpx.AsyncClient, rate: int, seconds: int) -> Told:
         tasks.append(asyncio.create_task(submit(number)))
     await asyncio.gather(*tasks)
     told.wall_s = time.perf_counter() - begin_s
+    told.server_cpu_s += _cpu_s(process)
     return told
+
+
+def _cpu_s(process: int) -> float:
+    """Return the CPU seconds that a process has used (proc(5): fields 14 and 15)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

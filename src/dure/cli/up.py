@@ -1,6 +1,7 @@
 """``dure up``: the whole platform in one process; ``dure passwd``: a new password."""
 
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -182,7 +183,14 @@ def _assembled(settings: "Settings") -> "Platform":
     if not is_compiled():
         typer.echo("compiling the engine, once; this takes a minute or two ...")
     warm_engine()
-    return assemble(settings, begin=_begin(settings))
+    # What a long ledger leaves in memory stays there: looking through it for garbage, while it is
+    # read and ever after, would only make everybody wait.
+    gc.disable()
+    try:
+        return assemble(settings, begin=_begin(settings))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _plan(settings: "Settings") -> None:

@@ -16,9 +16,10 @@ from dure.core.errors import InputError, LedgerError
 Answer = TypeVar("Answer")
 Connection = psycopg.Connection[tuple[object, ...]]
 
-# A restart of the database takes a few seconds; the pauses add up to six.
-TRIES_MAX = 5
-PAUSE_S_FIRST = 0.4
+# Between tries: a connection that broke is made anew at once; a database that restarts takes
+# some seconds.
+PAUSES_S = (0.0, 1.0, 3.0, 9.0)
+TRIES_MAX = 1 + len(PAUSES_S)
 CONNECT_S_MAX = 5
 STATEMENT_MS_MAX, LOCK_MS_MAX, IDLE_MS_MAX = 120_000, 10_000, 10_000
 SCHEMA_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -90,7 +91,7 @@ class Link:
         self.address, self.schema = address, schema
         self._met, self._lock = met, RLock()
         self._connection: Connection | None = None
-        self._is_closed = False
+        self._is_closed, self._has_answered = False, False
 
     def __str__(self) -> str:
         return f"{self.address} schema {self.schema}"
@@ -98,22 +99,23 @@ class Link:
     def run(self, work: Callable[[Connection], Answer], *, tries: int = TRIES_MAX) -> Answer:
         """Do some work, again after a failure that may pass; ``work`` must bear repetition.
 
+        A database that never answered is not asked again: its address or our password is wrong.
+
         Raises:
             LedgerError: if the database does not answer, refuses, or ``work`` does.
         """
         with self._lock:
-            for left in reversed(range(tries)):
+            done = 0
+            while True:
+                done += 1
                 try:
                     return work(self._open())
-                except PASSING as wrong:
-                    self._drop()
-                    if left == 0:
-                        raise self._wrong(wrong, tries) from wrong
-                    time.sleep(PAUSE_S_FIRST * 2 ** (tries - 1 - left))
                 except psycopg.Error as wrong:
                     self._drop()
-                    raise self._wrong(wrong, 1) from wrong
-            raise AssertionError("unreachable: the last try returns or raises")
+                    may_pass = isinstance(wrong, PASSING) and self._has_answered
+                    if not may_pass or done == tries:
+                        raise self._wrong(wrong, done) from wrong
+                    time.sleep(PAUSES_S[done - 1])
 
     def _open(self) -> Connection:
         if self._is_closed:
@@ -126,7 +128,7 @@ class Link:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._has_answered = connection, True
         return self._connection
 
     def _set_up(self, connection: Connection) -> None:

@@ -143,13 +143,13 @@ class WorkingPool:
             number += jobs_in(one)
             if arrival.key and (one.by, one.key) == (arrival.by, arrival.key):
                 is_same = (one.request, one.project) == (arrival.request, arrival.project)
-                repeat = Submitted(one.job, is_repeat=True)
+                repeat = Submitted(one.job, (), is_repeat=True)
                 return (), repeat if is_same else _refused("KeyIsUsed", numbers={"job": one.job})
         refusal = self._refusal(request)
         if refusal is not None:
             return (), refusal
         job = f"{self._publisher.title.name}-{number}"
-        return [msgspec.structs.replace(arrival, job=job)], Submitted(job)
+        return [msgspec.structs.replace(arrival, job=job)], Submitted(job, ())
 
     def elements(self, job: str) -> tuple[str, ...]:
         return self._demand.elements.get(job, ())
