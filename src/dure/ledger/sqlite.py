@@ -271,15 +271,20 @@ class SqliteLedger:
             LedgerError: if that fails; the ledger is closed nevertheless.
         """
         with self._lock:
-            writer = self._writer
+            writer, is_sealed = self._writer, False
             try:
                 if writer is not None and not self._refusal:
                     self._seal(writer)
+                    is_sealed = True
             finally:
-                self._refusal = self._refusal or "it is closed"
-                self._reader.close()
-                if writer is not None:
-                    writer.close()
+                self._refusal, self._writer = self._refusal or "it is closed", None
+                with our_words(self.path):
+                    self._reader.close()
+                    if writer is not None:
+                        # Without its anchor a closed file would look like one that was tampered
+                        # with; with its WAL beside it looks like what it is, cut short.
+                        writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not is_sealed))
+                        writer.close()
 
     def _seal(self, writer: apsw.Connection) -> None:
         """Leave one file that the anchor describes to the last byte, if nobody else has it open."""
