@@ -107,6 +107,13 @@ def ledgers_of(data: Path, db: str) -> FileLedgers | DatabaseLedgers:
     return DatabaseLedgers(data, db) if db else FileLedgers(data)
 
 
+def recorded_in(db: str, name: str) -> Ledger:
+    """Open an existing ledger of a database to read it."""
+    from dure.ledger.postgres import PostgresLedger
+
+    return PostgresLedger(address_of(db), name, read_only=True)
+
+
 def address_of(url: str) -> "Address":
     """Read a database's address. Raises InputError if it cannot be, or psycopg is missing."""
     try:
