@@ -1,4 +1,4 @@
-"""Faults of ledgers: kills at every operation of the disk, torn files, full disks, databases."""
+"""Faults of ledgers: kills at every operation of the disk, torn files, full disks."""
 
 import random
 import shutil
@@ -17,7 +17,6 @@ from tests.faults.disk import FAIL, FULL, KILL
 from tests.faults.ledger_works import RECORDS, entry, payload
 from tests.faults.plan import Fault
 from tests.faults.victim import victim
-from tests.postgres import programs, shared_server
 
 WORKS = "tests.faults.ledger_works"
 DECODERS = {2: bytes}
@@ -125,29 +124,6 @@ def cut_backup(place: Path, chance: random.Random) -> None:
         look_at_file(path, 12)
 
 
-@cache
-def database() -> str:
-    return shared_server().new_database()
-
-
-def kill_writer(place: Path, chance: random.Random) -> None:
-    from dure.ledger.postgres import PostgresLedger
-    from dure.ledger.postgres_link import Address
-    from dure.ledger.verify_postgres import examine_postgres
-
-    schema = f"k{chance.randrange(2**60)}"
-    die_after_us = chance.choice([2_000, 20_000, 100_000]) + chance.randrange(2_000)
-    status, told = victim(WORKS).work(
-        "write_database", place / schema, url=database(), die_after_us=die_after_us
-    )
-    assert status == -SIGKILL
-    address = Address(database())
-    with closing(PostgresLedger(address, schema)) as ledger:
-        look(ledger, max(told, default=0))
-    assert examine_postgres(address, schema, decoders=DECODERS).flaws == []
-
-
-NO_POSTGRES = "" if programs() else "no PostgreSQL: make setup-postgres"
 FAULTS = (
     Fault("SQLite: kill -9 at an operation of the disk", kill, often=2_000, seldom=150),
     Fault("SQLite: the disk is full for a while", fill_up, often=500, seldom=60),
@@ -155,5 +131,4 @@ FAULTS = (
     Fault("SQLite: no file may grow beyond a size", limit, often=200, seldom=20),
     Fault("SQLite: a torn file", tear, often=500, seldom=60),
     Fault("backup: cut or with a flipped bit", cut_backup, often=200, seldom=15),
-    Fault("PostgreSQL: kill -9 of a writer", kill_writer, often=200, seldom=10, needs=NO_POSTGRES),
 )

@@ -1,7 +1,9 @@
-"""What only a database can do to a ledger: restart, forget, lose an answer, serve many writers."""
+"""What only a database can do to a ledger: stay away, forget, lose an answer, serve many writers.
+
+That it crashes and comes back is a fault of the plan (tests/faults/database_faults.py).
+"""
 
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -65,29 +67,6 @@ def test_processes_that_write_at_once_lose_nothing_and_double_nothing(address: A
     with closing(PostgresLedger(address, POOL, read_only=True)) as ledger:
         written = [record.payload for record in ledger.read()]
     assert sorted(written) == sorted(b"%d/%d" % (p, n) for p in range(3) for n in range(20))
-
-
-def test_a_database_that_crashes_and_comes_back_costs_a_wait_and_no_record(
-    server: PostgresServer, address: Address
-) -> None:
-    acknowledged: list[int] = []
-    with closing(PostgresLedger(address, POOL)) as ledger:
-
-        def write() -> None:
-            for number in range(300):
-                acknowledged.append(ledger.append([numbered(number)], expect=number))
-
-        writer = Thread(target=write)
-        writer.start()
-        while len(acknowledged) < 20:
-            pass
-        server.end(signal.SIGQUIT)
-        server.start()
-        writer.join()
-
-        assert acknowledged == list(range(1, 301))
-        assert [record.at_s for record in ledger.read()] == list(range(300))
-    assert examine_postgres(address, POOL, decoders=DECODERS).flaws == []
 
 
 def test_a_database_that_stays_away_is_given_up_after_some_tries(
