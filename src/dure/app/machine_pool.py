@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 
 from dure.app.engine import Engine, RealTime
+from dure.app.leading import Claim, Following, turns_of
 from dure.app.settings import HERE, Settings
 from dure.core.errors import InputError
 from dure.core.events import Event
@@ -18,7 +19,7 @@ from dure.core.genesis import unpack_pool
 from dure.core.policy import Policy
 from dure.core.pool import GPUS_PER_NODE_MAX, Pool
 from dure.drivers.clock import SystemClock
-from dure.drivers.local import LocalDriver
+from dure.drivers.local import LocalDriver, LocalOutput
 from dure.drivers.machine import SLOT, MachineNode, this_machine
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
@@ -27,11 +28,12 @@ from dure.services.keeping import Keeper
 from dure.services.kept_book import KeptBook
 from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
-from dure.services.pools import PoolRuntime
+from dure.services.pools import NoHands, PoolRuntime
 from dure.services.ports import Ledger
 from dure.services.programme import Programme
 from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
+from dure.services.standing import Standing
 from dure.services.views import Name
 
 log = logging.getLogger("dure.here")
@@ -58,8 +60,13 @@ class MachinePool:
     keeper: Keeper
 
 
-def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
+def assemble_here(
+    settings: Settings, ledger: Ledger, clock: SystemClock, claim: Claim | None = None
+) -> MachinePool:
     """Put the pool of this machine together: fold its ledger, take up the jobs that run.
+
+    Args:
+        claim: to lead the pool, where several engines may; jobs are taken up once it holds.
 
     Raises:
         InputError: if the machine is not the one that the ledger was founded with, or more is
@@ -71,14 +78,13 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
     programme = Programme(book, clock)
+    is_new = ledger.head()[0] == 0
     machine = _machine(settings, ledger)
-    driver = LocalDriver(root, machine, now_s=clock.now_s)
-    hands = LocalHands(driver, demand, _Evidence(root / "cleaned.jsonl"), pool=HERE)
-    reader = EventReader(demand)
-    runtime = PoolRuntime(ledger, hands, reader=reader, decode=decode)
+    standing, reader = Standing(), EventReader(demand)
+    runtime = PoolRuntime(ledger, NoHands(), reader=reader, decode=decode)
     publisher = Publisher(Title(HERE, THIS_MACHINE, names={HERE: THIS_MACHINE}), demand)
-    keeper = Keeper(runtime, book, {"hands": hands.standing, "views": publisher})
-    if ledger.head()[0] == 0:
+    keeper = Keeper(runtime, book, {"hands": standing, "views": publisher})
+    if is_new:
         policy = Policy(
             cleaning_s=settings.cleaning_s,
             start_s=1,
@@ -89,23 +95,48 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
         )
         runtime.found(pool_of_machine(machine), policy, at_s=clock.now_s())
     keeper.begin()
-    allocate(settings.allocations, book, demand, clock, machine)
-    hands.repeat(runtime.state)
-    publisher.publish(runtime.state, clock.now_s())
-    turns = RealTime(
-        runtime,
-        hands,
-        reader,
-        publisher,
-        clock,
-        book.lock,
-        keeper,
-        cycle_s=settings.cycle_s,
-        poll_s=settings.poll_s,
+
+    def lead() -> RealTime:
+        if not is_new and settings.db:
+            _require_folder(root)
+        driver = LocalDriver(root, machine, now_s=clock.now_s)
+        hands = LocalHands(driver, demand, _Evidence(root / "cleaned.jsonl"), pool=HERE)
+        runtime.hands, hands.standing = hands, standing
+        allocate(settings.allocations, book, demand, clock, machine)
+        hands.repeat(runtime.state)
+        return RealTime(
+            runtime,
+            hands,
+            reader,
+            publisher,
+            clock,
+            book.lock,
+            keeper,
+            cycle_s=settings.cycle_s,
+            poll_s=settings.poll_s,
+        )
+
+    turns = turns_of(
+        HERE,
+        Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s),
+        lead if settings.plans else None,
+        claim,
     )
+    publisher.publish(runtime.state, clock.now_s())
     engine = Engine(HERE, turns)
-    desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
+    desk = WorkingPool(publisher, book, demand, clock, LocalOutput(root), engine.wake)
     return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper)
+
+
+def _require_folder(root: Path) -> None:
+    """Refuse to lead where the jobs of this pool do not lie: they run on another machine."""
+    if not (root / "open").is_dir():
+        raise InputError(
+            str(root),
+            found="no jobs of this pool, which has a past",
+            expected="the data directory of the machine that runs them",
+            next_step=f"If that machine is gone: mkdir -p {root / 'open'}; its jobs start anew.",
+        )
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:
@@ -137,6 +168,9 @@ def _machine(settings: Settings, ledger: Ledger) -> MachineNode:
         return replace(machine, gpus=min(machine.gpus, GPUS_PER_NODE_MAX))
     pool, _ = unpack_pool(first.payload)
     kind, gpus = pool.accelerator[0], int(pool.gpus[0])
+    if not settings.plans:
+        # Another machine; its count is the ledger's, not ours to hold against it.
+        return MachineNode(pool.node[0], kind, gpus, 0, 0, has_gpus=kind != SLOT)
     # CPUs come and go with containers; slots that are only counted stay as they were counted.
     counted = gpus if kind == SLOT and settings.slots is None else settings.slots
     machine = this_machine(slots=counted)[0]

@@ -9,6 +9,8 @@ HERE = "here"
 FOUNDING = "founding"
 SCENARIOS = (FOUNDING, "empty")
 SPEED_MAX = 1_000_000
+ALL, PORTAL, ENGINE, AGENT = "all", "portal", "engine", "agent"
+ROLES = (ALL, PORTAL, ENGINE, AGENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class Settings:
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
         cleaning_s: what this machine's devices need between owners.
+        db: address of the database that holds the ledgers; "" for files in ``data``. It may hold
+            a password, so it is written nowhere.
+        role: what this process does: plan and serve (``all``), or one of them.
     """
 
     data: Path
@@ -34,6 +39,8 @@ class Settings:
     cycle_s: float = 5.0
     poll_s: float = 0.2
     cleaning_s: int = 1
+    db: str = field(default="", repr=False)
+    role: str = ALL
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -42,3 +49,28 @@ class Settings:
             )
         if not 0 <= self.speed <= SPEED_MAX:
             raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")
+        if self.role not in ROLES:
+            raise InputError("--role", found=repr(self.role), expected=f"one of {', '.join(ROLES)}")
+        if self.role == AGENT:
+            raise InputError(
+                "--role",
+                found="agent",
+                expected="all, portal or engine",
+                next_step="Agents beside a site's Slurm are not built yet; run the engine there.",
+            )
+        if self.role != ALL and not self.db:
+            raise InputError(
+                "--role",
+                found=f"{self.role} without a database",
+                expected="--db: a file of SQLite has one process",
+            )
+
+    @property
+    def plans(self) -> bool:
+        """Whether this process has engines."""
+        return self.role != PORTAL
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process answers over HTTP."""
+        return self.role != ENGINE

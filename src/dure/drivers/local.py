@@ -25,7 +25,51 @@ OUTPUT_BYTES_MAX = 1_048_576
 STREAMS = ("out", "err")
 
 
-class LocalDriver:
+class LocalOutput:
+    """Reads what attempts printed, from their files; also beside another process that runs them.
+
+    Args:
+        root: folder of the pool, ``DIR/here``; ``jobs/JOB/`` in it is a job's own.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def output(
+        self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
+    ) -> tuple[bytes, int]:
+        """Read what an attempt has printed so far.
+
+        Args:
+            stream: ``out`` or ``err``.
+            from_byte: where to begin; negative counts from the end.
+
+        Returns:
+            At most ``OUTPUT_BYTES_MAX`` bytes, and the place after them; nothing if it printed
+            nothing or never started.
+        """
+        assert stream in STREAMS, stream
+        try:
+            file = os.open(
+                self._places(job, attempt).of_attempt(stream),
+                os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK,
+            )
+        except OSError:
+            return b"", max(0, from_byte)
+        with open(file, "rb") as printed:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return b"", max(0, from_byte)
+            size = os.fstat(file).st_size
+            begin = min(size, from_byte) if from_byte >= 0 else max(0, size + from_byte)
+            printed.seek(begin)
+            content = printed.read(OUTPUT_BYTES_MAX)
+            return content, begin + len(content)
+
+    def _places(self, job: str, attempt: int) -> Places:
+        return Places(self.root, job, attempt)
+
+
+class LocalDriver(LocalOutput):
     """Starts, tells, stops and observes jobs on this machine; takes up again what runs already.
 
     Args:
@@ -43,7 +87,7 @@ class LocalDriver:
         grace_s: float = GRACE_S,
         now_s: Callable[[], int] = lambda: int(time.time()),
     ) -> None:
-        self.root = root.resolve()
+        super().__init__(root)
         self._machine, self._grace_s, self._now_s = machine, grace_s, now_s
         self._lock = RLock()
         self._open: dict[tuple[str, int], Attempt] = {}
@@ -142,36 +186,6 @@ class LocalDriver:
             owner = found or self._attempt(places)
             return {"job": job, "attempt": attempt, "at_s": self._now_s(), **_cleaned(owner)}
 
-    def output(
-        self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
-    ) -> tuple[bytes, int]:
-        """Read what an attempt has printed so far.
-
-        Args:
-            stream: ``out`` or ``err``.
-            from_byte: where to begin; negative counts from the end.
-
-        Returns:
-            At most ``OUTPUT_BYTES_MAX`` bytes, and the place after them; nothing if it printed
-            nothing or never started.
-        """
-        assert stream in STREAMS, stream
-        try:
-            file = os.open(
-                self._places(job, attempt).of_attempt(stream),
-                os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK,
-            )
-        except OSError:
-            return b"", max(0, from_byte)
-        with open(file, "rb") as printed:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                return b"", max(0, from_byte)
-            size = os.fstat(file).st_size
-            begin = min(size, from_byte) if from_byte >= 0 else max(0, size + from_byte)
-            printed.seek(begin)
-            content = printed.read(OUTPUT_BYTES_MAX)
-            return content, begin + len(content)
-
     def _move(self, key: tuple[str, int]) -> Receipt | None:
         """Move one attempt on; what hinders it must not hinder the others."""
         self.troubles.pop(key, None)
@@ -183,9 +197,6 @@ class LocalDriver:
 
     def _attempt(self, places: Places) -> Attempt:
         return Attempt(places, grace_s=self._grace_s, now_s=self._now_s)
-
-    def _places(self, job: str, attempt: int) -> Places:
-        return Places(self.root, job, attempt)
 
     def _intents(self) -> Sequence[tuple[str, int]]:
         """Return what was ordered and not acknowledged, by the names in the folder ``open``."""
