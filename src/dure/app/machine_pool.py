@@ -23,9 +23,9 @@ from dure.drivers.machine import SLOT, MachineNode, this_machine
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
+from dure.services.driver_hands import DriverHands
 from dure.services.keeping import Keeper
 from dure.services.kept_book import KeptBook
-from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Ledger
@@ -73,7 +73,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     programme = Programme(book, clock)
     machine = _machine(settings, ledger)
     driver = LocalDriver(root, machine, now_s=clock.now_s)
-    hands = LocalHands(driver, demand, _Evidence(root / "cleaned.jsonl"), pool=HERE)
+    hands = DriverHands(driver, demand, _Evidence(root / "cleaned.jsonl"), pool=HERE)
     reader = EventReader(demand)
     runtime = PoolRuntime(ledger, hands, reader=reader, decode=decode)
     publisher = Publisher(Title(HERE, THIS_MACHINE, names={HERE: THIS_MACHINE}), demand)

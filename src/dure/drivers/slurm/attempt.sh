@@ -1,0 +1,202 @@
+#!/bin/bash
+# What Slurm runs for one attempt of a job of Dure, on the first of its nodes; and what cleans up
+# after it on every one. Only checked ids, paths of ours and numbers come as arguments: a word of a
+# user reaches this file as data, between NULs, and is never read by a shell of ours.
+#
+#   attempt.sh run   ROOT JOB ATTEMPT MARK SCRATCH GRACE_S SIGNAL FIRST_ONLY NODES
+#   attempt.sh clean ROOT JOB ATTEMPT MARK SCRATCH GRACE_S
+#
+# Written under ROOT (shared by all nodes): control/JOB/attempt-N.lock (this attempt has begun, so it
+# can never begin again), attempt-N.clean.NODE (what was found there), done/JOB~N (it is over).
+set -u
+what=$1 root=$2 job=$3 attempt=$4 mark=$5 scratch=$6 grace_s=$7
+signal=${8-0} first_only=${9-0} nodes=${10-1}
+control=$root/control/$job/attempt-$attempt
+node=${SLURMD_NODENAME:-unknown}
+FENCE_S=15
+GPU_MIB_MAX=1024
+
+# Processes of the attempt, wherever they went: by the mark in the environment they began with.
+marked() {
+    local path
+    pids=()
+    while IFS= read -r path; do
+        path=${path#/proc/}
+        pids+=("${path%/environ}")
+    done < <(grep -lzxF -- "DURE_ACTION=$mark" /proc/[0-9]*/environ 2>/dev/null)
+}
+
+# Signal each process that has a handler, once; without one it would die of the signal.
+tell() {
+    local pid line mask
+    ((signal)) || return 0
+    if ((first_only)); then pids=("$child"); else marked; fi
+    for pid in "${pids[@]}"; do
+        [[ -n ${told[$pid]-} ]] && continue
+        mask=0
+        while IFS= read -r line; do
+            [[ $line == SigCgt:* ]] && mask=$((16#${line##*[[:space:]]}))
+        done 2>/dev/null <"/proc/$pid/status"
+        ((mask >> (signal - 1) & 1)) && kill "-$signal" "$pid" 2>/dev/null && told[$pid]=1
+    done
+}
+
+# End what is left of it: asked first, then by force.
+end_all() {
+    local from=$SECONDS number=TERM
+    killed=0
+    marked
+    while ((${#pids[@]})); do
+        ((SECONDS - from >= grace_s)) && number=KILL
+        ((SECONDS - from >= grace_s + 5)) && break
+        ((killed < ${#pids[@]})) && killed=${#pids[@]}
+        kill "-$number" "${pids[@]}" 2>/dev/null
+        sleep 0.1
+        marked
+    done
+    left=${#pids[@]}
+}
+
+# MiB in use on the attempt's GPUs, -1 where nobody can say.
+gpu_memory() {
+    local used
+    gpu_mib=-1
+    [[ -n ${SLURM_JOB_GPUS-} ]] && type -P nvidia-smi >/dev/null || return 0
+    gpu_mib=0
+    while IFS= read -r used; do
+        [[ $used =~ ^[0-9]+$ ]] && ((used > gpu_mib)) && gpu_mib=$used
+    done < <(timeout 20 nvidia-smi -i "$SLURM_JOB_GPUS" --query-gpu=memory.used \
+        --format=csv,noheader,nounits 2>/dev/null)
+}
+
+# Leave nothing on this node, and write down what was found.
+clean_here() {
+    local scratch_files=0 shm_files=0 shm=shared clean=true files
+    end_all
+    if [[ -d $scratch || -L $scratch ]] && ! rmdir -- "$scratch" 2>/dev/null; then
+        scratch_files=$(find "$scratch" ! -type d -printf . 2>/dev/null | wc -c)
+        chmod -R u+rwX -- "$scratch" 2>/dev/null
+        rm -rf -- "$scratch"
+    fi
+    if [[ -n ${private_memory-} ]]; then
+        # A mount and segments of its own, which go with the last process of the attempt.
+        shm=private
+        shopt -s nullglob dotglob
+        files=(/dev/shm/*)
+        shm_files=${#files[@]}
+        shopt -u nullglob dotglob
+    fi
+    gpu_memory
+    ((left)) && clean=false
+    [[ -e $scratch || -L $scratch ]] && clean=false
+    ((gpu_mib > GPU_MIB_MAX)) && clean=false
+    evidence=$(printf '{"is_clean": %s, "at_s": %d, "processes": %d, "processes_left": %d, ' \
+        "$clean" "$EPOCHSECONDS" "$killed" "$left")
+    evidence+=$(printf '"scratch_files": %d, "shm": "%s", "shm_files": %d, "gpu_mib": %d}' \
+        "$scratch_files" "$shm" "$shm_files" "$gpu_mib")
+    printf '%s\n' "$evidence" >"$control.clean.$node"
+}
+
+if [[ $what == clean ]]; then
+    clean_here
+    exit 0
+fi
+
+# Its own /dev/shm and its own segments of shared memory, where the node lets us.
+if [[ -z ${DURE_INSIDE-} ]] && ((EUID == 0 && nodes == 1)); then
+    while read -r name value; do
+        [[ $name == CapEff: ]] && may=$((16#$value >> 21 & 1))
+    done </proc/self/status
+    if ((${may-0})); then
+        export DURE_INSIDE=1
+        exec unshare --mount --ipc --propagation private -- "$BASH" "$0" "$@"
+    fi
+fi
+if [[ -n ${DURE_INSIDE-} ]]; then
+    unset DURE_INSIDE
+    mount -t tmpfs -o mode=1777,nosuid,nodev dure /dev/shm && private_memory=1
+fi
+
+stopping=0 noticed=0 child=0
+declare -A told=()
+# The driver signals no attempt that has not taken its lock.
+trap 'stopping=1' TERM
+trap 'noticed=1' USR1
+trap '' INT HUP
+trap ':' CHLD
+
+finish() {
+    local kind=$1 code=$2 reason=$3
+    trap '' TERM USR1
+    trap - CHLD
+    if ((nodes > 1)); then
+        srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --mem=0 \
+            "$BASH" "$root/attempt.sh" clean "$root" "$job" "$attempt" "$mark" "$scratch" \
+            "$grace_s" </dev/null >/dev/null 2>&1
+    else
+        clean_here
+    fi
+    printf '{"kind": "%s", "exit_code": %d, "reason": "%s", "at_s": %d}\n' \
+        "$kind" "$code" "$reason" "$EPOCHSECONDS" >"$root/done/$job~$attempt"
+    exit "$code"
+}
+
+# Whoever comes second, after a requeue by hand, say, finds the lock and goes.
+set -o noclobber
+{ printf '{"slurm": %d, "node": "%s", "at_s": %d}\n' "$SLURM_JOB_ID" "$node" "$EPOCHSECONDS" \
+    >"$control.lock"; } 2>/dev/null || exit 0
+folder=$root/jobs/$job
+{ : >"$folder/attempt-$attempt.out" && : >"$folder/attempt-$attempt.err"; } 2>/dev/null ||
+    finish failed 1 OutputCannotBeWritten
+set +o noclobber
+
+mapfile -d '' -t pairs <"$control.env" && mapfile -d '' -t words <"$control.steps" ||
+    finish failed 1 OrderCannotBeRead
+cd -- "$folder/work" || finish failed 1 WorkFolderMissing
+if ((nodes > 1)); then
+    srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --mem=0 \
+        mkdir -p -m 700 -- "$scratch" </dev/null >/dev/null 2>&1
+else
+    mkdir -p -m 700 -- "$scratch"
+fi || finish failed 1 ScratchCannotBeMade
+
+path=$PATH
+for pair in "${pairs[@]}"; do
+    [[ $pair == PATH=* ]] && path=${pair#PATH=}
+done
+
+code=0 at=0
+while ((at < ${#words[@]} && code == 0 && !stopping)); do
+    count=${words[at]}
+    step=("${words[@]:at+1:count}")
+    at=$((at + 1 + count))
+    if ! PATH=$path type -P -- "${step[0]}" >/dev/null; then
+        finish failed 127 ProgramNotFound
+    fi
+    env -- "${pairs[@]}" setsid -- "${step[@]}" </dev/null \
+        >>"$folder/attempt-$attempt.out" 2>>"$folder/attempt-$attempt.err" &
+    child=$!
+    asked=0 fence=0
+    while [[ -d /proc/$child ]]; do
+        if ((stopping && !asked)); then
+            asked=1 from=$SECONDS
+            marked
+            kill -TERM "${pids[@]}" 2>/dev/null
+        fi
+        ((asked && SECONDS - from >= grace_s)) && marked && kill -KILL "${pids[@]}" 2>/dev/null
+        ((noticed)) && tell
+        # A node that is cut off from Slurm still sees the folder: it must not run on beside the
+        # next attempt.
+        if ((!fence)) || [[ ! -d /proc/$fence ]]; then
+            [[ -e $control.stop ]] && stopping=1
+            if ((asked || noticed)); then sleep 0.2 & else sleep "$FENCE_S" & fi
+            fence=$!
+        fi
+        ((stopping && !asked)) || wait "$child"
+    done
+    wait "$child"
+    code=$?
+    ((fence)) && kill "$fence" 2>/dev/null
+done
+((code != 0 && at < ${#words[@]})) && finish ended "$code" SetupFailed
+finish ended "$code" ""
