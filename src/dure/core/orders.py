@@ -19,7 +19,10 @@ LAUNCHER_VANISHED: Final = "LauncherVanished"
 NODE_FAILED: Final = "NodeFailed"
 JOB_VANISHED: Final = "JobVanished"
 JOB_PREEMPTED: Final = "JobPreempted"
-LOST_REASONS: Final = frozenset({LAUNCHER_VANISHED, NODE_FAILED, JOB_VANISHED, JOB_PREEMPTED})
+JOB_REQUEUED: Final = "JobRequeued"
+LOST_REASONS: Final = frozenset(
+    {LAUNCHER_VANISHED, NODE_FAILED, JOB_VANISHED, JOB_PREEMPTED, JOB_REQUEUED}
+)
 
 # What may tell a job to save: signals that a programme can catch and that mean nothing else to it.
 NOTICE_SIGNALS: Final = (

@@ -10,7 +10,7 @@ from dure.core.orders import checked_job_id
 from dure.drivers import files
 
 # How an attempt was launched and ended; everything else of it is the job's own.
-CONTROL = ("lock", "run", "exit", "stop", "noticed", "env", "steps", "slurm", "clean")
+CONTROL = ("lock", "run", "exit", "stop", "noticed", "env", "steps", "slurm")
 ATTEMPT_MAX = 1_000_000
 
 
@@ -57,6 +57,15 @@ class Places:
     def intent(self) -> Path:
         """Return the order as written before launching; there until acknowledged."""
         return self.root / "open" / f"{self.job}~{self.attempt}"
+
+    @property
+    def done(self) -> Path:
+        """Return what an attempt elsewhere writes last; there until acknowledged."""
+        return self.root / "done" / f"{self.job}~{self.attempt}"
+
+    def clean_of(self, node: str) -> Path:
+        """Return what was found on a node when it was cleaned up after the attempt."""
+        return self.control_dir / f"attempt-{self.attempt}.clean.{node}"
 
     def of_attempt(self, what: str) -> Path:
         """Return ``attempt-N.WHAT``: one of ``CONTROL``; or out, err, script, setup, notice."""

@@ -3,18 +3,30 @@
 # after it on every one. Only checked ids, paths of ours and numbers come as arguments: a word of a
 # user reaches this file as data, between NULs, and is never read by a shell of ours.
 #
-#   attempt.sh run   ROOT JOB ATTEMPT MARK SCRATCH GRACE_S SIGNAL FIRST_ONLY NODES
+#   attempt.sh run   ROOT JOB ATTEMPT MARK SCRATCH GRACE_S SIGNAL FIRST_ONLY NODES GROUPS
 #   attempt.sh clean ROOT JOB ATTEMPT MARK SCRATCH GRACE_S
 #
 # Written under ROOT (shared by all nodes): control/JOB/attempt-N.lock (this attempt has begun, so it
 # can never begin again), attempt-N.clean.NODE (what was found there), done/JOB~N (it is over).
 set -u
 what=$1 root=$2 job=$3 attempt=$4 mark=$5 scratch=$6 grace_s=$7
-signal=${8-0} first_only=${9-0} nodes=${10-1}
+signal=${8-0} first_only=${9-0} nodes=${10-1} groups=${11-1}
 control=$root/control/$job/attempt-$attempt
 node=${SLURMD_NODENAME:-unknown}
 FENCE_S=15
 GPU_MIB_MAX=1024
+
+# A command on every node of the attempt, once each.
+everywhere() {
+    local spread=(--nodes="$nodes" --ntasks="$nodes")
+    ((groups > 1)) && spread=(--het-group="0-$((groups - 1))")
+    srun --overlap "${spread[@]}" --ntasks-per-node=1 --mem=0 "$@" </dev/null >/dev/null 2>&1
+}
+
+# Told so by others, who have lost this node: an end that we write ourselves is written last.
+is_over() {
+    [[ -e $root/done/$job~$attempt || -e $control.exit ]]
+}
 
 # Processes of the attempt, wherever they went: by the mark in the environment they began with.
 marked() {
@@ -71,7 +83,7 @@ gpu_memory() {
 
 # Leave nothing on this node, and write down what was found.
 clean_here() {
-    local scratch_files=0 shm_files=0 shm=shared clean=true files
+    local scratch_files=0 shm_files=0 shm=shared clean=true files found rest
     end_all
     if [[ -d $scratch || -L $scratch ]] && ! rmdir -- "$scratch" 2>/dev/null; then
         scratch_files=$(find "$scratch" ! -type d -printf . 2>/dev/null | wc -c)
@@ -90,11 +102,11 @@ clean_here() {
     ((left)) && clean=false
     [[ -e $scratch || -L $scratch ]] && clean=false
     ((gpu_mib > GPU_MIB_MAX)) && clean=false
-    evidence=$(printf '{"is_clean": %s, "at_s": %d, "processes": %d, "processes_left": %d, ' \
-        "$clean" "$EPOCHSECONDS" "$killed" "$left")
-    evidence+=$(printf '"scratch_files": %d, "shm": "%s", "shm_files": %d, "gpu_mib": %d}' \
-        "$scratch_files" "$shm" "$shm_files" "$gpu_mib")
-    printf '%s\n' "$evidence" >"$control.clean.$node"
+    printf -v found '{"is_clean": %s, "at_s": %d, "processes": %d, "processes_left": %d, ' \
+        "$clean" "$EPOCHSECONDS" "$killed" "$left"
+    printf -v rest '"scratch_files": %d, "shm": "%s", "shm_files": %d, "gpu_mib": %d}\n' \
+        "$scratch_files" "$shm" "$shm_files" "$gpu_mib"
+    printf '%s' "$found$rest" >"$control.clean.$node"
 }
 
 if [[ $what == clean ]]; then
@@ -130,13 +142,12 @@ finish() {
     trap '' TERM USR1
     trap - CHLD
     if ((nodes > 1)); then
-        srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --mem=0 \
-            "$BASH" "$root/attempt.sh" clean "$root" "$job" "$attempt" "$mark" "$scratch" \
-            "$grace_s" </dev/null >/dev/null 2>&1
+        everywhere "$BASH" "$root/attempt.sh" clean "$root" "$job" "$attempt" "$mark" "$scratch" \
+            "$grace_s"
     else
         clean_here
     fi
-    printf '{"kind": "%s", "exit_code": %d, "reason": "%s", "at_s": %d}\n' \
+    is_over || printf '{"kind": "%s", "exit_code": %d, "reason": "%s", "at_s": %d}\n' \
         "$kind" "$code" "$reason" "$EPOCHSECONDS" >"$root/done/$job~$attempt"
     exit "$code"
 }
@@ -154,8 +165,7 @@ mapfile -d '' -t pairs <"$control.env" && mapfile -d '' -t words <"$control.step
     finish failed 1 OrderCannotBeRead
 cd -- "$folder/work" || finish failed 1 WorkFolderMissing
 if ((nodes > 1)); then
-    srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --mem=0 \
-        mkdir -p -m 700 -- "$scratch" </dev/null >/dev/null 2>&1
+    everywhere mkdir -p -m 700 -- "$scratch"
 else
     mkdir -p -m 700 -- "$scratch"
 fi || finish failed 1 ScratchCannotBeMade
@@ -188,7 +198,7 @@ while ((at < ${#words[@]} && code == 0 && !stopping)); do
         # A node that is cut off from Slurm still sees the folder: it must not run on beside the
         # next attempt.
         if ((!fence)) || [[ ! -d /proc/$fence ]]; then
-            [[ -e $control.stop ]] && stopping=1
+            [[ -e $control.stop ]] || is_over && stopping=1
             if ((asked || noticed)); then sleep 0.2 & else sleep "$FENCE_S" & fi
             fence=$!
         fi
