@@ -54,7 +54,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 TopologyPlugin=topology/tree
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=5,bf_continue
+SchedulerParameters=bf_interval=5,bf_continue,batch_sched_delay={batch_delay_s}
 PriorityType=priority/basic
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -87,14 +87,22 @@ class SlurmCluster:
         nodes: how many, named ``alpha-0001`` and on.
         accelerator: what their GPUs are.
         min_job_age_s: how long ended jobs stay listed.
+        batch_delay_s: how long Slurm may put off looking at a batch job that was just released.
     """
 
     def __init__(
-        self, folder: Path, *, nodes: int, accelerator: str = "b200", min_job_age_s: int = 300
+        self,
+        folder: Path,
+        *,
+        nodes: int,
+        accelerator: str = "b200",
+        min_job_age_s: int = 300,
+        batch_delay_s: int = 0,
     ) -> None:
         self.folder, self.conf = folder, folder / "slurm.conf"
         self.names = [f"alpha-{number:04d}" for number in range(1, nodes + 1)]
         self._accelerator, self._min_job_age_s = accelerator, min_job_age_s
+        self._batch_delay_s = batch_delay_s
         self._run = folder / "run"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._known = folder / "run" / "daemons.json"
@@ -176,6 +184,7 @@ class SlurmCluster:
                 run=self._run,
                 dir=self.folder,
                 min_job_age_s=self._min_job_age_s,
+                batch_delay_s=self._batch_delay_s,
             )
         ]
         lines += [
