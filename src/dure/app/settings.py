@@ -8,6 +8,8 @@ from dure.core.errors import InputError
 HERE = "here"
 FOUNDING = "founding"
 SCENARIOS = (FOUNDING, "empty")
+LOCAL, SLURM = "local", "slurm"
+BACKENDS = (LOCAL, SLURM)
 SPEED_MAX = 1_000_000
 
 
@@ -23,7 +25,8 @@ class Settings:
         allocations: GPUs (or slots) of this machine by project; others keep what they have.
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
-        cleaning_s: what this machine's devices need between owners.
+        cleaning_s: what devices need between owners.
+        backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
     """
 
     data: Path
@@ -34,11 +37,16 @@ class Settings:
     cycle_s: float = 5.0
     poll_s: float = 0.2
     cleaning_s: int = 1
+    backend: str = LOCAL
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
             raise InputError(
                 "--scenario", found=repr(self.scenario), expected=f"one of {', '.join(SCENARIOS)}"
+            )
+        if self.backend not in BACKENDS:
+            raise InputError(
+                "--backend", found=repr(self.backend), expected=f"one of {', '.join(BACKENDS)}"
             )
         if not 0 <= self.speed <= SPEED_MAX:
             raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")
