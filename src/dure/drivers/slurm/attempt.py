@@ -52,7 +52,7 @@ class SlurmAttempt:
 
     @staticmethod
     def write_intent(places: Places, submission: Submission) -> None:
-        """Write the order down; durable before anything is submitted."""
+        """Write the order down; the driver makes it durable before anything is submitted."""
         launch = submission.launch
         intent = {
             "mark": submission.mark,
@@ -62,7 +62,7 @@ class SlurmAttempt:
             "steps": launch.steps,
             "scripts": [[path.name, text] for path, text in launch.scripts],
         }
-        files.write_durably(str(places.intent), json.dumps(intent))
+        files.write(str(places.intent), json.dumps(intent))
 
     @property
     def mark(self) -> str:
@@ -111,10 +111,15 @@ class SlurmAttempt:
     # --- its beginning ---------------------------------------------------------------------
 
     def record(self, slurm_id: int) -> bool:
-        """Record the one id that may be released; False if another one was recorded before."""
+        """Record the one id that may be released; False if another one was recorded before.
+
+        After a power cut that took the record the job itself, which has our mark, is found again.
+        """
         path = str(self.places.of_attempt("slurm"))
         self.places.control_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if recorded_id(self.places) is None and files.create_exclusively(path, f"{slurm_id}\n"):
+        if recorded_id(self.places) is None and files.create_exclusively(
+            path, f"{slurm_id}\n", durable=False
+        ):
             self.slurm_id = slurm_id
         else:
             self.slurm_id = recorded_id(self.places)
@@ -124,7 +129,8 @@ class SlurmAttempt:
         """Take up what is at Slurm already; sure again once a later look shows nothing of it."""
         ids = queue.by_mark.get(self.mark, ())
         if ids:
-            self.record(ids[0])
+            # One that is not held has been released once: it was the recorded one.
+            self.record(min(ids, key=lambda one: (queue.jobs[one].is_held, one)))
         elif queue.number > self.unsure_since:
             self.is_sure = True
 

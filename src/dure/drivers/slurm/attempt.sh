@@ -13,6 +13,7 @@ what=$1 root=$2 job=$3 attempt=$4 mark=$5 scratch=$6 grace_s=$7
 signal=${8-0} first_only=${9-0} nodes=${10-1} groups=${11-1}
 control=$root/control/$job/attempt-$attempt
 node=${SLURMD_NODENAME:-unknown}
+memory=of-the-node
 FENCE_S=15
 GPU_MIB_MAX=1024
 
@@ -40,16 +41,15 @@ marked() {
 
 # Signal each process that has a handler, once; without one it would die of the signal.
 tell() {
-    local pid line mask
+    local pid status
     ((signal)) || return 0
     if ((first_only)); then pids=("$child"); else marked; fi
     for pid in "${pids[@]}"; do
         [[ -n ${told[$pid]-} ]] && continue
-        mask=0
-        while IFS= read -r line; do
-            [[ $line == SigCgt:* ]] && mask=$((16#${line##*[[:space:]]}))
-        done 2>/dev/null <"/proc/$pid/status"
-        ((mask >> (signal - 1) & 1)) && kill "-$signal" "$pid" 2>/dev/null && told[$pid]=1
+        mapfile -t status 2>/dev/null <"/proc/$pid/status" || continue
+        [[ "${status[*]}" =~ SigCgt:[[:space:]]*([0-9a-f]+) ]] || continue
+        ((16#${BASH_REMATCH[1]} >> (signal - 1) & 1)) && kill "-$signal" "$pid" 2>/dev/null &&
+            told[$pid]=1
     done
 }
 
@@ -83,20 +83,12 @@ gpu_memory() {
 
 # Leave nothing on this node, and write down what was found.
 clean_here() {
-    local scratch_files=0 shm_files=0 shm=shared clean=true files found rest
+    local scratch_files=0 clean=true found rest
     end_all
     if [[ -d $scratch || -L $scratch ]] && ! rmdir -- "$scratch" 2>/dev/null; then
         scratch_files=$(find "$scratch" ! -type d -printf . 2>/dev/null | wc -c)
         chmod -R u+rwX -- "$scratch" 2>/dev/null
         rm -rf -- "$scratch"
-    fi
-    if [[ -n ${private_memory-} ]]; then
-        # A mount and segments of its own, which go with the last process of the attempt.
-        shm=private
-        shopt -s nullglob dotglob
-        files=(/dev/shm/*)
-        shm_files=${#files[@]}
-        shopt -u nullglob dotglob
     fi
     gpu_memory
     ((left)) && clean=false
@@ -104,29 +96,14 @@ clean_here() {
     ((gpu_mib > GPU_MIB_MAX)) && clean=false
     printf -v found '{"is_clean": %s, "at_s": %d, "processes": %d, "processes_left": %d, ' \
         "$clean" "$EPOCHSECONDS" "$killed" "$left"
-    printf -v rest '"scratch_files": %d, "shm": "%s", "shm_files": %d, "gpu_mib": %d}\n' \
-        "$scratch_files" "$shm" "$shm_files" "$gpu_mib"
+    printf -v rest '"scratch_files": %d, "shared_memory": "%s", "gpu_mib": %d}\n' \
+        "$scratch_files" "$memory" "$gpu_mib"
     printf '%s' "$found$rest" >"$control.clean.$node"
 }
 
 if [[ $what == clean ]]; then
     clean_here
     exit 0
-fi
-
-# Its own /dev/shm and its own segments of shared memory, where the node lets us.
-if [[ -z ${DURE_INSIDE-} ]] && ((EUID == 0 && nodes == 1)); then
-    while read -r name value; do
-        [[ $name == CapEff: ]] && may=$((16#$value >> 21 & 1))
-    done </proc/self/status
-    if ((${may-0})); then
-        export DURE_INSIDE=1
-        exec unshare --mount --ipc --propagation private -- "$BASH" "$0" "$@"
-    fi
-fi
-if [[ -n ${DURE_INSIDE-} ]]; then
-    unset DURE_INSIDE
-    mount -t tmpfs -o mode=1777,nosuid,nodev dure /dev/shm && private_memory=1
 fi
 
 stopping=0 noticed=0 child=0
@@ -170,6 +147,17 @@ else
     mkdir -p -m 700 -- "$scratch"
 fi || finish failed 1 ScratchCannotBeMade
 
+# Its own /dev/shm and its own segments of shared memory, where the node lets us (as root, with
+# CAP_SYS_ADMIN); they go with its last process. On several nodes that is the site's affair.
+private=()
+mapfile -t status </proc/self/status
+if ((EUID == 0 && nodes == 1)) && [[ "${status[*]}" =~ CapEff:[[:space:]]*([0-9a-f]+) ]] &&
+    ((16#${BASH_REMATCH[1]} >> 21 & 1)); then
+    memory=private
+    private=(unshare --mount --ipc --propagation private -- /bin/sh -c
+        'mount -t tmpfs -o mode=1777,nosuid,nodev dure /dev/shm || exit 125; exec "$@"' sh)
+fi
+
 path=$PATH
 for pair in "${pairs[@]}"; do
     [[ $pair == PATH=* ]] && path=${pair#PATH=}
@@ -183,7 +171,7 @@ while ((at < ${#words[@]} && code == 0 && !stopping)); do
     if ! PATH=$path type -P -- "${step[0]}" >/dev/null; then
         finish failed 127 ProgramNotFound
     fi
-    env -- "${pairs[@]}" setsid -- "${step[@]}" </dev/null \
+    env -- "${pairs[@]}" setsid -- ${private[@]+"${private[@]}"} "${step[@]}" </dev/null \
         >>"$folder/attempt-$attempt.out" 2>>"$folder/attempt-$attempt.err" &
     child=$!
     asked=0 fence=0

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -45,16 +46,18 @@ class SlurmCommands:
         self._answer_s = answer_s
 
     def __call__(self, argvs: Sequence[Sequence[str]]) -> Sequence[Answer]:
+        begun: deque[tuple[subprocess.Popen[str] | Answer, float]] = deque()
         answers: list[Answer] = []
-        for first in range(0, len(argvs), AT_ONCE):
-            begun = [self._begin(argv) for argv in argvs[first : first + AT_ONCE]]
-            deadline_s = time.monotonic() + self._answer_s
-            answers += [_answer(one, deadline_s) for one in begun]
-            if any(answer.code == NO_ANSWER for answer in answers[first:]):
-                # The controller is busy or gone; waiting once is enough to know it.
-                left = len(argvs) - len(answers)
-                return answers + [Answer(NO_PROGRAM, err="not asked: no answer before")] * left
-        return answers
+        for argv in argvs:
+            begun.append((self._begin(argv), time.monotonic() + self._answer_s))
+            if len(begun) >= AT_ONCE:
+                answers.append(_answer(*begun.popleft()))
+                if answers[-1].code == NO_ANSWER:
+                    # The controller is busy or gone; waiting once is enough to know it.
+                    break
+        answers += [_answer(*one) for one in begun]
+        not_asked = Answer(NO_PROGRAM, err="not asked: no answer before")
+        return answers + [not_asked] * (len(argvs) - len(answers))
 
     def _begin(self, argv: Sequence[str]) -> "subprocess.Popen[str] | Answer":
         try:
