@@ -276,8 +276,7 @@ class SlurmDriver:
                 found.lay_out()
             else:
                 found.settle_unbegun("failed", "IntentUnreadable")
-        wanted = [found for found in wanted if found.receipt is None]
-        self._make_durable(wanted)
+        wanted = self._durable([found for found in wanted if found.receipt is None])
         twins = []
         for found, answer in zip(wanted, self._client.submit(wanted), strict=True):
             if answer.slurm_id is not None:
@@ -293,12 +292,19 @@ class SlurmDriver:
         if twins:
             self._client.cancel(twins)
 
-    def _make_durable(self, wanted: Sequence[SlurmAttempt]) -> None:
-        """Sync intents side by side: a disk writes many at the price of a few."""
-        if wanted:
-            with ThreadPoolExecutor(SYNCS_AT_ONCE) as threads:
-                list(threads.map(files.sync, [str(found.places.intent) for found in wanted]))
-            files.sync_folder(str(self.root / "open"))
+    def _durable(self, wanted: Sequence[SlurmAttempt]) -> list[SlurmAttempt]:
+        """Sync intents side by side, since a disk writes many at the price of a few; return those
+        that stand: another driver may have brought an attempt to its end meanwhile.
+        """
+        if not wanted:
+            return []
+        with ThreadPoolExecutor(SYNCS_AT_ONCE) as threads:
+            stands = list(threads.map(_synced, [str(one.places.intent) for one in wanted]))
+        files.sync_folder(str(self.root / "open"))
+        for found, is_there in zip(wanted, stands, strict=True):
+            if not is_there:
+                found.look_for_end()
+        return [found for found, is_there in zip(wanted, stands, strict=True) if is_there]
 
     def _held(self) -> list[SlurmAttempt]:
         return [
@@ -388,3 +394,11 @@ class SlurmDriver:
 
 def _parts(many: Sequence["SlurmAttempt"] | Sequence[int]) -> Iterable[list]:  # type: ignore[type-arg]
     return (list(many[first : first + IDS_MAX]) for first in range(0, len(many), IDS_MAX))
+
+
+def _synced(path: str) -> bool:
+    try:
+        files.sync(path)
+    except FileNotFoundError:
+        return False
+    return True
