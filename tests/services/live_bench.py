@@ -50,6 +50,7 @@ class PaperMachine:
         self.printed: dict[tuple[str, int, str], bytes] = {}
         self.is_dirty = False
         self.reports: list[NodeReport] = []
+        self.withheld: list[str] = []
         self.start_error: Exception | None = None
 
     def start(self, order: StartOrder) -> None:
@@ -73,7 +74,8 @@ class PaperMachine:
 
     def clean(self, job: str, attempt: int) -> Mapping[str, object]:
         self.cleaned.append((job, attempt))
-        return {"job": job, "attempt": attempt, "is_clean": not self.is_dirty}
+        is_clean = not self.is_dirty and not self.withheld
+        return {"job": job, "attempt": attempt, "is_clean": is_clean, "withheld": self.withheld}
 
     def nodes(self) -> Sequence[NodeReport]:
         return tuple(self.reports)

@@ -39,7 +39,6 @@ class SlurmAttempt:
         self.is_released = False
         self.force_at_s: float | None = None
         self.asked_again_at_s = 0.0
-        self.is_forced = False
         self.stop_by_s: int | None = None
         self.refusals = 0
         self.gone_since: int | None = None

@@ -2,12 +2,12 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from dure.drivers.slurm.commands import NO_PROGRAM, Answer, Commands
+from dure.drivers.slurm.commands import NO_ANSWER, NO_PROGRAM, Answer, Commands
 from dure.drivers.slurm.queue import (
     GONE,
     NODES,
@@ -24,6 +24,7 @@ from dure.drivers.slurm.site import said
 
 log = logging.getLogger("dure.slurm")
 
+SILENT_S = 3.0
 _ID = re.compile(r"(\d{1,10})(?:;[^\n]*)?\n?")
 # A controller that is busy or away; whether it took the job is unknown.
 _UNSETTLED = re.compile(
@@ -52,10 +53,16 @@ class Submittable(Protocol):
 
 
 class SlurmClient:
-    """Speaks to one Slurm."""
+    """Speaks to one Slurm; one that did not answer is left alone for a while.
 
-    def __init__(self, run: Commands) -> None:
-        self._run = run
+    Args:
+        run: its commands.
+        monotone_s: a clock for that while.
+    """
+
+    def __init__(self, run: Commands, monotone_s: Callable[[], float]) -> None:
+        self._commands, self._monotone_s = run, monotone_s
+        self._silent_until_s = 0.0
 
     def submit(self, wanted: Sequence[Submittable]) -> list[SubmitAnswer]:
         """Submit jobs, side by side."""
@@ -111,6 +118,14 @@ class SlurmClient:
     def submit_one(self, argv: Sequence[str]) -> bool:
         """Submit a job of our own; True if it was taken."""
         return _submitted(ask(self._run, argv)).slurm_id is not None
+
+    def _run(self, argvs: Sequence[Sequence[str]]) -> Sequence[Answer]:
+        if self._monotone_s() < self._silent_until_s:
+            return [Answer(NO_PROGRAM, err="not asked: no answer a moment ago")] * len(argvs)
+        answers = self._commands(argvs)
+        if any(answer.code == NO_ANSWER for answer in answers):
+            self._silent_until_s = self._monotone_s() + SILENT_S
+        return answers
 
     def _tell(self, argv: Sequence[str]) -> Answer:
         """Give an order whose effect the next look shows; a failure is for the log alone."""

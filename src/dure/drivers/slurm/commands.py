@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 # Of the service's own environment; the rest may hold tokens, and Slurm passes it on to jobs.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SLURM_CONF")
-ANSWER_S_MAX = 15.0
+ANSWER_S_MAX = 10.0
 AT_ONCE = 6
 NO_ANSWER, NO_PROGRAM = -1, -2
 

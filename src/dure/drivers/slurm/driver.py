@@ -66,7 +66,8 @@ class SlurmDriver:
         monotone_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.root = root.resolve()
-        self._client, self._grace_s, self._queue_s = SlurmClient(run), grace_s, queue_s
+        self._client = SlurmClient(run, monotone_s)
+        self._grace_s, self._queue_s = grace_s, queue_s
         self._now_s, self._monotone_s = now_s, monotone_s
         self._lock = RLock()
         for name in ("jobs", "control", "open", "done", "owed"):
@@ -337,8 +338,8 @@ class SlurmDriver:
                 found.force_at_s = found.force_at_s or now_s + self._grace_s + FORCE_S
                 found.asked_again_at_s = now_s + self._queue_s
                 asked.append(found.slurm_id)
-            if found.force_at_s is not None and now_s >= found.force_at_s and not found.is_forced:
-                found.is_forced = True
+            if found.force_at_s is not None and now_s >= found.force_at_s:
+                found.force_at_s = now_s + FORCE_S
                 forced += [found.slurm_id] if found.slurm_id is not None else []
         for some in _parts(asked):
             self._client.signal(some, "TERM")

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dure.drivers.slurm.commands import Answer, Commands
+from dure.drivers.slurm.commands import Answer
 
 log = logging.getLogger("dure.slurm")
 
+Run = Callable[[Sequence[Sequence[str]]], Sequence[Answer]]
 QUEUE = (
     "squeue", "--noheader", "--all", "--me", "--states=all",
     "--Format=JobID:|,State:|,Reason:|,RestartCnt:|,HetJobOffset:|,Comment:|",
@@ -111,7 +112,7 @@ def read_nodes(text: str) -> tuple[dict[str, SeenNode], list[str]]:
     return nodes, aside
 
 
-def ask(run: Commands, argv: Sequence[str]) -> Answer:
+def ask(run: Run, argv: Sequence[str]) -> Answer:
     """Run one command."""
     return run([argv])[0]
 
