@@ -112,12 +112,10 @@ declare -A told=()
 trap 'stopping=1' TERM
 trap 'noticed=1' USR1
 trap '' INT HUP
-trap ':' CHLD
 
 finish() {
     local kind=$1 code=$2 reason=$3
     trap '' TERM USR1
-    trap - CHLD
     if ((nodes > 1)); then
         everywhere "$BASH" "$root/attempt.sh" clean "$root" "$job" "$attempt" "$mark" "$scratch" \
             "$grace_s"
@@ -190,7 +188,7 @@ while ((at < ${#words[@]} && code == 0 && !stopping)); do
             if ((asked || noticed)); then sleep 0.2 & else sleep "$FENCE_S" & fi
             fence=$!
         fi
-        ((stopping && !asked)) || wait "$child"
+        ((stopping && !asked)) || wait -n "$child" "$fence"
     done
     wait "$child"
     code=$?
