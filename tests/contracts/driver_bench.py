@@ -71,7 +71,7 @@ SCRIPTS = {
 }
 
 
-class ProcessBench(ABC):
+class WorkingBench(ABC):
     """A backend that really runs processes; ``ROOT/jobs/JOB/work`` is where they work."""
 
     def __init__(self, root: Path) -> None:
@@ -105,14 +105,14 @@ class ProcessBench(ABC):
         end_all(self.driver)
 
 
-class LocalBench(ProcessBench):
+class LocalBench(WorkingBench):
     """Real processes on this machine."""
 
     def made(self) -> LocalDriver:
         return driver_at(self._root)
 
 
-class SlurmBench(ProcessBench):
+class SlurmBench(WorkingBench):
     """A real Slurm on loopback."""
 
     def __init__(self, root: Path, cluster: SlurmCluster) -> None:

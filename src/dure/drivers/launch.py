@@ -152,9 +152,19 @@ def _check(order: StartOrder, gpus: Mapping[str, int]) -> None:
             raise refuse(f"({node}, {device}) is not a device here ({_shown(gpus)}).")
     if order.recipe.notice_signal.removeprefix("B:") not in {*SIGNALS, "none"}:
         raise refuse(f"there is no signal {order.recipe.notice_signal[:40]!r} for the notice.")
-    words = (*order.recipe.command, *order.recipe.env, *order.recipe.env.values())
-    if any("\0" in word for word in words) or any(not k or "=" in k for k in order.recipe.env):
+    recipe = order.recipe
+    words = (*recipe.command, *recipe.env, *recipe.env.values(), recipe.name, recipe.submit_dir)
+    if not all(_can_be_given(word) for word in words) or any(not k or "=" in k for k in recipe.env):
         raise refuse("a variable or an argument holds what no process can be given.")
+    if not all(_can_be_given(text.replace("\0", "")) for text in (recipe.script, recipe.setup)):
+        raise refuse("a script holds letters that no file can hold.")
+
+
+def _can_be_given(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 def _shown(gpus: Mapping[str, int]) -> str:

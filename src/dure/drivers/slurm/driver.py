@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import RLock
 
-import msgspec
-
 from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.drivers import files
@@ -27,7 +25,7 @@ from dure.drivers.slurm.commands import Commands
 from dure.drivers.slurm.launch import key_of, plan_submission, script_path
 from dure.drivers.slurm.nodes import SiteNodes
 from dure.drivers.slurm.queue import Queue
-from dure.drivers.slurm.site import Site, ask_site, keep, kept
+from dure.drivers.slurm.site import site_beside
 
 log = logging.getLogger("dure.slurm")
 
@@ -73,7 +71,7 @@ class SlurmDriver:
         for name in ("jobs", "control", "open", "done", "owed"):
             (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.site_id = self._own_id()
-        self.site = self._site(run)
+        self.site = site_beside(self.root / "site.json", run)
         files.write_durably(str(self.root / "attempt.sh"), script_path().read_text(), mode=0o700)
         self._nodes = SiteNodes(
             self.root, self.site, self._client, self.site_id, grace_s, self._places, monotone_s
@@ -272,12 +270,7 @@ class SlurmDriver:
             for found in self._unended()
             if found.slurm_id is None and found.is_sure and not found.is_asked_to_stop
         ][:SUBMITS_MAX]
-        for found in wanted:
-            if found.argv:
-                found.lay_out()
-            else:
-                found.settle_unbegun("failed", "IntentUnreadable")
-        wanted = self._durable([found for found in wanted if found.receipt is None])
+        wanted = self._durable([found for found in wanted if self._is_laid_out(found)])
         twins = []
         for found, answer in zip(wanted, self._client.submit(wanted), strict=True):
             if answer.slurm_id is not None:
@@ -292,6 +285,18 @@ class SlurmDriver:
                 self._rest()
         if twins:
             self._client.cancel(twins)
+
+    def _is_laid_out(self, found: SlurmAttempt) -> bool:
+        if not found.argv:
+            found.settle_unbegun("failed", "IntentUnreadable")
+            return False
+        try:
+            found.lay_out()
+        except OSError as wrong:
+            # A full disk may be freed by somebody; the others go on.
+            log.warning("job %s, attempt %d cannot be laid out: %s", *found.key, wrong)
+            return False
+        return True
 
     def _durable(self, wanted: Sequence[SlurmAttempt]) -> list[SlurmAttempt]:
         """Sync intents side by side, since a disk writes many at the price of a few; return those
@@ -373,24 +378,6 @@ class SlurmDriver:
         path = str(self.root / "site-id")
         files.create_exclusively(path, secrets.token_hex(6) + "\n")
         return (files.text_at(path) or "").strip()
-
-    def _site(self, run: Commands) -> Site:
-        path = self.root / "site.json"
-        try:
-            site = ask_site(run)
-        except DriverError as wrong:
-            text = files.text_at(str(path))
-            if text is None:
-                raise
-            log.warning("%s; going on with the site as it was", wrong)
-            try:
-                return kept(text)
-            except msgspec.MsgspecError as broken:
-                raise DriverError(f"{path} is damaged ({broken}), and {wrong}") from broken
-        for one in site.aside:
-            log.warning("set aside: %s", one)
-        files.write_durably(str(path), keep(site))
-        return site
 
 
 def _parts(many: Sequence["SlurmAttempt"] | Sequence[int]) -> Iterable[list]:  # type: ignore[type-arg]

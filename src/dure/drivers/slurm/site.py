@@ -1,14 +1,19 @@
 """What a Slurm site has: its nodes, partitions and leaves, as Slurm's own records say."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 
 from dure.core.errors import DriverError
 from dure.core.pool import GPUS_PER_NODE_MAX
+from dure.drivers import files
 from dure.drivers.slurm.commands import Answer, Commands
+
+log = logging.getLogger("dure.slurm")
 
 # Names go into arguments of Slurm, so they are this plain.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -88,6 +93,29 @@ def ask_site(run: Commands) -> Site:
     site = read_site(answers[0].out, answers[1].out, topology)
     if not site.nodes:
         raise DriverError(f"Slurm has no node that could be used; set aside: {site.aside[:5]}")
+    return site
+
+
+def site_beside(path: Path, run: Commands) -> Site:
+    """Ask for the site and keep it at ``path``; go on from there while Slurm does not answer.
+
+    Raises:
+        DriverError: if it does not answer and nothing was kept.
+    """
+    try:
+        site = ask_site(run)
+    except DriverError as wrong:
+        text = files.text_at(str(path))
+        if text is None:
+            raise
+        log.warning("%s; going on with the site as it was", wrong)
+        try:
+            return kept(text)
+        except msgspec.MsgspecError as broken:
+            raise DriverError(f"{path} is damaged ({broken}), and {wrong}") from broken
+    for one in site.aside:
+        log.warning("set aside: %s", one)
+    files.write_durably(str(path), keep(site))
     return site
 
 
