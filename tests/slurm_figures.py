@@ -27,7 +27,9 @@ from tests.slurm_cluster import CPUS, GPUS, MEMORY_MIB, SlurmCluster
 ADMIN = Actor("admin", frozenset({Role.ADMIN}))
 NODES = 16
 JOBS = 1_000
-RECLAIMS = 40
+RECLAIMS = 60
+NODES_ASKED = (1, 1, 2, 4)
+BEGUN = ("RUNNING", "COMPLETED")
 BY_HAND = """\
 for ((i = 0; i < {jobs}; i++)); do
     id=$(sbatch --hold --parsable --partition=alpha --gres=gpu:1 --mem={memory} \\
@@ -146,17 +148,21 @@ def reclaims(folder: Path, count: int) -> dict[str, object]:
     data, waits = folder / "data-reclaims", []
     try:
         with platform_on(cluster, data, owner=NODES * GPUS, guest=0) as platform:
-            for _ in range(NODES + 8):
+            # More borrowers than nodes: who was called back rests for a while.
+            for _ in range(4 * NODES):
                 submit(platform, BORROWER.format(gpus=GPUS), "guest")
-            until(lambda: desk_of(platform).view().running_jobs == NODES, 120)
-            for number in range(count):
-                gpus = GPUS * (1, 1, 2, 4)[number % 4]
-                asked_s = time.time()
-                job = submit(platform, f"run: sleep 1\ndure: {{gpus: {gpus}}}", "owner")
-                until(lambda job=job: state_of(platform, job) == "RUNNING", 300)  # type: ignore[misc]
-                waits.append(begun_at_s(platform, data, job, 1) - asked_s)
-                until(lambda job=job: state_of(platform, job) == "COMPLETED", 300)  # type: ignore[misc]
+            for _ in range(count // len(NODES_ASKED)):
                 until(lambda: desk_of(platform).view().running_jobs == NODES, 300)
+                asked = {
+                    submit(platform, f"run: sleep 1\ndure: {{gpus: {nodes * GPUS}}}", "owner"): (
+                        time.time()
+                    )
+                    for nodes in NODES_ASKED
+                }
+                for job, asked_s in asked.items():
+                    until(lambda job=job: state_of(platform, job) in BEGUN, 300)  # type: ignore[misc]
+                    waits.append(begun_at_s(platform, data, job, 1) - asked_s)
+                    until(lambda job=job: state_of(platform, job) == "COMPLETED", 300)  # type: ignore[misc]
             told = desk_of(platform).view().lending
     finally:
         cluster.stop()
