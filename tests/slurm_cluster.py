@@ -160,8 +160,11 @@ class SlurmCluster:
         if "slurmctld" in self._daemons:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.ask("scancel", "--full", "--signal=KILL", "--user=root")
-        for name in sorted(self._daemons, key=lambda one: one == "munged"):
-            self._end(self._daemons[name])
+        munge = self._daemons.pop("munged", None)
+        for daemon in self._daemons.values():
+            daemon.terminate()
+        for daemon in [*self._daemons.values(), *([munge] if munge else [])]:
+            self._end(daemon)
         self._daemons.clear()
         for pid in self._strays():
             with contextlib.suppress(ProcessLookupError):
