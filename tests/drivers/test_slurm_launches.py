@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dure.core.errors import DriverError
 from dure.core.orders import LOST_REASONS, Receipt, Recipe, StartOrder
 from dure.drivers import files
 from dure.drivers.slurm.commands import Answer, SlurmCommands
@@ -76,10 +77,9 @@ class Engines:
         """Let one engine order what stands, and look; a kill leaves it to start anew."""
         self._now_s += self._chance.choice([0.1, 1.0, 3.0])
         with suppress(Killed):
-            driver = self._drivers[which]
+            driver = self._drivers[which] or self._started(which)
             if driver is None:
-                driver = SlurmDriver(self._root, self._model, monotone_s=lambda: self._now_s)
-                self._drivers[which] = driver
+                return
             standing = [job for job in self.wanted if job not in self.receipts]
             for job in standing[: 1 + self._chance.randrange(60)]:
                 driver.start(order(job))
@@ -89,6 +89,14 @@ class Engines:
             driver.acknowledge(found)
             return
         self._drivers[which] = None
+
+    def _started(self, which: int) -> SlurmDriver | None:
+        """Return a new driver; none while a Slurm that was never asked before is silent."""
+        with suppress(DriverError):
+            driver = SlurmDriver(self._root, self._model, monotone_s=lambda: self._now_s)
+            self._drivers[which] = driver
+            return driver
+        return None
 
     def _other_acts(self) -> None:
         """Have the other engine take a turn in the middle of a command of this one."""
