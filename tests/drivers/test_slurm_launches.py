@@ -245,6 +245,18 @@ def test_what_slurm_refuses_is_a_failure_with_its_words(fast_root: Path) -> None
     ]
 
 
+def test_a_node_that_slurm_has_no_more_or_has_less_of_is_closed(fast_root: Path) -> None:
+    expected = {"n0": 8, "n1": 16, "gone": 8}
+    driver = SlurmDriver(fast_root, SlurmModel(random.Random(1)), expected=expected)
+
+    assert driver.nodes() == (), "nothing is said before Slurm spoke"
+    driver.observe()
+
+    states = {one.node: (one.state, one.who) for one in driver.nodes()}
+    assert states["n0"] == ("open", "")
+    assert states["n1"] == states["gone"] == ("closed", "health")
+
+
 # --- on a real Slurm -----------------------------------------------------------------------------
 
 WRAPPER = """\

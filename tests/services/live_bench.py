@@ -74,8 +74,8 @@ class PaperMachine:
 
     def clean(self, job: str, attempt: int) -> Mapping[str, object]:
         self.cleaned.append((job, attempt))
-        is_clean = not self.is_dirty and not self.withheld
-        return {"job": job, "attempt": attempt, "is_clean": is_clean, "withheld": self.withheld}
+        found: dict[str, object] = {"job": job, "attempt": attempt, "is_clean": not self.is_dirty}
+        return found | ({"is_clean": False, "withheld": self.withheld} if self.withheld else {})
 
     def nodes(self) -> Sequence[NodeReport]:
         return tuple(self.reports)

@@ -69,7 +69,8 @@ def backend_of(settings: Settings, ledger: Ledger, now_s: Callable[[], int]) -> 
 
 
 def _slurm(settings: Settings, root: Path, pool: Pool | None, now_s: Callable[[], int]) -> Backend:
-    driver = SlurmDriver(root, SlurmCommands(), now_s=now_s)
+    expected = dict(zip(pool.node, pool.gpus.tolist(), strict=True)) if pool else {}
+    driver = SlurmDriver(root, SlurmCommands(), now_s=now_s, expected=expected)
     nodes = driver.site.nodes
     if pool is None:
         pool = pool_of_site(driver.site)

@@ -7,12 +7,12 @@ begins. ``observe`` moves everything on, many attempts with one command of Slurm
 """
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import RLock
+from types import MappingProxyType
 
 from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
@@ -25,7 +25,7 @@ from dure.drivers.slurm.commands import Commands
 from dure.drivers.slurm.launch import key_of, plan_submission, script_path
 from dure.drivers.slurm.nodes import SiteNodes
 from dure.drivers.slurm.queue import Queue
-from dure.drivers.slurm.site import site_beside
+from dure.drivers.slurm.site import own_id, site_beside
 
 log = logging.getLogger("dure.slurm")
 
@@ -47,6 +47,7 @@ class SlurmDriver:
         run: Slurm's commands.
         grace_s: from SIGTERM to SIGKILL when an attempt is stopped.
         queue_s: between two looks at the queue.
+        expected: devices by node, as the pool counts on them; a node with fewer is closed.
         now_s: the pool's clock.
 
     Raises:
@@ -60,6 +61,7 @@ class SlurmDriver:
         *,
         grace_s: int = GRACE_S,
         queue_s: float = QUEUE_S,
+        expected: Mapping[str, int] = MappingProxyType({}),
         now_s: Callable[[], int] = lambda: int(time.time()),
         monotone_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,11 +72,18 @@ class SlurmDriver:
         self._lock = RLock()
         for name in ("jobs", "control", "open", "done", "owed"):
             (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.site_id = self._own_id()
+        self.site_id = own_id(self.root / "site-id")
         self.site = site_beside(self.root / "site.json", run)
         files.write_durably(str(self.root / "attempt.sh"), script_path().read_text(), mode=0o700)
         self._nodes = SiteNodes(
-            self.root, self.site, self._client, self.site_id, grace_s, self._places, monotone_s
+            self.root,
+            self.site,
+            self._client,
+            self.site_id,
+            grace_s,
+            self._places,
+            monotone_s,
+            expected,
         )
         self._queue, self._looked_at_s = Queue(), -queue_s
         self._rests_until_s = 0.0
@@ -372,12 +381,6 @@ class SlurmDriver:
 
     def _places(self, job: str, attempt: int) -> Places:
         return Places(self.root, job, attempt)
-
-    def _own_id(self) -> str:
-        """Return what tells our jobs and drains from those of every other pool on the site."""
-        path = str(self.root / "site-id")
-        files.create_exclusively(path, secrets.token_hex(6) + "\n")
-        return (files.text_at(path) or "").strip()
 
 
 def _parts(many: Sequence["SlurmAttempt"] | Sequence[int]) -> Iterable[list]:  # type: ignore[type-arg]

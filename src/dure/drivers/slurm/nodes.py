@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,11 @@ class _Owed:
 
 
 class SiteNodes:
-    """Follows the nodes of a site; keeps those closed that have not proven to be clean."""
+    """Follows the nodes of a site; keeps those closed that have not proven to be clean.
+
+    Args:
+        expected: devices by node, as the pool counts on them.
+    """
 
     def __init__(
         self,
@@ -53,9 +57,10 @@ class SiteNodes:
         grace_s: int,
         places: Callable[[str, int], Places],
         monotone_s: Callable[[], float],
+        expected: Mapping[str, int],
     ) -> None:
         self._site, self._client, self._site_id = site, client, site_id
-        self._grace_s, self._monotone_s = grace_s, monotone_s
+        self._grace_s, self._monotone_s, self._expected = grace_s, monotone_s, expected
         self._seen: dict[str, SeenNode] | None = None
         self._looked_at_s = -NODES_S
         self._owed: dict[tuple[str, int], _Owed] = {}
@@ -81,7 +86,8 @@ class SiteNodes:
         if self._seen is None:
             return ()
         owing = {node: owed for owed in self._owed.values() for node in owed.nodes}
-        return tuple(self._report(name, owing.get(name)) for name in sorted(self._site.nodes))
+        names = sorted({*self._site.nodes, *self._expected})
+        return tuple(self._report(name, owing.get(name)) for name in names)
 
     def see_to_them(self) -> None:
         """Look at the nodes now and then, and have those cleaned that owe it."""
@@ -130,9 +136,11 @@ class SiteNodes:
         return seen is not None and seen.answers and seen.state in NODE_OPEN
 
     def _report(self, name: str, owed: _Owed | None) -> NodeReport:
-        seen = (self._seen or {}).get(name)
-        if seen is None:
-            return NodeReport(name, "closed", "health", "Slurm does not list it")
+        seen, node = (self._seen or {}).get(name), self._site.nodes.get(name)
+        if seen is None or node is None:
+            return NodeReport(name, "closed", "health", "Slurm has no such node to use")
+        if node.gpus < self._expected.get(name, 0):
+            return NodeReport(name, "closed", "health", f"Slurm has {node.gpus} devices there")
         if seen.state in NODE_DOWN:
             return NodeReport(name, "down", "", seen.reason)
         if owed is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,6 +95,12 @@ def ask_site(run: Commands) -> Site:
     if not site.nodes:
         raise DriverError(f"Slurm has no node that could be used; set aside: {site.aside[:5]}")
     return site
+
+
+def own_id(path: Path) -> str:
+    """Return what tells our jobs and drains from those of every other pool on the site."""
+    files.create_exclusively(str(path), secrets.token_hex(6) + "\n")
+    return (files.text_at(str(path)) or "").strip()
 
 
 def site_beside(path: Path, run: Commands) -> Site:
