@@ -8,6 +8,8 @@ from dure.core.errors import InputError
 HERE = "here"
 FOUNDING = "founding"
 SCENARIOS = (FOUNDING, "empty")
+LOCAL, SLURM = "local", "slurm"
+BACKENDS = (LOCAL, SLURM)
 SPEED_MAX = 1_000_000
 ALL, PORTAL, ENGINE, AGENT = "all", "portal", "engine", "agent"
 ROLES = (ALL, PORTAL, ENGINE, AGENT)
@@ -25,10 +27,11 @@ class Settings:
         allocations: GPUs (or slots) of this machine by project; others keep what they have.
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
-        cleaning_s: what this machine's devices need between owners.
+        cleaning_s: what devices need between owners.
         db: address of the database that holds the ledgers; "" for files in ``data``. It may hold
             a password, so it is written nowhere.
         role: what this process does: plan and serve (``all``), or one of them.
+        backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
     """
 
     data: Path
@@ -41,11 +44,16 @@ class Settings:
     cleaning_s: int = 1
     db: str = field(default="", repr=False)
     role: str = ALL
+    backend: str = LOCAL
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
             raise InputError(
                 "--scenario", found=repr(self.scenario), expected=f"one of {', '.join(SCENARIOS)}"
+            )
+        if self.backend not in BACKENDS:
+            raise InputError(
+                "--backend", found=repr(self.backend), expected=f"one of {', '.join(BACKENDS)}"
             )
         if not 0 <= self.speed <= SPEED_MAX:
             raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")

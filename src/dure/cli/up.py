@@ -44,6 +44,9 @@ def up(
     slots: Annotated[
         int | None, typer.Option(help="Count so many slots here, not GPUs or CPUs.")
     ] = None,
+    backend: Annotated[
+        str, typer.Option(help="What runs the pool here: local (this machine), or slurm.")
+    ] = "local",
     allocate: Annotated[
         list[str] | None,
         typer.Option(metavar="PROJECT=SLOTS", help="A project's part of this machine; repeatable."),
@@ -59,9 +62,8 @@ def up(
 
     _log_to_stderr()
     try:
-        settings = Settings(
-            data, scenario, speed, slots, _allocations(allocate or []), db=db, role=role
-        )
+        shares = _allocations(allocate or [])
+        settings = Settings(data, scenario, speed, slots, shares, db=db, role=role, backend=backend)
         if not settings.serves:
             _plan(settings)
             return
@@ -244,14 +246,14 @@ def _greet(platform: "Platform", settings: "Settings", port: int) -> None:
     """Print the address and, at the first start, how to sign in."""
     from dure.services.first_accounts import first_accounts
 
-    machine, services = platform.here.machine, platform.services
+    backend, services = platform.here.backend, platform.services
     typer.echo(f"Dure {services.version}  http://{HOST}:{port}")
     for name, desk in services.pools.items():
         view = desk.view()
-        what = "simulated GPUs" if view.imagined else f"{machine.accelerator}(s), {machine.node}"
+        what = "simulated GPUs" if view.imagined else backend.summary
         typer.echo(f"  pool {name}: {view.gpus:,} {what}")
-    if machine.note:
-        typer.echo(f"  {machine.note}")
+    if backend.note:
+        typer.echo(f"  {backend.note}")
     if platform.has_people:
         typer.echo("  accounts are as they were; a new password: dure passwd USER (or a role)")
         return

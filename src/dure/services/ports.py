@@ -1,10 +1,10 @@
 """What the use cases need from outside: the ledger, clocks and hands, as protocols."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
-from dure.core.orders import Receipt, StartOrder
+from dure.core.orders import NodeReport, Receipt, StartOrder
 
 __all__ = [
     "KIND_CYCLE",
@@ -13,6 +13,7 @@ __all__ = [
     "Driver",
     "Entry",
     "Ledger",
+    "NodeReport",
     "Receipt",
     "Record",
     "StartOrder",
@@ -68,4 +69,17 @@ class Driver(Protocol):
 
     def acknowledge(self, receipts: Sequence[Receipt]) -> None:
         """Forget receipts that the ledger now holds: they are not reported again."""
+        ...
+
+    def clean(self, job: str, attempt: int) -> Mapping[str, object]:
+        """Leave nothing of an ended attempt for the next owner, and say what was found.
+
+        Returns:
+            job, attempt, ``is_clean``; ``withheld``, if it is not: the nodes that the backend
+            keeps closed until they are proven clean. Whatever else is evidence.
+        """
+        ...
+
+    def nodes(self) -> Sequence[NodeReport]:
+        """Return what is known of the nodes now; nothing where there is nothing to say."""
         ...
