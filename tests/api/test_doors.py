@@ -23,6 +23,7 @@ GAPS = {
     "{project:str}": "p-2026-1-0003",
     "{application:str}": "2026-1-0003",
     "{token:str}": "of-nobody",
+    "{stage:str}": "documents",
     "{kind:str}": "monthly",
 }
 QUERY = dict.fromkeys(

@@ -1,16 +1,22 @@
 """A filled programme and people, for tests of screens; all content is invented."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from argon2 import PasswordHasher
 
 from dure.core.calendar import DAY_S, moment_s
+from dure.core.calls.model import Call
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Applied, Refused, Services
+from dure.services.office_screen import OfficeScreen
 from dure.services.people import People
+from dure.services.programme import Programme
+from dure.services.programme_screen import ProgrammeScreen
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,
@@ -27,6 +33,7 @@ from dure.services.programme_views import (
     RoundRow,
     WaitRow,
 )
+from dure.services.requests.call_yaml import read_call
 from dure.services.views import NEVER_S, Name
 from tests.portal.filled import (
     FROM_S,
@@ -37,6 +44,7 @@ from tests.portal.filled import (
 )
 from tests.portal.filled_here import FilledPool, here_view
 
+EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
     ("한국어 의료 상담 언어모델", "Korean medical dialogue model"),
     ("단백질 구조 예측 기반모델", "Foundation model for protein structure"),
@@ -307,6 +315,18 @@ def filled_people(clock: FixedClock) -> People:
     return people
 
 
+def filled_office(clock: FixedClock) -> OfficeScreen:
+    """Return the office's desk over a real programme with one call, published and open."""
+    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
+    programme = Programme(book, clock)
+    office = Actor("ha.eun", frozenset({Role.OPERATOR}))
+    call = read_call((EXAMPLE_CALLS / "2026-2.yaml").read_text(encoding="utf-8"), "2026-2.yaml")
+    assert isinstance(call, Call), call
+    programme.draft_call(office, call)
+    programme.publish_call(office, "2026-2")
+    return OfficeScreen(programme)
+
+
 def filled_services(clock: FixedClock | None = None) -> Services:
     """Return a whole platform: a founding pool, a real one, a programme and people."""
     clock = clock or FixedClock()
@@ -316,6 +336,17 @@ def filled_services(clock: FixedClock | None = None) -> Services:
             "here": FilledPool(here_view(), takes_jobs=True),
         },
         programme=FilledProgramme(clock),
+        office=filled_office(clock),
         people=filled_people(clock),
         version="0.1.0",
+    )
+
+
+def real_services(clock: FixedClock) -> Services:
+    """Return the same people and pools over a programme that is real, and empty."""
+    programme = Programme(Book(MemoryLedger(), encode=encode_events, decode=decode_events), clock)
+    return replace(
+        filled_services(clock),
+        programme=ProgrammeScreen(programme),
+        office=OfficeScreen(programme),
     )

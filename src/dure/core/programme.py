@@ -35,6 +35,7 @@ class Refusal(Enum):
     GROUP_IS_NOT_ADMITTED = "GroupIsNotAdmitted"
     # the file of a call
     VALUE_IS_MISSING = "ValueIsMissing"
+    VALUE_IS_UNREADABLE = "ValueIsUnreadable"
     VALUE_IS_WRONG = "ValueIsWrong"
     VALUE_IS_UNKNOWN = "ValueIsUnknown"
     SUM_IS_WRONG = "SumIsWrong"

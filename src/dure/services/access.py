@@ -90,6 +90,8 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "call.draft": _OFFICE,
     "call.publish": _OFFICE,
     "stage.read": _OFFICE_AND_AUDIT,
+    # the door of what follows; which stage is whose, its role says
+    "stage.act": _OFFICE | {Role.REVIEWER, Role.PROVIDER},
     "stage.office": _OFFICE,
     "stage.committee": _OFFICE | {Role.REVIEWER},
     "stage.provider": _OFFICE | {Role.PROVIDER},

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from dure.core.calls.stages import Outcome
 from dure.services.access import Actor
+from dure.services.office_views import BoardRow, DraftRow
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -193,11 +195,59 @@ class ProgrammeDesk(Protocol):
     def provider_name(self, provider: str) -> Name: ...
 
 
+class OfficeDesk(Protocol):
+    """The making of calls, and applications on their way through the stages.
+
+    Every change asks the access matrix; what is read is for the screen to show to whom it may.
+    """
+
+    def drafts(self) -> Sequence[DraftRow]: ...
+
+    def is_published(self, call: str) -> bool: ...
+
+    def call_file(self, call: str, *, newest: bool) -> str | None: ...
+
+    def draft_call(self, text: str, *, by: Actor) -> DraftRow | Refused:
+        """Keep a call's file as a draft. Raises InputError on text that is no YAML."""
+        ...
+
+    def copy_call(self, call: str, name: str, *, by: Actor) -> DraftRow | Refused: ...
+
+    def publish_call(self, call: str, *, by: Actor) -> DraftRow | Refused: ...
+
+    def board(self, call: str) -> Sequence[BoardRow] | None: ...
+
+    def way(self, application: str) -> BoardRow | None: ...
+
+    def assign(
+        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
+    ) -> int | Refused: ...
+
+    def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
+
+    def decide(self, call: str, *, by: Actor) -> int | Refused: ...
+
+    def tick(
+        self, application: str, stage: str, items: Mapping[str, bool], *, note: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def vote(
+        self, application: str, stage: str, *, recognises: bool, cause: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def conclude(
+        self, application: str, stage: str, *, outcome: Outcome, cause: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def withdraw(self, application: str, *, by: Actor) -> BoardRow | Refused: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
+    office: OfficeDesk
     people: People
     version: str

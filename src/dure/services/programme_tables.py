@@ -26,6 +26,7 @@ class ApplicationState:
     Attributes:
         answers: as conditions ask for them.
         asked: (stage, reviewer) of each review or vote asked for.
+        notes: by stage, what the applicant should mend.
     """
 
     submitted: ev.ApplicationSubmitted
@@ -37,6 +38,7 @@ class ApplicationState:
     votes: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
     concluded: dict[str, stage_ev.StageConcluded] = field(default_factory=dict)
     touched_at_s: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     decided: ev.Decided | None = None
     signed_at_s: int | None = None
     declined_at_s: int | None = None
@@ -244,6 +246,7 @@ class ProgrammeTables:
     def _checklist_filled(self, event: stage_ev.ChecklistFilled) -> None:
         state = self._touched(event.application, event.stage, event.at_s)
         state.ticked[event.stage].update(event.items)
+        state.notes[event.stage] = event.note
 
     def _vote_cast(self, event: stage_ev.VoteCast) -> None:
         state = self._touched(event.application, event.stage, event.at_s)
