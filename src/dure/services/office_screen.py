@@ -12,7 +12,7 @@ from dure.services.access import Actor, require
 from dure.services.desks import Refused
 from dure.services.office_views import BoardRow, DraftRow, StageRow
 from dure.services.programme import Programme
-from dure.services.programme_tables import ApplicationState
+from dure.services.programme_states import ApplicationState
 from dure.services.programme_views import FieldProblem
 from dure.services.requests.call_yaml import Mistake, read_call, write_call
 from dure.services.staging import standing_in

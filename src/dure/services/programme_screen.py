@@ -14,7 +14,7 @@ from dure.services.access import Actor
 from dure.services.desks import Applied, Refused
 from dure.services.form_rows import form_of
 from dure.services.programme import Programme
-from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.programme_states import AllocationState, ApplicationState
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,

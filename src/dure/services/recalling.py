@@ -16,9 +16,10 @@ from dure.core.events.programme import (
 from dure.core.programme import Refusal
 from dure.core.recall import Verdict, Waiting, check_use, next_in_line
 from dure.services.access import Actor, require
-from dure.services.awarding import granted, resized
+from dure.services.allocating import granted, shrunk
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ProgrammeTables, RecallState
+from dure.services.programme_states import AllocationState, RecallState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Recalling(Office):
@@ -78,13 +79,14 @@ class Recalling(Office):
             recall = f"r-{project}-{check.month}"
             if recall in tables.recalls:
                 return Refusal.RECALL_IS_NOTICED
-            names = tables.of_project[project]
+            now_s = self.clock.now_s()
+            held = tables.of_project[project]
+            names = [name for name in held if tables.allocations[name].is_active(now_s)] or held
             largest = max(names, key=lambda name: (tables.allocations[name].gpus, name))
             state = tables.allocations[largest]
             gpus = min(check.take_gpus, state.gpus)
             if gpus == 0:
                 return Refusal.NOTHING_TO_RECALL
-            now_s = self.clock.now_s()
             event = RecallNoticed(
                 recall,
                 state.granted.call,
@@ -183,7 +185,10 @@ class Recalling(Office):
                     at_s=now_s,
                     by=actor.user,
                 )
-                events = (recalled, resized(allocation, gpus, "recall", now_s, actor.user))
+                events = (
+                    recalled,
+                    *shrunk(tables, allocation, gpus, "recall", now_s, actor.user),
+                )
             self._write(events)
             return events
 
