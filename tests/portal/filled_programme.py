@@ -14,6 +14,7 @@ from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Applied, Refused, Services
 from dure.services.office_screen import OfficeScreen
+from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.programme import Programme
 from dure.services.programme_screen import ProgrammeScreen
@@ -315,8 +316,8 @@ def filled_people(clock: FixedClock) -> People:
     return people
 
 
-def filled_office(clock: FixedClock) -> OfficeScreen:
-    """Return the office's desk over a real programme with one call, published and open."""
+def filled_office(clock: FixedClock) -> Programme:
+    """Return a real programme with one call, published and open."""
     book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
     programme = Programme(book, clock)
     office = Actor("ha.eun", frozenset({Role.OPERATOR}))
@@ -324,19 +325,34 @@ def filled_office(clock: FixedClock) -> OfficeScreen:
     assert isinstance(call, Call), call
     programme.draft_call(office, call)
     programme.publish_call(office, "2026-2")
-    return OfficeScreen(programme)
+    return programme
+
+
+class KeptFiles:
+    """Attachments in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, name: str, content: bytes) -> None:
+        self.kept[name] = content
+
+    def get(self, name: str) -> bytes | None:
+        return self.kept.get(name)
 
 
 def filled_services(clock: FixedClock | None = None) -> Services:
     """Return a whole platform: a founding pool, a real one, a programme and people."""
     clock = clock or FixedClock()
+    office = filled_office(clock)
     return Services(
         pools={
             "founding": FilledPool(founding_view(), takes_jobs=False),
             "here": FilledPool(here_view(), takes_jobs=True),
         },
         programme=FilledProgramme(clock),
-        office=filled_office(clock),
+        office=OfficeScreen(office),
+        papers=PaperScreen(office, KeptFiles()),
         people=filled_people(clock),
         version="0.1.0",
     )
@@ -349,4 +365,5 @@ def real_services(clock: FixedClock) -> Services:
         filled_services(clock),
         programme=ProgrammeScreen(programme),
         office=OfficeScreen(programme),
+        papers=PaperScreen(programme, KeptFiles()),
     )

@@ -20,7 +20,7 @@ from tests.portal.filled_programme import filled_services, real_services
 
 FOLDER = Path(__file__).parent
 # These run on a programme that is real and empty, not on one that is filled with rows.
-REAL = ("call",)
+REAL = ("call", "draft")
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 

@@ -13,12 +13,14 @@ from dure.app.imagined_pool import Begin, assemble_founding
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import FOUNDING, HERE, Settings
 from dure.core.errors import DureError, LedgerError
+from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.sqlite import SqliteLedger
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
 from dure.services.office_screen import OfficeScreen
+from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
@@ -28,6 +30,7 @@ log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
 LEDGER = "ledger.db"
+ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
 
@@ -90,7 +93,7 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
-        office = OfficeScreen(here.programme)
+        used = here.programme
         if settings.scenario == FOUNDING:
             assert begin is not None, "the founding scenario is brought by the twin"
             founding = assemble_founding(settings, begin, poll_s=settings.poll_s)
@@ -98,9 +101,11 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             keepers.append(founding.scenario.keep)
             engines.append(founding.engine)
             pools[FOUNDING], programme = founding.desk, founding.programme
-            office = OfficeScreen(founding.scenario.programme)
+            used = founding.scenario.programme
         pools[HERE] = here.desk
-        services = Services(pools, programme, office, people, dure.__version__)
+        papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
+        office = OfficeScreen(used)
+        services = Services(pools, programme, office, papers, people, dure.__version__)
         return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)

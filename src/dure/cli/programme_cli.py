@@ -35,6 +35,7 @@ from dure.cli.options import (
     rows_of,
 )
 from dure.cli.output import Column, Output, Row, say, show_facts, show_rows, stop, words
+from dure.cli.paper_cli import register_drafts, register_files, register_requests
 
 ANSWERS_BYTES_MAX = 512 * 1024
 # Of a table that states no limit of its own.
@@ -52,6 +53,9 @@ def register(app: typer.Typer) -> None:
     application.command("list")(application_list)
     application.command("show")(application_show)
     register_stages(application)
+    register_files(application)
+    register_drafts(_group(app, "draft", "Applications that are not handed in yet."))
+    register_requests(_group(app, "request", "Requests about awards and decisions."))
     review = _group(app, "review", "Reviews that you were asked for.")
     review.command("list")(review_list)
     review.command("give")(review_give)

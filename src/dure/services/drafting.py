@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from dure.core.applications import check_moment
 from dure.core.calls.form import questions_of
 from dure.core.calls.model import Call
 from dure.core.events.applying import AttachmentAdded, DraftDiscarded, DraftSaved
@@ -131,7 +132,11 @@ class Drafting(Intake):
         state = self._own_draft(actor, draft)
         if isinstance(state, Refusal):
             return state
+        call = self.tables.calls[state.saved.call]
+        moment = check_moment(call, at_s=self.clock.now_s())
+        edges = {"opens_at_s": call.opens_at_s, "closes_at_s": call.closes_at_s}
         return (
+            *(() if moment is None else (Problem("", moment, edges),)),
             *self.check_form(state.saved.call, state.saved.fields),
             *self._check_files(state),
         )

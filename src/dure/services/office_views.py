@@ -1,6 +1,8 @@
-"""What screens see of a call's making and of applications on their way through its stages."""
+"""What screens see of calls being made, of stages, drafts, files and requests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dure.services.views import NEVER_S, Name
 
@@ -55,3 +57,50 @@ class BoardRow:
     owner: str
     status: str
     stages: tuple[StageRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRow:
+    """A file; ``attachment`` is the SHA-256 of its content, ``kind`` what the content is."""
+
+    attachment: str
+    name: str
+    kind: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRow:
+    """A draft as its writer sees it. ``status``: open, submitted or discarded."""
+
+    draft: str
+    call: str
+    lead: str
+    title: str
+    version: int
+    saved_at_s: int
+    status: str
+    application: str
+    previous: str
+    changes: bool
+    fields: Mapping[str, Any]
+    attachments: tuple[AttachmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request about an award or a decision. ``status``: open, granted or refused."""
+
+    request: str
+    kind: str
+    application: str
+    project: str
+    allocation: str
+    gpus: int
+    months: int
+    to_project: str
+    cause: str
+    filed_at_s: int
+    filed_by: str
+    status: str
+    answer: str
