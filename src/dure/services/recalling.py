@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dure.core.calendar import month_window_s
+from dure.core.calls.pullback import recall_policy_of
 from dure.core.events import Event
 from dure.core.events.programme import (
     AllocationRecalled,
@@ -14,7 +15,7 @@ from dure.core.events.programme import (
     UseChecked,
 )
 from dure.core.programme import Refusal
-from dure.core.recall import Verdict, Waiting, check_use, next_in_line
+from dure.core.recall import RecallPolicy, Verdict, Waiting, check_use, next_in_line
 from dure.services.access import Actor, require
 from dure.services.allocating import granted, shrunk
 from dure.services.office import Office
@@ -96,7 +97,7 @@ class Recalling(Office):
                 gpus,
                 check.month,
                 check.percent,
-                now_s + self.recall_policy.notice_s,
+                now_s + self.policy_of(state.granted.call).notice_s,
                 at_s=now_s,
                 by=actor.user,
             )
@@ -241,7 +242,7 @@ class Recalling(Office):
             entitled_gpu_s=entitled,
             held_s=max(one.held_s(from_s, to_s) for one in allocations),
             below_before=before[-1].checks_below if before else 0,
-            policy=self.recall_policy,
+            policy=self.policy_of(max(allocations, key=_size).granted.call),
         )
         return UseChecked(
             project,
@@ -258,6 +259,13 @@ class Recalling(Office):
             at_s=self.clock.now_s(),
             by=by,
         )
+
+    def policy_of(self, call: str) -> RecallPolicy:
+        """Return how a call has use checked now; of an allocation without one, the usual way."""
+        terms = self.tables.calls.get(call)
+        if terms is None:
+            return self.recall_policy
+        return recall_policy_of(terms, self.recall_policy, at_s=self.clock.now_s())
 
     def _withdrawal(self, state: RecallState, cause: str, by: str) -> RecallWithdrawn:
         noticed = state.noticed
@@ -298,3 +306,7 @@ class Recalling(Office):
             by=by,
         )
         return handed, allocation
+
+
+def _size(state: AllocationState) -> tuple[int, str]:
+    return state.gpus, state.granted.allocation
