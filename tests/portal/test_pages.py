@@ -9,7 +9,13 @@ from dure.portal.visitor import preferred
 from dure.services.access import Actor, Role
 from dure.services.attachments import name_of
 from dure.services.desks import Applied, Refused, Services
-from tests.portal.filled_programme import PASSWORD, filled_services
+from tests.portal.filled import FixedClock
+from tests.portal.filled_programme import (
+    EXAMPLE_CALLS,
+    PASSWORD,
+    filled_services,
+    real_services,
+)
 from tests.portal.visiting import Visit, hidden_fields, visiting
 
 PUBLIC = ["/", "/?pool=here", "/map", "/map?pool=here", "/map?cluster=nhn-b200-a&from=100",
@@ -328,6 +334,35 @@ def test_a_draft_is_kept_found_again_and_thrown_away() -> None:
     assert wrong.status_code == 422 and 'value="d-00001"' in wrong.text
     assert gone.status_code == 303 and "d-00001" not in after.text
     assert foreign.status_code == 404
+
+
+def test_files_come_with_the_form_and_stay_when_it_is_wrong() -> None:
+    services = real_services(FixedClock())
+    office = Actor("ha.eun", frozenset({Role.OPERATOR}))
+    services.office.draft_call((EXAMPLE_CALLS / "2026-2.yaml").read_text(), by=office)
+    services.office.publish_call("2026-2", by=office)
+    plan = ("plan.pdf", b"%PDF-1.7", "application/pdf")
+    other = ("plan 2.pdf", b"%PDF-2.0", "application/pdf")
+    good = {"title_ko": "기상 예측", "organisation": "라온대학교", "group": "academia",
+            "accelerator": "B200", "gpus": "64", "months": "6", "serves": "public"}  # fmt: skip
+    with visiting(services, Role.APPLICANT) as visit:
+        program = ("plan.pdf", b"MZ\x90\x00", "application/pdf")
+        refused = visit.post("/calls/2026-2/apply", good, files={"plan": program})
+        wrong = visit.post("/calls/2026-2/apply", {**good, "gpus": "12"}, files={"plan": plan})
+        draft = dict(hidden_fields(wrong.text))["draft"]
+        page = visit.get(f"/calls/2026-2/apply?draft={draft}")
+        kept = dict(hidden_fields(page.text))["plan"]
+        sent = {**good, "draft": draft, "plan": kept}
+        taken = visit.post("/calls/2026-2/apply", sent, files={"plan": other})
+
+    assert refused.status_code == 422 and "hwpx" in refused.text
+    assert wrong.status_code == 422
+    assert kept == name_of(plan[1])
+    assert taken.status_code == 303, taken.text
+    (applied,) = services.programme.applications()
+    assert taken.headers["location"] == f"/applications/{applied.application}?sent=1"
+    files = services.papers.attachments(applied.application, by=office)
+    assert [one.name for one in files] == ["plan.pdf", "plan 2.pdf"]
 
 
 def test_the_board_shows_each_application_in_its_stages() -> None:

@@ -1,18 +1,25 @@
 """Calls and applications, projects, and the operator's desk."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from dure.portal.asking import answers, in_thread, part_of
+from dure.portal.asking import answers, in_thread, part_of, uploads
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
-from dure.services.desks import Applied, Refused
+from dure.services.access import Actor
+from dure.services.attachments import SIZE_BYTES_MAX
+from dure.services.desks import Applied, PaperDesk, Refused
 from dure.services.programme_views import CallRow, FieldProblem
 from dure.services.sights import visible_applications, visible_project, visible_projects
+
+# All files of an application, and some text beside them.
+UPLOAD_BYTES_MAX = 2 * SIZE_BYTES_MAX + 1024 * 1024
 
 
 def call_of(request: AnyRequest, call: str) -> CallRow:
@@ -71,7 +78,12 @@ def _shown(answer: object) -> str:
     return str(answer)
 
 
-@post("/calls/{call:str}/apply", opt={"action": "application.submit"}, status_code=200)
+@post(
+    "/calls/{call:str}/apply",
+    opt={"action": "application.submit"},
+    status_code=200,
+    request_max_body_size=UPLOAD_BYTES_MAX,
+)
 async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     """Hand an application in, or keep it as a draft; what is wrong comes back, nothing is lost."""
     found, actor = call_of(request, call), visitor_of(request).actor
@@ -79,12 +91,17 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     key, draft, saves = sent.pop("key", ""), sent.pop("draft", ""), sent.pop("save", "")
     programme, papers = services_of(request).programme, services_of(request).papers
     given = {field.name: sent.get(field.name, "").strip() for field in found.form}
-    if saves or draft:
+    files = await uploads(request, bytes_max=SIZE_BYTES_MAX)
+    if saves or draft or files:
         kept = {name: answer for name, answer in given.items() if answer}
         saved = await in_thread(lambda: papers.save(call, kept, draft=draft, by=actor))
         if isinstance(saved, Refused):
             return _form_page(request, found, given, saved.problems, key=key, draft=draft)
         draft = saved.draft
+        attach = partial(_attach, papers, draft, files, actor)
+        problems = await in_thread(attach)
+        if problems:
+            return _form_page(request, found, given, problems, key=key, draft=draft)
         if saves:
             return Redirect(f"/calls/{call}/apply?draft={draft}&saved=1", status_code=303)
         answer = await in_thread(lambda: papers.submit(draft, key=key, by=actor))
@@ -96,6 +113,17 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     if isinstance(answer, Applied):
         return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
     return _form_page(request, found, given, answer.problems, key=key, draft=draft)
+
+
+def _attach(
+    papers: PaperDesk, draft: str, files: Mapping[str, tuple[str, bytes]], actor: Actor
+) -> tuple[FieldProblem, ...]:
+    """Keep the files of a form as answers to its questions; return what is wrong with them."""
+    problems: tuple[FieldProblem, ...] = ()
+    for field, (name, content) in files.items():
+        answer = papers.attach(draft, content, name=name, field=field, by=actor)
+        problems += answer.problems if isinstance(answer, Refused) else ()
+    return problems
 
 
 def _form_page(

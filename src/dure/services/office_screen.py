@@ -8,7 +8,7 @@ from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
 from dure.core.review import Party
-from dure.services.access import Actor, require
+from dure.services.access import Actor, Role, require
 from dure.services.desks import Refused
 from dure.services.office_views import BoardRow, DraftRow, StageRow
 from dure.services.programme import Programme
@@ -17,6 +17,8 @@ from dure.services.programme_views import FieldProblem
 from dure.services.requests.call_yaml import Mistake, read_call, write_call
 from dure.services.staging import standing_in
 from dure.services.views import NEVER_S, Name
+
+INTERIM_RULE = Actor("rule:interim", frozenset({Role.OPERATOR}))
 
 
 class OfficeScreen:
@@ -107,6 +109,8 @@ class OfficeScreen:
     def _done(self, application: str, answer: object) -> BoardRow | Refused:
         if isinstance(answer, Refusal):
             return refused(answer)
+        # What an interim stage held back is granted by its rule, whoever concluded it.
+        self._programme.release(INTERIM_RULE)
         return self._board_row(self._tables.applications[application])
 
     def _drafted(self, answer: CallDrafted | tuple[Problem, ...] | Refusal) -> DraftRow | Refused:
