@@ -205,7 +205,7 @@ def publish_call(request: AnyRequest, call: FromPath[str]) -> CallDraftOut:
     "/calls/{call:str}/file",
     opt={"action": "call.read"},
     media_type="application/yaml",
-    responses=documented(404),
+    responses=documented(400, 404),
     sync_to_thread=True,
 )
 def call_file(request: AnyRequest, call: FromPath[str]) -> bytes:

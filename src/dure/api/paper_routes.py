@@ -141,7 +141,7 @@ def drafts(request: AnyRequest) -> Response[list[DraftOut]]:
 @get(
     "/drafts/{draft:str}",
     opt={"action": "draft.write"},
-    responses=documented(401, 404),
+    responses=documented(400, 401, 404),
     sync_to_thread=True,
 )
 def draft(request: AnyRequest, draft: FromPath[str]) -> DraftOut:
@@ -212,7 +212,7 @@ async def attach(request: AnyRequest, draft: FromPath[str]) -> DraftOut:
 @get(
     "/drafts/{draft:str}/problems",
     opt={"action": "draft.write"},
-    responses=documented(401, 403, 422),
+    responses=documented(400, 401, 403, 422),
     sync_to_thread=True,
 )
 def check_draft(request: AnyRequest, draft: FromPath[str]) -> list[ProblemOut]:
@@ -246,7 +246,7 @@ def submit_draft(request: AnyRequest, draft: FromPath[str]) -> Response[Applicat
     "/drafts/{draft:str}/discard",
     opt={"action": "draft.write"},
     status_code=200,
-    responses=documented(401, 403, 422),
+    responses=documented(400, 401, 403, 422),
     sync_to_thread=True,
 )
 def discard_draft(request: AnyRequest, draft: FromPath[str]) -> DraftOut:
@@ -257,7 +257,7 @@ def discard_draft(request: AnyRequest, draft: FromPath[str]) -> DraftOut:
 @get(
     "/drafts/{draft:str}/attachments/{attachment:str}",
     opt={"action": "draft.write"},
-    responses=documented(401, 404),
+    responses=documented(400, 401, 404),
     sync_to_thread=True,
 )
 def draft_file(
@@ -282,7 +282,7 @@ def attachments(request: AnyRequest, application: FromPath[str]) -> Response[lis
 @get(
     "/applications/{application:str}/attachments/{attachment:str}",
     opt={"action": "application.read"},
-    responses=documented(401, 404),
+    responses=documented(400, 401, 404),
     sync_to_thread=True,
 )
 def application_file(

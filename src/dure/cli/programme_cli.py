@@ -155,8 +155,10 @@ def _label(field: Row) -> str:
 
 
 def _values(field: Row) -> str:
-    if field["kind"] in ("date", "file"):
-        return say(f"a_{field['kind']}")
+    if field["kind"] == "date":
+        return say("a_date")
+    if field["kind"] == "file":
+        return say("a_file")
     if field["kind"] == "table":
         return say("rows_of", most=field["most"] or ROWS_MAX, columns=" | ".join(field["columns"]))
     if field["choices"]:
