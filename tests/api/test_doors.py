@@ -23,6 +23,10 @@ GAPS = {
     "{project:str}": "p-2026-1-0003",
     "{application:str}": "2026-1-0003",
     "{token:str}": "of-nobody",
+    "{stage:str}": "documents",
+    "{draft:str}": "d-00001",
+    "{attachment:str}": "0" * 64,
+    "{request_id:str}": "q-00001",
     "{kind:str}": "monthly",
 }
 QUERY = dict.fromkeys(

@@ -10,7 +10,9 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    call_routes,
     judging_routes,
+    paper_routes,
     pool_routes,
     programme_routes,
     report_routes,
@@ -42,6 +44,8 @@ def make_app(services: Services) -> Litestar:
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
             *programme_routes.ROUTES,
+            *call_routes.ROUTES,
+            *paper_routes.ROUTES,
             *judging_routes.ROUTES,
             *report_routes.ROUTES,
             *account_routes.ROUTES,

@@ -16,10 +16,13 @@ from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import FOUNDING, HERE, Settings
 from dure.core.errors import DureError, LedgerError
+from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.office_screen import OfficeScreen
+from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
+ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
 
@@ -140,6 +144,7 @@ def _assemble(
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
+    used = here.programme
     if settings.scenario == FOUNDING:
         assert begin is not None, "the founding scenario is brought by the twin"
         await_pool(FOUNDING, begin.is_begun)
@@ -148,8 +153,10 @@ def _assemble(
         keepers.append(lambda: keep_if_leading(FOUNDING, founding.scenario.keep))
         engines.append(founding.engine)
         pools[FOUNDING], programme = founding.desk, founding.programme
+        used = founding.scenario.programme
     pools[HERE] = here.desk
-    services = Services(pools, programme, people, dure.__version__)
+    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
+    services = Services(pools, programme, OfficeScreen(used), papers, people, dure.__version__)
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
 
 

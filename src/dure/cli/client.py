@@ -82,6 +82,12 @@ class Service:
                 time.sleep(RETRY_S * (TRIES - left))
         raise AssertionError("the last try returned or raised")
 
+    def upload(self, path: str, content: bytes, **query: str) -> Any:
+        """Send a file as it is."""
+        headers = {"content-type": "application/octet-stream"}
+        answer = self._send("POST", path, query, content=content, headers=headers)
+        return _document(answer, self.url)
+
     def _send(self, method: str, path: str, query: Any, **more: Any) -> httpx.Response:
         kept = {name: value for name, value in query.items() if value != ""}
         return self._request(method, f"/api/v1{path}", kept, **more)

@@ -12,6 +12,7 @@ __all__ = [
     "Clock",
     "Driver",
     "Entry",
+    "Files",
     "Ledger",
     "NodeReport",
     "Receipt",
@@ -50,6 +51,16 @@ class Clock(Protocol):
     """The pool's clock."""
 
     def now_s(self) -> int: ...
+
+
+class Files(Protocol):
+    """Content that is too large for the ledger, each under the SHA-256 of itself."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep content for good; durable on return. Raises DriverError."""
+        ...
+
+    def get(self, name: str) -> bytes | None: ...
 
 
 class Driver(Protocol):
