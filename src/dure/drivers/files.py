@@ -45,13 +45,17 @@ def write(path: str, text: str, *, mode: int = 0o600) -> None:
     os.rename(_written_beside(path, text, mode, durable=False), path)
 
 
-def sync(path: str) -> None:
-    """Make what stands at ``path`` durable; its name is the folder's affair."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def sync(path: str) -> bool:
+    """Make what stands at ``path`` durable, not its name; False if nothing does."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         os.fsync(file)
     finally:
         os.close(file)
+    return True
 
 
 def text_at(path: str, *, bytes_max: int = 4_194_304) -> str | None:

@@ -44,7 +44,7 @@ class SlurmAttempt:
         self.gone_since: int | None = None
         self._must_stop = False
         self._has_begun = False
-        self._order = written_at(places.intent) or {}
+        self.read_intent()
         self.slurm_id = recorded_id(places)
 
     # --- what was written ------------------------------------------------------------------
@@ -62,6 +62,10 @@ class SlurmAttempt:
             "scripts": [[path.name, text] for path, text in launch.scripts],
         }
         files.write(str(places.intent), json.dumps(intent))
+
+    def read_intent(self) -> None:
+        """Take up what the intent says; one that a power cut has torn says nothing."""
+        self._order: Written = written_at(self.places.intent) or {}
 
     @property
     def mark(self) -> str:
@@ -116,6 +120,9 @@ class SlurmAttempt:
         """
         path = str(self.places.of_attempt("slurm"))
         self.places.control_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.places.of_attempt("slurm").exists() and recorded_id(self.places) is None:
+            # Torn by a power cut; whole ones appear in one step.
+            files.remove(path)
         if recorded_id(self.places) is None and files.create_exclusively(
             path, f"{slurm_id}\n", durable=False
         ):
@@ -140,7 +147,10 @@ class SlurmAttempt:
             self.settle_unbegun("failed", f"SlurmRefused: {words}")
 
     def settle_unbegun(self, kind: str, reason: str, exit_code: int = 0) -> None:
-        """Take the lock ourselves, so that it can never begin any more, and that is its end."""
+        """Take the lock ourselves, so that it can never begin any more, and that is its end.
+
+        Without effect if it has begun meanwhile.
+        """
         end = {"kind": kind, "exit_code": exit_code, "at_s": self._now_s(), "reason": reason}
         self.places.control_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = str(self.places.of_attempt("lock"))
@@ -187,11 +197,15 @@ class SlurmAttempt:
         end = _end_by(job, has_begun=self.has_begun, asked_to_stop=self.is_asked_to_stop)
         if not self.has_begun:
             self.settle_unbegun(str(end["kind"]), str(end["reason"]), int(end["exit_code"]))
+        if self.receipt is not None:
             return
         # A node that Slurm has lost may still run it; there this file is its order to end.
         end["at_s"] = self._now_s()
-        files.create_exclusively(str(self.places.done), json.dumps(end))
-        self.look_for_end()
+        if not files.create_exclusively(str(self.places.done), json.dumps(end)):
+            self.look_for_end()
+        if self.receipt is None:
+            files.write_durably(str(self.places.done), json.dumps(end))
+            self.look_for_end()
 
     def cleaned(self) -> Mapping[str, Written]:
         """Return the evidence of each node that has given some."""

@@ -35,7 +35,7 @@ FORCE_S = 20.0
 QUEUE_S = 2.0
 SUBMITS_MAX = 48
 IDS_MAX = 200
-SYNCS_AT_ONCE = 8
+SYNCS_AT_ONCE, ASKED_MAX = 8, 50
 REST_S = 2.0
 
 
@@ -86,7 +86,7 @@ class SlurmDriver:
             expected,
         )
         self._queue, self._looked_at_s = Queue(), -queue_s
-        self._rests_until_s = 0.0
+        self._rests_until_s, self._asked = 0.0, 0
         self._open: dict[tuple[str, int], SlurmAttempt] = {}
         for job, attempt in open_intents(self.root):
             self._open[job, attempt] = SlurmAttempt(self._places(job, attempt), now_s=now_s)
@@ -102,13 +102,17 @@ class SlurmDriver:
         """
         places, key = self._places(order.job, order.attempt), (order.job, order.attempt)
         with self._lock:
-            if key in self._open or places.of_attempt("lock").exists():
+            known = self._open.get(key)
+            if known is not None and not known.argv:
+                log.warning("job %s: its torn order is written anew", order.job)
+            elif known is not None or places.of_attempt("lock").exists():
                 return
             submission = plan_submission(
                 order, places, self.site, site_id=self.site_id, grace_s=self._grace_s
             )
             for job, attempt in self._open:
-                if job == order.job and self._open[job, attempt].receipt is None:
+                is_other = job == order.job and attempt != order.attempt
+                if is_other and self._open[job, attempt].receipt is None:
                     raise DriverError(
                         f"job {job}: attempt {attempt} has not ended, so attempt {order.attempt} "
                         "is not started. Stop it, wait for its receipt, then order again."
@@ -119,6 +123,9 @@ class SlurmDriver:
                 raise DriverError(
                     f"job {order.job}: its order cannot be written ({wrong}); free the disk."
                 ) from wrong
+            if known is not None:
+                known.read_intent()
+                return
             # What an engine before us left there would be known by its mark; nobody else's is ours.
             is_new = self._queue.number > 0 and submission.mark not in self._queue.by_mark
             self._open[key] = SlurmAttempt(places, now_s=self._now_s, is_new=is_new)
@@ -187,6 +194,7 @@ class SlurmDriver:
             evidence = {} if owner.never_began else dict(owner.cleaned())
             lacking = [] if owner.never_began else owner.nodes
             dirty = [node for node in lacking if not evidence.get(node, {}).get("is_clean")]
+            is_known = owner.never_began or bool(lacking)
             if dirty:
                 self._nodes.owe(owner.places, owner.mark, dirty)
             return {
@@ -194,7 +202,7 @@ class SlurmDriver:
                 "attempt": attempt,
                 "at_s": self._now_s(),
                 "nodes": evidence,
-                "is_clean": not dirty,
+                "is_clean": is_known and not dirty,
                 "withheld": dirty,
             }
 
@@ -227,7 +235,7 @@ class SlurmDriver:
         queue = self._client.queue(self._queue.number + 1)
         if queue is None:
             return
-        self._queue = queue
+        self._queue, self._asked = queue, 0
         for found in self._unended():
             if found.slurm_id is None:
                 found.adopt(queue)
@@ -247,7 +255,10 @@ class SlurmDriver:
             return
         job = self._queue.jobs.get(found.slurm_id)
         if job is None:
-            # A list may be cut short; the job's own record is not.
+            # A list may be cut short; the job's own record is not. Few are asked for at a time.
+            self._asked += 1
+            if self._asked > ASKED_MAX:
+                return
             is_known, job = self._client.job(found.slurm_id)
             if not is_known or (job is not None and not job.is_over):
                 return
@@ -297,7 +308,7 @@ class SlurmDriver:
 
     def _is_laid_out(self, found: SlurmAttempt) -> bool:
         if not found.argv:
-            found.settle_unbegun("failed", "IntentUnreadable")
+            # Torn; the ledger holds the order as well, and the engine gives it again.
             return False
         try:
             found.lay_out()
@@ -314,7 +325,7 @@ class SlurmDriver:
         if not wanted:
             return []
         with ThreadPoolExecutor(SYNCS_AT_ONCE) as threads:
-            stands = list(threads.map(_synced, [str(one.places.intent) for one in wanted]))
+            stands = list(threads.map(files.sync, [str(one.places.intent) for one in wanted]))
         files.sync_folder(str(self.root / "open"))
         for found, is_there in zip(wanted, stands, strict=True):
             if not is_there:
@@ -385,11 +396,3 @@ class SlurmDriver:
 
 def _parts(many: Sequence["SlurmAttempt"] | Sequence[int]) -> Iterable[list]:  # type: ignore[type-arg]
     return (list(many[first : first + IDS_MAX]) for first in range(0, len(many), IDS_MAX))
-
-
-def _synced(path: str) -> bool:
-    try:
-        files.sync(path)
-    except FileNotFoundError:
-        return False
-    return True

@@ -98,9 +98,16 @@ def ask_site(run: Commands) -> Site:
 
 
 def own_id(path: Path) -> str:
-    """Return what tells our jobs and drains from those of every other pool on the site."""
+    """Return what tells our jobs and drains from those of every other pool on the site.
+
+    Raises:
+        DriverError: if it is damaged: under another one, running jobs would be taken for strangers.
+    """
     files.create_exclusively(str(path), secrets.token_hex(6) + "\n")
-    return (files.text_at(str(path)) or "").strip()
+    found = (files.text_at(str(path)) or "").strip()
+    if not re.fullmatch(r"[0-9a-f]{12}", found):
+        raise DriverError(f"{path} is damaged ({found[:40]!r}); bring it back from the backup.")
+    return found
 
 
 def site_beside(path: Path, run: Commands) -> Site:
