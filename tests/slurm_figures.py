@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from dure.app.assemble import Platform, assemble
@@ -45,9 +46,16 @@ dure: {{gpus: {gpus}, preemptible: true, checkpoint_takes: 5s}}
 """
 
 
+@cache
+def warm() -> None:
+    """Compile and load the kernels, before anybody waits for a job."""
+    warm_engine()
+
+
 @contextmanager
 def platform_on(cluster: SlurmCluster, data: Path, **allocations: int) -> Iterator[Platform]:
     """Assemble a platform on a cluster and let it run."""
+    warm()
     os.environ["SLURM_CONF"] = str(cluster.conf)
     settings = Settings(data, scenario="empty", backend="slurm", allocations=allocations)
     platform = assemble(settings)
@@ -220,7 +228,6 @@ def is_closed(platform: Platform, place: int) -> bool:
 
 def main(arguments: Sequence[str]) -> None:
     """Measure what is named, or everything."""
-    warm_engine()
     wanted = arguments or ["rates", "reclaims", "killed"]
     with tempfile.TemporaryDirectory(prefix="dure-slurm-") as scratch:
         folder = Path(scratch)
