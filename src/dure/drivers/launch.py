@@ -15,6 +15,8 @@ from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder, checked_job_
 from dure.drivers.machine import MachineNode
 
 SHELL = "/bin/bash"
+# The variables by which every process of an attempt is known.
+DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
 # How an attempt was launched and ended; everything else of it is the job's own.
 CONTROL = ("lock", "run", "exit", "stop", "noticed")
 ATTEMPT_MAX = 1_000_000
@@ -126,7 +128,7 @@ def marks(places: Places) -> tuple[str, ...]:
 
     The folder is one of them: two pools on one machine may choose the same ids.
     """
-    return (f"DURE_JOB_DIR={places.job_dir}", f"DURE_ATTEMPT={places.attempt}")
+    return (f"{DIR_MARK}={places.job_dir}", f"{ATTEMPT_MARK}={places.attempt}")
 
 
 def _check(order: StartOrder, machine: MachineNode) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
+from dure.core.measured import Measured
 from dure.core.orders import Receipt, StartOrder
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Driver",
     "Entry",
     "Ledger",
+    "Meter",
     "Receipt",
     "Record",
     "StartOrder",
@@ -69,3 +71,16 @@ class Driver(Protocol):
     def acknowledge(self, receipts: Sequence[Receipt]) -> None:
         """Forget receipts that the ledger now holds: they are not reported again."""
         ...
+
+
+class Meter(Protocol):
+    """Eyes on what GPUs and jobs really use."""
+
+    def read(self, now_s: int) -> Measured:
+        """Return what was measured since the last call, a part of it if that is much.
+
+        Raises DriverError if the source does not answer; the next call asks for the same again.
+        """
+        ...
+
+    def close(self) -> None: ...
