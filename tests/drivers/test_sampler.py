@@ -53,8 +53,10 @@ def test_what_belongs_to_another_pool_is_not_ours(tmp_path: Path) -> None:
         driver.start(order("one", "echo up; sleep 300"))
         until_it_says(driver, "one", "up")
 
-        assert Sampler(tmp_path / "b", four_slots()).read(0).units == []
-        assert [unit.job for unit in Sampler(tmp_path / "a", four_slots()).read(0).units] == ["one"]
+        others, own = (Sampler(tmp_path / name, four_slots()).read(0) for name in "ba")
+        assert [unit.job for unit in others.units] == [""]
+        assert [unit.job for unit in own.units] == ["", "one"]
+        assert values_of(own, Unit(NODE, HOST))[MEMORY] > values_of(own, own.units[1])[MEMORY]
     finally:
         end_all(driver)
 
@@ -77,7 +79,7 @@ def test_gpus_are_as_nvidia_smi_tells_them_and_xids_as_the_kernel_does(tmp_path:
 
     measured = sampler.read(100)
 
-    assert [unit.device for unit in measured.units] == [0, 1, 2]
+    assert [unit.device for unit in measured.units] == [HOST, 0, 1, 2]
     assert values_of(measured, Unit(NODE, 0)) == {BUSY: 970, MEMORY: 40_536, POWER: 612_310}
     assert values_of(measured, Unit(NODE, 2)) == {MEMORY: 4}
     assert measured.signals == [Signal(100, NODE, 1, 79)]

@@ -70,13 +70,13 @@ class Sampler:
         self._gpu_at: dict[str, int] = {}
 
     def read(self, now_s: int) -> Measured:
-        """Return one sample of each GPU and of the processes of each running job.
+        """Return a sample of the machine, one of each GPU, and of each running job's processes.
 
         Raises:
             DriverError: if the machine has GPUs and they do not answer.
         """
         aside: list[SetAside] = []
-        rows = [*self._of_jobs(), *self._of_gpus(aside)]
+        rows = [self._of_machine(), *self._of_jobs(), *self._of_gpus(aside)]
         values = np.zeros((len(METRICS), len(rows)))
         given = np.zeros((len(METRICS), len(rows)), dtype=np.bool_)
         for place, (_, found) in enumerate(rows):
@@ -90,6 +90,17 @@ class Sampler:
 
     def close(self) -> None:
         """Nothing is kept open that needs closing before the process ends."""
+
+    def _of_machine(self) -> Row:
+        """Measure the machine as a whole, which also says that it is there."""
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(word) for word in file.readline().split()[1:9]]
+        with open("/proc/meminfo", encoding="ascii") as file:
+            kib = {line.split(":")[0]: int(line.split()[1]) for line in file}
+        used = kib["MemTotal"] - kib["MemAvailable"]
+        # All but idle and waiting for a disk.
+        busy_ms = TICK_MS * (sum(ticks) - ticks[3] - ticks[4])
+        return Unit(self._machine.node, HOST), {MEMORY: used // 1024, CPU: busy_ms}
 
     def _of_jobs(self) -> list[Row]:
         """Add up the processes of each job; its processor time counts over its attempts."""

@@ -19,6 +19,7 @@ from dure.core.plan import facts_of
 from dure.core.state import CycleRecord, State
 from dure.services.asked import Demand
 from dure.services.ports import Driver
+from dure.services.reading import is_leaving, stop_fact
 from dure.services.standing import Standing
 
 log = logging.getLogger("dure.hands")
@@ -182,6 +183,8 @@ class LocalHands:
         is_stopping = jobs[col.J_STATE, job] == col.STOPPING
         cancelled = jobs[col.J_STOP_CAUSE, job] == col.BY_CANCEL
         stop_at_s = int(jobs[col.J_STOP_AT, job])
+        if not is_stopping and is_leaving(state, self._demand, job):
+            stop_at_s = self._demand.leaving[name][1]
         if stop_at_s >= 0 and not cancelled:
             self._orders.notices.append((name, attempt, stop_at_s))
         if is_stopping:
@@ -239,8 +242,11 @@ class LocalHands:
         attempt = self._attempt(state, job)
         lost = receipt.reason == LOST and self.standing.times_lost(job) < LOST_MAX
         if receipt.kind == "stopped" or receipt.exit_code == EXIT_SAVED or lost:
-            fact = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
-            return [fact]
+            left = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
+            if is_leaving(state, self._demand, job):
+                # It saved and left before it was stopped; it has been lent out all the same.
+                return [stop_fact(state, job, now_s), left]
+            return [left]
         fine = receipt.kind == "ended" and receipt.exit_code == 0
         end = col.COMPLETED if fine else col.FAILED
         return [(col.K_ENDED, now_s, job, attempt, end, receipt.exit_code)]

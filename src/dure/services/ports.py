@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import polars as pl
+
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
 from dure.core.measured import Measured
 from dure.core.orders import Receipt, StartOrder
@@ -18,6 +20,7 @@ __all__ = [
     "Receipt",
     "Record",
     "StartOrder",
+    "TelemetryStore",
 ]
 
 
@@ -84,3 +87,35 @@ class Meter(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class TelemetryStore(Protocol):
+    """Samples and their roll-ups, tables of ``reports.rollups``.
+
+    Attributes:
+        lost: samples that could not be kept. torn: files found damaged.
+    """
+
+    @property
+    def lost(self) -> int: ...
+
+    @property
+    def torn(self) -> int: ...
+
+    def add(self, samples: pl.DataFrame) -> None:
+        """Take samples; they are durable within a minute."""
+        ...
+
+    def keep(self, now_s: int, *, at_once: bool = False) -> None:
+        """Make durable what is due, roll up, drop what is too old. Raises OSError."""
+        ...
+
+    def newest_s(self) -> int:
+        """Return the newest durable sample's moment, 0 if there is none."""
+        ...
+
+    def samples(self, from_s: int, to_s: int, *, job: str | None = None) -> pl.DataFrame: ...
+
+    def rolled(
+        self, from_s: int, to_s: int, *, length_s: int, job: str | None = None
+    ) -> pl.DataFrame: ...
