@@ -1,6 +1,6 @@
 """A job that holds GPUs idle is told to save, stopped as at a reclaim, and waits again."""
 
-from dure.core.events.idle import IdleStopped, IdleTaken
+from dure.core.events.idle import IdleNoticed, IdleStopped, IdleTaken
 from tests.services.live_bench import LiveBench
 
 
@@ -17,10 +17,20 @@ def idle_pool() -> tuple[LiveBench, str, str]:
     return bench, idle, waits
 
 
-def take(bench: LiveBench, job: str) -> None:
+def tell(bench: LiveBench, job: str) -> None:
+    """Write what the rule writes: the notice, and that its time is over."""
     at_s = bench.clock.at_s
+    notice = IdleNoticed(
+        at_s=at_s, by="rule:idle-held", case="i-1", job=job, project="team", user="admin", gpus=2,
+        gpus_held=2, node="here-0001", device=0, busy_milli_max=0, threshold_milli=50, samples=240,
+        from_s=at_s - 3_600, to_s=at_s, due_at_s=at_s,
+    )  # fmt: skip
     taken = IdleTaken(at_s=at_s, by="rule:idle-held", case="i-1", job=job, stop_by_s=at_s + 60)
-    bench.book.append([taken])
+    bench.book.append([notice, taken])
+
+
+def take(bench: LiveBench, job: str) -> None:
+    tell(bench, job)
     bench.turn(1)
 
 
@@ -69,9 +79,7 @@ def test_one_that_saves_and_leaves_by_itself_waits_as_well() -> None:
 def test_a_notice_outlives_the_process() -> None:
     bench, idle, _ = idle_pool()
     at_s = bench.clock.at_s
-    bench.book.append(
-        [IdleTaken(at_s=at_s, by="rule:idle-held", case="i-1", job=idle, stop_by_s=at_s + 60)]
-    )
+    tell(bench, idle)
 
     again = bench.again(at_s=at_s + 5)
     again.turn(1)

@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    care_routes,
     judging_routes,
     pool_routes,
     programme_routes,
@@ -41,6 +42,7 @@ def make_app(services: Services) -> Litestar:
         route_handlers=[
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
+            *care_routes.ROUTES,
             *programme_routes.ROUTES,
             *judging_routes.ROUTES,
             *report_routes.ROUTES,

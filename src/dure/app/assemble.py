@@ -85,8 +85,8 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         clock = SystemClock()
         people, people_book = open_people(settings.data, ledgers)
         here = assemble_here(settings, open_ledger(settings.data / HERE, ledgers), clock)
-        keepers: list[Callable[[], None]] = [here.keeper.keep]
-        engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
+        keepers: list[Callable[[], None]] = [here.keeper.keep, here.care.metering.close]
+        engines = [here.engine, here.care.engine, Engine(PEOPLE, _Follow(people_book))]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
         if settings.scenario == FOUNDING:
@@ -97,7 +97,8 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             engines.append(founding.engine)
             pools[FOUNDING], programme = founding.desk, founding.programme
         pools[HERE] = here.desk
-        services = Services(pools, programme, people, dure.__version__)
+        care = {HERE: here.care.desk}
+        services = Services(pools, programme, people, dure.__version__, care)
         return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)

@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 
+from dure.app.care import Care, Cared, assemble_care
 from dure.app.engine import Engine, RealTime
 from dure.app.settings import HERE, Settings
 from dure.core.errors import InputError
@@ -20,6 +21,7 @@ from dure.core.pool import GPUS_PER_NODE_MAX, Pool
 from dure.drivers.clock import SystemClock
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import SLOT, MachineNode, this_machine
+from dure.drivers.sampler import Sampler
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
@@ -56,6 +58,7 @@ class MachinePool:
     programme: Programme
     demand: Demand
     keeper: Keeper
+    care: Care
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -70,6 +73,7 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     decode = demand.reading(decode_events)
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
+    cared = Cared.attached_to(book)
     programme = Programme(book, clock)
     machine = _machine(settings, ledger)
     driver = LocalDriver(root, machine, now_s=clock.now_s)
@@ -105,7 +109,18 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     )
     engine = Engine(HERE, turns)
     desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper)
+    care = assemble_care(
+        root,
+        settings.meter,
+        Sampler(root, machine),
+        cared,
+        book,
+        publisher,
+        clock,
+        engine,
+        sample_s=settings.sample_s,
+    )
+    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper, care)
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

@@ -23,6 +23,8 @@ class Settings:
         allocations: GPUs (or slots) of this machine by project; others keep what they have.
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
+        meter: ``built-in``, or the address of a Prometheus that knows this pool's GPUs.
+        sample_s: how often the meter is read.
         cleaning_s: what this machine's devices need between owners.
     """
 
@@ -34,6 +36,8 @@ class Settings:
     cycle_s: float = 5.0
     poll_s: float = 0.2
     cleaning_s: int = 1
+    meter: str = "built-in"
+    sample_s: float = 15.0
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

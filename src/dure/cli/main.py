@@ -11,6 +11,7 @@ import dure
 from dure.cli import (
     account,
     bench,
+    care_cli,
     ledger,
     pool_cli,
     programme_cli,
@@ -32,6 +33,7 @@ REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
     account.register,
     work.register,
     pool_cli.register,
+    care_cli.register,
     programme_cli.register,
     usage_cli.register,
     twin.register,

@@ -45,6 +45,9 @@ def up(
         list[str] | None,
         typer.Option(metavar="PROJECT=SLOTS", help="A project's part of this machine; repeatable."),
     ] = None,
+    meter: Annotated[
+        str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
+    ] = "built-in",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.settings import Settings
@@ -52,7 +55,7 @@ def up(
 
     _log_to_stderr()
     try:
-        settings = Settings(data, scenario, speed, slots, _allocations(allocate or []))
+        settings = Settings(data, scenario, speed, slots, _allocations(allocate or []), meter=meter)
         with _listening(port) as listener:
             _serve(settings, listener)
     except DureError as wrong:

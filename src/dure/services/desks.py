@@ -5,11 +5,12 @@ may be called from any thread; reading never blocks on the engine.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from dure.services.access import Actor
+from dure.services.care_desk import CareDesk
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -195,9 +196,12 @@ class ProgrammeDesk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
+    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them;
+    ``care`` has those that are measured.
+    """
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
     people: People
     version: str
+    care: Mapping[str, CareDesk] = field(default_factory=dict)

@@ -21,7 +21,6 @@ PARTS_MAX = 12
 # What is this near the present counts as caught up.
 NEAR_S = 5
 HolderOf = Callable[[Unit], tuple[str, int]]
-Listener = Callable[[pl.DataFrame, Sequence[Signal], int], None]
 
 
 @dataclass(slots=True)
@@ -30,6 +29,7 @@ class Progress:
 
     Attributes:
         upto_s: everything up to this moment was read. samples: how many so far.
+        heard_s: each node's newest sample.
         troubles: how often the meter or the disk failed. trouble: the newest, "" when all is well.
     """
 
@@ -40,15 +40,18 @@ class Progress:
     heard_s: dict[str, int] = field(default_factory=dict)
 
 
+Listener = Callable[[Progress, Sequence[Signal], int], None]
+
+
 class Metering:
     """The turns of a pool's meter.
 
     Args:
         holders: makes what says whose a unit is, and since when, for one reading.
-        listeners: told of the new samples, the errors, and the moment, after each turn.
+        listeners: told how far measuring is, of new errors, and of the moment, after each reading.
 
     Attributes:
-        progress: how it goes; ``progress.heard_s`` is each node's newest sample.
+        progress: how it goes.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class Metering:
         self.progress.samples += table.height
         self._hear(samples)
         for listen in self._listeners:
-            listen(table, samples.signals, now_s)
+            listen(self.progress, samples.signals, now_s)
         return True
 
     def _hear(self, samples: Samples) -> None:
