@@ -73,6 +73,7 @@ class CareBench:
             view,
             live.clock,
             lambda: None,
+            live.publisher.used_at,
             policy=policy,
         )
 

@@ -1,5 +1,6 @@
 """What is measured, sick nodes, GPUs held idle."""
 
+import re
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -7,7 +8,9 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.care_schemas import (
+    AccountingIn,
     CareOut,
+    ComparedOut,
     IdleAnswerIn,
     IdleCaseOut,
     IdleRuleIn,
@@ -31,6 +34,7 @@ from dure.services.sights import job_owners
 from dure.services.views import NEVER_S
 
 AnyRequest = Request[Any, Any, Any]
+MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 SEE_JOB = {"action": "job.read"}
 
 
@@ -198,4 +202,26 @@ def set_idle_rule(request: AnyRequest, pool: FromPath[str], data: JSONBody[IdleR
     return CareOut(CareAnswer.DONE.value)
 
 
-ROUTES = (utilisation, tickets, repair, reset_breaker, idle, answer_idle, set_idle_rule)
+@post(
+    "/pools/{pool:str}/accounting",
+    opt={"action": "use.compare"},
+    status_code=200,
+    responses=documented(400, 401, 403, 404, 413),
+    sync_to_thread=True,
+)
+def compare(
+    request: AnyRequest, pool: FromPath[str], data: JSONBody[AccountingIn]
+) -> list[ComparedOut]:
+    """Hold a provider's accounting of a month against our ledger; raise differences over 1 %."""
+    fine = all(0 <= gpu_s < 1 << 53 and len(who) <= 200 for who, gpu_s in data.gpu_s.items())
+    if MONTH.fullmatch(data.month) is None or not fine or len(data.source) > 64:
+        raise ProblemError(400, "invalid", "Expected a month like 2026-03 and GPU-seconds >= 0.")
+    rows = care_of(request, pool).compare(
+        data.provider, data.month, data.gpu_s, source=data.source, by=actor_of(request)
+    )
+    if isinstance(rows, CareAnswer):
+        raise missing("provider")
+    return [out(ComparedOut, row) for row in rows]
+
+
+ROUTES = (compare, utilisation, tickets, repair, reset_breaker, idle, answer_idle, set_idle_rule)

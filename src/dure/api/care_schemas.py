@@ -99,3 +99,22 @@ class IdleRuleIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: int
     notice_s: int
     project: str = ""
+
+
+class AccountingIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A provider's accounting of a month: GPU-seconds by project; ``source``: its SHA-256."""
+
+    month: str
+    provider: str
+    gpu_s: dict[str, int]
+    source: str = ""
+
+
+class ComparedOut(msgspec.Struct, frozen=True):
+    """A project in both books; ``differs``: it was raised, and is in the ledger."""
+
+    who: str
+    ours_gpu_s: int
+    theirs_gpu_s: int
+    difference_milli: int
+    differs: bool

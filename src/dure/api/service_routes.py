@@ -10,6 +10,7 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -116,7 +117,25 @@ class PoolFigures(Collector):
             times.add_metric([name, "0.99"], lending.return_s_p99)
         yield from (gpus, spent, waiting, waited, running, done, now, seq, reclaims, times)
         yield from self._of_loans()
+        yield from self._of_engines()
         yield from self._of_measuring()
+
+    def _of_engines(self) -> Iterator[Metric]:
+        turns = SummaryMetricFamily("dure_turn_seconds", "Turns of the engine", labels=["pool"])
+        longest = GaugeMetricFamily("dure_turn_seconds_max", "The longest turn", labels=["pool"])
+        failures = CounterMetricFamily("dure_turn_failures", "Turns that failed", labels=["pool"])
+        head = GaugeMetricFamily("dure_ledger_head", "The newest record", labels=["pool"])
+        troubles = GaugeMetricFamily(
+            "dure_backend_troubles", "Attempts that cannot be moved on now", labels=["pool"]
+        )
+        for name, ask in self.services.engines.items():
+            found = ask()
+            turns.add_metric([name], count_value=found.turns, sum_value=found.turn_s_sum)
+            longest.add_metric([name], found.turn_s_max)
+            failures.add_metric([name], found.failures)
+            head.add_metric([name], found.ledger_head)
+            troubles.add_metric([name], found.backend_troubles)
+        yield from (turns, longest, failures, head, troubles)
 
     def _of_loans(self) -> Iterator[Metric]:
         loans = GaugeMetricFamily("dure_loans", "Loans open now", labels=["pool"])

@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dure
@@ -14,10 +15,11 @@ from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import FOUNDING, HERE, Settings
 from dure.core.errors import DureError, LedgerError
 from dure.drivers.clock import SystemClock
+from dure.drivers.local import LocalDriver
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.sqlite import SqliteLedger
 from dure.services.book import Book
-from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.desks import EngineFigures, PoolDesk, ProgrammeDesk, Services
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
@@ -87,6 +89,9 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         here = assemble_here(settings, open_ledger(settings.data / HERE, ledgers), clock)
         keepers: list[Callable[[], None]] = [here.keeper.keep, here.care.metering.close]
         engines = [here.engine, here.care.engine, Engine(PEOPLE, _Follow(people_book))]
+        watched: list[tuple[Engine, Ledger, LocalDriver | None]] = [
+            (here.engine, here.book.ledger, here.driver)
+        ]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
         if settings.scenario == FOUNDING:
@@ -95,10 +100,15 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             ledgers.append(founding.scenario.ledger)
             keepers.append(founding.scenario.keep)
             engines.append(founding.engine)
+            watched.append((founding.engine, founding.scenario.ledger, None))
             pools[FOUNDING], programme = founding.desk, founding.programme
         pools[HERE] = here.desk
         care = {HERE: here.care.desk}
-        services = Services(pools, programme, people, dure.__version__, care)
+        figures = {
+            engine.name: partial(_figures, engine, ledger, driver)
+            for engine, ledger, driver in watched
+        }
+        services = Services(pools, programme, people, dure.__version__, care, figures)
         return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)
@@ -120,6 +130,18 @@ def open_people(data: Path, ledgers: list[Ledger]) -> tuple[People, Book]:
     people = People(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
     return people, book
+
+
+def _figures(engine: Engine, ledger: Ledger, driver: LocalDriver | None) -> EngineFigures:
+    pulse = engine.pulse
+    return EngineFigures(
+        pulse.turns,
+        pulse.failures,
+        pulse.turn_s_sum,
+        pulse.turn_s_max,
+        ledger.head()[0],
+        len(driver.troubles) if driver is not None else 0,
+    )
 
 
 class _Follow:

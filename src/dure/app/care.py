@@ -94,7 +94,15 @@ def assemble_care(
         every_s=sample_s,
     )
     desk = CareDesk(
-        metering, book, cared.health, cared.cases, view, clock, engine.wake, policy=policy
+        metering,
+        book,
+        cared.health,
+        cared.cases,
+        view,
+        clock,
+        engine.wake,
+        publisher.used_at,
+        policy=policy,
     )
     return Care(desk, Engine(f"{engine.name}-meter", metering), metering)
 

@@ -59,6 +59,7 @@ class MachinePool:
     demand: Demand
     keeper: Keeper
     care: Care
+    driver: LocalDriver
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -120,7 +121,9 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
         engine,
         sample_s=settings.sample_s,
     )
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper, care)
+    return MachinePool(
+        desk, engine, book, publisher, machine, programme, demand, keeper, care, driver
+    )
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

@@ -132,6 +132,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "ticket.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
     "ticket.repair": _OFFICE | {Role.PROVIDER},
     "breaker.reset": _OFFICE,
+    "use.compare": _OFFICE | {Role.PROVIDER},
     "idle.answer": _WORKERS | {Role.ADMIN},
     "idle.rule": _OFFICE,
     "report.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},

@@ -6,6 +6,7 @@ from enum import Enum
 
 from dure.core.errors import PolicyError
 from dure.core.events.idle import Answer, IdleAnswered, IdleRuleSet
+from dure.core.events.programme import UseDiffers
 from dure.core.health import CLOSED, OPEN, PROBATION, Health, HealthPolicy, Ticket
 from dure.core.health import released as release_events
 from dure.core.health import repaired as repair_events
@@ -17,6 +18,7 @@ from dure.core.idle_held import (
     IdlePolicy,
     answer_case,
 )
+from dure.core.two_sided import Compared, compare_books
 from dure.core.xids import Action
 from dure.services.access import Actor, may, may_any, require
 from dure.services.book import Book
@@ -58,6 +60,7 @@ class CareDesk:
     Args:
         book: ``health`` and ``cases`` are views of it.
         wake: tells the engine that there is something to read.
+        used_at: GPU-seconds by project, of a provider and a month.
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class CareDesk:
         view: Callable[[], PoolView],
         clock: Clock,
         wake: Callable[[], None],
+        used_at: Callable[[str, str], Mapping[str, int]],
         *,
         policy: HealthPolicy,
     ) -> None:
+        self._used_at = used_at
         self._metering, self._book, self._health, self._cases = metering, book, health, cases
         self._view, self._clock, self._wake, self._policy = view, clock, wake, policy
 
@@ -202,6 +207,38 @@ class CareDesk:
         provider.
         """
         return measured_by_owner(self._metering.store, self._view(), month)
+
+    def compare(
+        self, provider: str, month: str, theirs: Mapping[str, int], *, source: str, by: Actor
+    ) -> list[Compared] | CareAnswer:
+        """Hold a provider's accounting of a month against our ledger; raise what differs.
+
+        Args:
+            theirs: GPU-seconds by project. source: the accounting's SHA-256, kept as evidence.
+        """
+        require(by, "use.compare", owner=provider)
+        if provider not in self._view().nodes.providers:
+            return CareAnswer.NOT_FOUND
+        rows = compare_books(self._used_at(provider, month), theirs)
+        now_s = self._clock.now_s()
+        self._book.append(
+            [
+                UseDiffers(
+                    at_s=now_s,
+                    by=by.user,
+                    month=month,
+                    provider=provider,
+                    who=row.who,
+                    ours_gpu_s=row.ours_gpu_s,
+                    theirs_gpu_s=row.theirs_gpu_s,
+                    difference_milli=row.difference_milli,
+                    source=source,
+                )
+                for row in rows
+                if row.differs
+            ]
+        )
+        return rows
 
     def figures(self) -> MeterFigures:
         progress, store = self._metering.progress, self._metering.store
