@@ -101,8 +101,15 @@ def answering(body: bytes, status: int = 200) -> PrometheusMeter:
         b"<html>",
         b'{"status":"error","error":"query timed out"}',
         b'{"status":"success","data":{"result":[{"metric":{"gpu":1},"values":[]}]}}',
-        b'{"status":"success","data":{"result":[{"metric":{},"values":[["x","1"]]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{"__name__":"DCGM_FI_DEV_GPU_UTIL",'
+        b'"Hostname":"n","gpu":"0"},"values":[["x","1"]]}]}}',
         b'{"status":"success","data":{"res',
+        b'{"status":"success","data":{"result":[{"metric":{"__name__":"up","Hostname":"n",'
+        b'"gpu":"0"},"values":[[1,"1"]]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{"__name__":"DCGM_FI_DEV_GPU_UTIL",'
+        b'"Hostname":"n","gpu":"0"},"values":[[1]]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{"__name__":"DCGM_FI_DEV_GPU_UTIL",'
+        b'"Hostname":"n","gpu":"0"},"values":{"a":[1,"2"]}}]}}',
     ],
 )
 def test_an_answer_that_is_none_is_an_error_and_the_same_is_asked_again(body: bytes) -> None:

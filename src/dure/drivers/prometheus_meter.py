@@ -18,6 +18,8 @@ from dure.core.measured import (
     METRICS,
     POWER,
     Aside,
+    FloatArray,
+    IntArray,
     Measured,
     SetAside,
     Signal,
@@ -31,7 +33,13 @@ DCGM = {
     "DCGM_FI_DEV_POWER_USAGE": (POWER, 1000.0),
     "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": (ENERGY, 1.0),
 }
-XIDS = "DCGM_FI_DEV_XID_ERRORS"
+XIDS, XID_ROW, XID_MOST = "DCGM_FI_DEV_XID_ERRORS", -1, 1_000_000
+ROWS = {name: row for name, (row, _) in DCGM.items()} | {XIDS: XID_ROW}
+SCALES = np.ones(len(METRICS))
+for _row, _scale in DCGM.values():
+    SCALES[_row] = _scale
+# What numbers are written with; anything else is read with care.
+NUMERIC = b"0123456789.,+-eEaAfFiInN"
 SELECTOR = '{__name__=~"' + "|".join((*DCGM, XIDS)) + '"}'
 # One question asks for at most so much time, and for less where that is much.
 WINDOW_S_MAX, WINDOW_S_FIRST = 300, 15
@@ -51,8 +59,10 @@ class _Labels(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Series(msgspec.Struct, gc=False):
+    """A series; its ``[moment, "value"]`` pairs stay text until all are read in one go."""
+
     metric: _Labels
-    values: list[tuple[float, str]]
+    values: msgspec.Raw
 
 
 class _Data(msgspec.Struct):
@@ -100,9 +110,12 @@ class PrometheusMeter:
         from_s, to_s = self._upto_s, min(now_s - SETTLE_S, self._upto_s + self._window_s)
         series = self._ask(from_s, to_s) if to_s > from_s else []
         table = _Table(from_s, self._xids)
-        for one in series:
-            table.add(one)
-        measured = table.measured(max(from_s, to_s))
+        try:
+            for one in series:
+                table.add(one)
+            measured = table.measured(max(from_s, to_s))
+        except (msgspec.MsgspecError, KeyError) as wrong:
+            raise DriverError(f"Prometheus answers what was not asked for: {wrong}") from wrong
         self._upto_s = measured.upto_s
         return measured
 
@@ -153,12 +166,10 @@ class _Table:
         self._after_ms, self._xids = after_s * 1000, xids
         self._places: dict[tuple[str, str, str], int] = {}
         self._units: list[Unit] = []
-        # Flat lists of numbers: a list or tuple a series would cost more than reading it.
+        # By series.
         self._place: list[int] = []
         self._row: list[int] = []
-        self._at_s: list[float] = []
-        self._value: list[float] = []
-        self._signals: list[Signal] = []
+        self._pairs: list[bytes] = []
         self._aside: list[SetAside] = []
 
     def add(self, series: _Series) -> None:
@@ -172,45 +183,65 @@ class _Table:
                 return
             place = self._places[key] = len(self._units)
             self._units.append(Unit(labels.host, int(labels.gpu), labels.hpc_job))
-        if labels.name == XIDS:
-            self._add_xids(self._units[place], series.values)
-            return
-        row, scale = DCGM[labels.name]
-        for at_s, text in series.values:
-            self._place.append(place)
-            self._row.append(row)
-            self._at_s.append(at_s)
-            self._value.append(scale * float(text))
+        self._place.append(place)
+        self._row.append(ROWS[labels.name])
+        self._pairs.append(bytes(series.values))
 
     def measured(self, upto_s: int) -> Measured:
-        at_ms = np.rint(1000 * np.array(self._at_s, dtype=np.float64)).astype(np.int64)
+        """Put everything together. Raises MsgspecError if a series holds no pairs."""
+        count, at_s, value = _numbers(self._pairs)
+        at_ms = np.rint(1000 * at_s).astype(np.int64)
+        unit = np.repeat(np.array(self._place, dtype=np.int64), count)
+        row = np.repeat(np.array(self._row, dtype=np.int64), count)
         new = at_ms > self._after_ms
-        unit = np.array(self._place, dtype=np.int64)[new]
-        row = np.array(self._row, dtype=np.int64)[new]
-        value, at_ms = np.array(self._value, dtype=np.float64)[new], at_ms[new]
+        is_xid = row == XID_ROW
+        signals = self._signals(unit[new & is_xid], at_ms[new & is_xid], value[new & is_xid])
+        new &= ~is_xid
+        unit, row, value, at_ms = unit[new], row[new], value[new], at_ms[new]
         # All metrics of a target bear the moment of its scrape.
         span = int(at_ms.max(initial=0)) + 1
         keys, sample = np.unique(unit * span + at_ms, return_inverse=True)
         values = np.zeros((len(METRICS), keys.size))
         given = np.zeros((len(METRICS), keys.size), dtype=np.bool_)
-        values[row, sample], given[row, sample] = value, True
+        values[row, sample], given[row, sample] = SCALES[row] * value, True
         moments = keys % span // 1000
-        signals = sorted(self._signals)
         return Measured(
             self._units, keys // span, moments, values, given, upto_s, signals, self._aside
         )
 
-    def _add_xids(self, unit: Unit, values: Sequence[tuple[float, str]]) -> None:
+    def _signals(self, unit: IntArray, at_ms: IntArray, value: FloatArray) -> list[Signal]:
         """Tell errors by the gauge's changes: it shows the last XID until the next one."""
-        where = (unit.node, unit.device)
-        for at_s, text in values:
-            if round(1000 * at_s) <= self._after_ms:
+        found = []
+        for place, ms, xid in zip(unit.tolist(), at_ms.tolist(), value.tolist(), strict=True):
+            about = self._units[place]
+            if not 0 <= xid < XID_MOST or xid != int(xid):
+                self._aside.append(SetAside(Aside.NOT_A_NUMBER, f"{XIDS} of {about.node}"))
                 continue
-            if not text.isdecimal() or len(text) > 6:
-                self._aside.append(SetAside(Aside.NOT_A_NUMBER, f"{XIDS} of {unit.node}"))
-                continue
-            xid, known = int(text), self._xids.get(where)
-            self._xids[where] = xid
+            where = (about.node, about.device)
+            known = self._xids.get(where)
+            self._xids[where] = int(xid)
             # The first look at a GPU shows what may be a month old.
             if xid and known is not None and xid != known:
-                self._signals.append(Signal(int(at_s), *where, xid, unit.job))
+                found.append(Signal(ms // 1000, *where, int(xid), about.job))
+        return sorted(found)
+
+
+def _numbers(pairs: Sequence[bytes]) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return (pairs of each series, moments, values); what is no number is NaN."""
+    count = np.array([one.count(b"[") - 1 for one in pairs], dtype=np.int64)
+    text = b",".join(pairs).translate(None, b'[]" ')
+    if not text.translate(None, NUMERIC):
+        numbers = np.fromstring(text, dtype=np.float64, sep=",")
+        if numbers.size == 2 * count.sum():
+            return count, numbers[::2], numbers[1::2]
+    read = [msgspec.json.decode(one, type=list[tuple[float, str]]) for one in pairs]
+    found = [(at_s, _number(value)) for one in read for at_s, value in one]
+    table = np.array(found, dtype=np.float64).reshape(-1, 2)
+    return np.array([len(one) for one in read], dtype=np.int64), table[:, 0], table[:, 1]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
