@@ -1,7 +1,9 @@
 """What of a meter's records is believed; every kind of bad record costs that record alone."""
 
 import numpy as np
+import pytest
 
+from dure.core import measured as module
 from dure.core.measured import (
     BUSY,
     CPU,
@@ -120,6 +122,23 @@ def test_after_a_reset_a_counter_counts_from_where_it_began_anew() -> None:
 
     assert samples.values[ENERGY].tolist() == [NOT_MEASURED, 4_000, NOT_MEASURED, 1_000]
     assert dict(sieve.aside) == {Aside.COUNTER_RESET: 1}
+
+
+def test_jobs_that_are_long_over_are_forgotten_and_who_is_measured_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "UNITS_KEPT", 10)
+    sieve = Sieve({"n1": 8})
+    for turn in range(600):
+        at_s = 15 * turn
+        rows = [(GPU, at_s, {ENERGY: 100.0 * at_s}), (Unit("n1", HOST, f"j{turn}"), at_s, {CPU: 1})]
+        samples = sieve.sift(measured(*rows), now_s=NOW_S + at_s)  # type: ignore[arg-type]
+
+    assert samples.values[ENERGY].tolist() == [1_500, NOT_MEASURED]
+    assert len(sieve._slots) < 600
+    again = measured((GPU, 15 * 599, {BUSY: 1}))
+    assert sieve.sift(again, now_s=NOW_S + 15 * 599).unit.size == 0
+    assert dict(sieve.aside) == {Aside.REPEATED: 1}
 
 
 def test_a_gap_covers_nothing_since_nobody_looked() -> None:

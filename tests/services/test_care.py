@@ -45,6 +45,18 @@ def test_a_gpu_is_its_jobs_only_from_the_jobs_start(tmp_path: Path) -> None:
     assert set(bench.store.samples(now_s - 600, now_s + 1)["job"]) == {"", job}
 
 
+def test_a_gpu_that_the_pool_does_not_have_is_set_aside_and_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    bench = CareBench(tmp_path)
+    bench.meter.gpus = {0: 900, 9: 900}
+    bench.measure()
+
+    assert bench.desk.figures().set_aside == {"UnknownDevice": 1}
+    now_s = bench.live.clock.at_s
+    assert sorted(bench.store.samples(now_s, now_s + 1)["device"]) == [-1, 0]
+
+
 def test_a_slot_is_measured_by_its_processes(tmp_path: Path) -> None:
     bench = CareBench(tmp_path)
     job = bench.live.submit("gpus: 1")

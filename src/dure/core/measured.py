@@ -34,6 +34,10 @@ AHEAD_S_MAX = 60
 KEPT_S = 172_800
 # A gap longer than this is no period of measurement: nobody looked.
 COVERS_S_MAX = 60
+# Jobs come and go, and their units with them: those not heard of for so long are forgotten when
+# there are many.
+FORGOTTEN_S = 3_600
+UNITS_KEPT = 65_536
 EXAMPLES_MAX = 100
 
 
@@ -155,6 +159,7 @@ class Sieve:
         self._nodes = nodes
         self._slots: dict[Unit, int] = {}
         self._last = _Last()
+        self._forget_at = UNITS_KEPT
         self.aside: Counter[Aside] = Counter()
         self.examples: deque[SetAside] = deque(maxlen=EXAMPLES_MAX)
 
@@ -162,6 +167,8 @@ class Sieve:
         """Keep what can be believed, in the order of unit and moment; count the rest."""
         for reason, what in measured.aside:
             self._set_aside(reason, 1, what)
+        if len(self._slots) > self._forget_at:
+            self._forget(now_s)
         order = np.lexsort((measured.at_s, measured.unit))
         unit, at_s = measured.unit[order], measured.at_s[order]
         values, given = measured.values[:, order], measured.given[:, order].copy()
@@ -181,6 +188,19 @@ class Sieve:
             *self._grown(measured.units, unit, at_s, slots, values, given),
             self._known_signals(measured.signals, now_s),
         )
+
+    def _forget(self, now_s: int) -> None:
+        kept = {
+            unit: slot
+            for unit, slot in self._slots.items()
+            if self._last.at_s[slot] > now_s - FORGOTTEN_S
+        }
+        slots = np.array(list(kept.values()), dtype=np.int64)
+        at_s, counts = self._last.at_s[slots], self._last.counts[:, slots]
+        self._slots, self._last = {unit: place for place, unit in enumerate(kept)}, _Last()
+        self._last.make_room(slots.size)
+        self._last.at_s[: slots.size], self._last.counts[:, : slots.size] = at_s, counts
+        self._forget_at = max(UNITS_KEPT, 2 * slots.size)
 
     def _set_aside(self, reason: Aside, count: int, what: str) -> None:
         self.aside[reason] += count

@@ -152,7 +152,12 @@ class Holders:
 
 def table_of(samples: Samples, holder_of: HolderOf) -> pl.DataFrame:
     """Return samples as a table of schema ``SAMPLES``, each with the job that it is of."""
-    held = [holder_of(unit) for unit in samples.units]
+    # A unit whose samples were all set aside may be one that the pool does not have.
+    is_there = np.bincount(samples.unit, minlength=len(samples.units)) > 0
+    held = [
+        holder_of(unit) if there else ("", 0)
+        for unit, there in zip(samples.units, is_there.tolist(), strict=True)
+    ]
     since_s = np.array([since for _, since in held], dtype=np.int64)
     # What was measured before a job came is not that job's.
     is_theirs = samples.at_s >= since_s[samples.unit]
