@@ -124,6 +124,17 @@ def test_a_meter_that_is_away_closes_nothing_and_is_counted(tmp_path: Path) -> N
     assert bench.desk.figures().lag_s == 0
 
 
+def test_a_meter_that_never_answered_is_no_less_behind_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = CareBench(tmp_path)
+    bench.meter.is_away = True
+    bench.measure(150)
+
+    assert bench.desk.figures().lag_s == 150
+    assert caplog.text.count("the meter is away") == 1
+
+
 def idle_bench(tmp_path: Path) -> tuple[CareBench, str]:
     """Return a pool in which a job of a team has been told that it holds GPUs idle."""
     bench = CareBench(tmp_path)

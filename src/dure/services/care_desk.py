@@ -252,7 +252,7 @@ class CareDesk:
                 cases[case.state] += 1
         return MeterFigures(
             samples=progress.samples,
-            lag_s=max(0, self._clock.now_s() - progress.upto_s) if progress.upto_s else 0,
+            lag_s=max(0, self._clock.now_s() - progress.upto_s),
             troubles=progress.troubles,
             lost=store.lost,
             torn=store.torn,

@@ -28,7 +28,7 @@ class Progress:
     """How measuring goes, for the metrics.
 
     Attributes:
-        upto_s: everything up to this moment was read. samples: how many so far.
+        upto_s: everything up to this moment was read, or was before we began. samples: how many.
         heard_s: each node's newest sample.
         troubles: how often the meter or the disk failed. trouble: the newest, "" when all is well.
     """
@@ -68,14 +68,14 @@ class Metering:
         self._meter, self.sieve, self.store = meter, sieve, store
         self._holders, self._clock, self._listeners = holders, clock, listeners
         self._every_s = every_s
-        self.progress = Progress()
+        self.progress = Progress(upto_s=clock.now_s())
 
     def turn(self) -> float:
         """Read what is new, keep it, tell the listeners; return in how many seconds to come
         again.
         """
         progress, now_s = self.progress, self._clock.now_s()
-        progress.trouble = ""
+        troubles = progress.troubles
         rest_s = 0.0
         for _ in range(PARTS_MAX):
             if not self._read(now_s) or progress.upto_s >= now_s - NEAR_S:
@@ -85,6 +85,8 @@ class Metering:
             self.store.keep(now_s)
         except OSError as wrong:
             self._failed(f"telemetry cannot be written: {wrong}")
+        if progress.troubles == troubles:
+            progress.trouble = ""
         return rest_s
 
     def failed(self, wrong: Exception, count: int) -> None:
@@ -123,6 +125,7 @@ class Metering:
                 heard[unit.node] = at_s
 
     def _failed(self, trouble: str) -> None:
+        # A meter that is away for an hour is one line, not one a turn.
         if not self.progress.trouble:
             log.warning("%s", trouble)
         self.progress.troubles += 1

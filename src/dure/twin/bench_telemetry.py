@@ -154,7 +154,7 @@ def _take(metering: Metering, until_s: int) -> list[tuple[float, float]]:
     flushed_s = time.time()
     segments = 0
     while (begin_s := time.time()) < until_s:
-        before_s = metering.progress.upto_s or begin_s - SETTLE_S
+        before_s = metering.progress.upto_s
         metering.turn()
         now_s = time.time()
         kept = sum(1 for _ in metering.store.root.glob("samples/*/*.parquet"))  # type: ignore[attr-defined,misc]
