@@ -107,3 +107,18 @@ def test_settings_that_cannot_be_meant_are_refused(
 ) -> None:
     with pytest.raises(InputError):
         Settings(tmp_path, **changes)  # type: ignore[arg-type]
+
+
+def test_a_meter_that_is_none_is_refused_and_the_built_in_one_measures(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(InputError, match="a Prometheus' http address"):
+        assemble(settings(data, meter="ftp://x"))
+    platform = assemble(settings(data, sample_s=0.05))
+    platform.start()
+    desk = platform.services.care["here"]
+
+    until(lambda: desk.figures().samples >= 2)
+    platform.close()
+
+    assert desk.figures().set_aside.keys() <= {"Repeated"}
+    assert list((data / "here" / "telemetry" / "samples").rglob("*.parquet"))

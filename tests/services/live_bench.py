@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dure.app.care import Cared
 from dure.app.engine import RealTime
 from dure.core.events.programme import AllocationGranted
 from dure.core.orders import NodeReport, Receipt, StartOrder
@@ -108,6 +109,7 @@ class LiveBench:
         decode = self.demand.reading(decode_events)
         self.book = KeptBook(self.ledger, encode=encode_events, decode=decode)
         self.book.attach(self.demand)
+        self.cared = Cared.attached_to(self.book)
         self.hands = DriverHands(self.machine, self.demand, self.evidence.append, pool="here")
         self.reader = EventReader(self.demand)
         self.runtime = PoolRuntime(self.ledger, self.hands, reader=self.reader, decode=decode)

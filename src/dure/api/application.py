@@ -11,6 +11,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from dure.api import (
     account_routes,
     call_routes,
+    care_routes,
     judging_routes,
     paper_routes,
     pool_routes,
@@ -43,6 +44,7 @@ def make_app(services: Services) -> Litestar:
         route_handlers=[
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
+            *care_routes.ROUTES,
             *programme_routes.ROUTES,
             *call_routes.ROUTES,
             *paper_routes.ROUTES,

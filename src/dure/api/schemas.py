@@ -322,6 +322,7 @@ class MonthUseOut(msgspec.Struct, frozen=True):
     scavenge_gpu_s: int
     lent_gpu_s: int
     lost_gpu_s: int
+    measured_milli: int | None
 
 
 class ProjectDetail(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dure
@@ -20,7 +21,7 @@ from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
-from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.desks import EngineFigures, PoolDesk, ProgrammeDesk, Services
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
@@ -141,7 +142,11 @@ def _assemble(
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
     here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE))
     keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
+    keepers.append(here.care.metering.close)
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
+    if settings.plans:
+        engines.append(here.care.engine)
+    figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
     used = here.programme
@@ -152,11 +157,21 @@ def _assemble(
         ledgers.append(founding.scenario.ledger)
         keepers.append(lambda: keep_if_leading(FOUNDING, founding.scenario.keep))
         engines.append(founding.engine)
+        figures[FOUNDING] = partial(_figures, founding.engine, ledgers[-1], lambda: 0)
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
     papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
-    services = Services(pools, programme, OfficeScreen(used), papers, people, dure.__version__)
+    services = Services(
+        pools,
+        programme,
+        OfficeScreen(used),
+        papers,
+        people,
+        dure.__version__,
+        {HERE: here.care.desk},
+        figures,
+    )
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
 
 
@@ -168,6 +183,18 @@ def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
     people = People(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
     return people, book
+
+
+def _figures(engine: Engine, ledger: Ledger, troubles: Callable[[], int]) -> EngineFigures:
+    pulse = engine.pulse
+    return EngineFigures(
+        pulse.turns,
+        pulse.failures,
+        pulse.turn_s_sum,
+        pulse.turn_s_max,
+        ledger.head()[0],
+        troubles(),
+    )
 
 
 class _Follow:

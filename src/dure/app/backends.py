@@ -13,10 +13,11 @@ from dure.core.genesis import unpack_pool
 from dure.core.pool import GPUS_PER_NODE_MAX, Pool
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import SLOT, MachineNode, this_machine
+from dure.drivers.sampler import NoMeter, Sampler
 from dure.drivers.slurm.commands import SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
 from dure.drivers.slurm.site import Site
-from dure.services.ports import Driver, Ledger
+from dure.services.ports import Driver, Ledger, Meter
 from dure.services.views import Name
 
 log = logging.getLogger("dure.here")
@@ -32,12 +33,14 @@ class Backend:
     Attributes:
         open: makes the driver, for whoever leads the pool; raises DriverError or InputError.
         pool: what it has, for a ledger that is founded now.
+        meter: the built-in one.
         summary: its devices in a few words; ``note``: what a person should know, "" if nothing.
         start_s: what a start takes after a reclaim.
     """
 
     open: Callable[[], Driver]
     pool: Pool
+    meter: Meter
     title: Name
     summary: str
     note: str = ""
@@ -60,6 +63,7 @@ def backend_of(settings: Settings, ledger: Ledger, now_s: Callable[[], int]) -> 
     return Backend(
         open=lambda: LocalDriver(root, machine, now_s=now_s),
         pool=pool or pool_of_machine(machine),
+        meter=Sampler(root, machine),
         title=THIS_MACHINE,
         summary=f"{machine.accelerator}(s), {machine.node}",
         note=machine.note,
@@ -79,6 +83,7 @@ def _slurm(settings: Settings, root: Path, pool: Pool | None, now_s: Callable[[]
     return Backend(
         open=make,
         pool=pool,
+        meter=NoMeter(),
         title=SLURM_SITE,
         summary=f"{', '.join(sorted(set(pool.accelerator)))}, {len(pool.node)} nodes of Slurm",
         # Between a release and the first word of a job lie a look of Slurm and a launch.

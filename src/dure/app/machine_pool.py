@@ -2,12 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from dure.app.backends import Backend, backend_of
+from dure.app.care import Care, Cared, assemble_care
 from dure.app.engine import Engine, RealTime
 from dure.app.leading import Claim, Following, turns_of
 from dure.app.settings import HERE, Settings
@@ -43,7 +44,11 @@ BY_OPTION = "rule:up-allocate"
 
 @dataclass(frozen=True, slots=True)
 class MachinePool:
-    """The pool ``here``, assembled: its engine is not started yet."""
+    """The pool ``here``, assembled: its engine is not started yet.
+
+    Attributes:
+        troubles: counts the attempts that the backend cannot move on right now.
+    """
 
     desk: WorkingPool
     engine: Engine
@@ -53,6 +58,8 @@ class MachinePool:
     programme: Programme
     demand: Demand
     keeper: Keeper
+    care: Care
+    troubles: Callable[[], int]
 
 
 def assemble_here(
@@ -73,6 +80,7 @@ def assemble_here(
     decode = demand.reading(decode_events)
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
+    cared = Cared.attached_to(book)
     programme = Programme(book, clock)
     is_new = ledger.head()[0] == 0
     backend = backend_of(settings, ledger, clock.now_s)
@@ -81,47 +89,103 @@ def assemble_here(
     publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
     keeper = Keeper(runtime, book, {"hands": standing, "views": publisher})
     if is_new:
-        policy = Policy(
-            cleaning_s=settings.cleaning_s,
-            start_s=backend.start_s,
-            backoff_s=BACKOFF_S,
-            backoff_s_max=BACKOFF_S_MAX,
-            swap=True,
-            instant_stop=False,
-        )
-        runtime.found(backend.pool, policy, at_s=clock.now_s())
+        runtime.found(backend.pool, _policy(settings, backend), at_s=clock.now_s())
     keeper.begin()
-
-    def lead() -> RealTime:
-        if not is_new and settings.db:
-            _require_folder(root)
-        evidence = _Evidence(root / "cleaned.jsonl")
-        hands = DriverHands(backend.open(), demand, evidence, pool=HERE, standing=standing)
-        runtime.hands = hands
-        allocate(settings.allocations, book, demand, clock, backend.pool)
-        hands.repeat(runtime.state)
-        return RealTime(
-            runtime,
-            hands,
-            reader,
-            publisher,
-            clock,
-            book.lock,
-            keeper,
-            cycle_s=settings.cycle_s,
-            poll_s=settings.poll_s,
-        )
-
+    leader = _Leader(
+        settings, backend, runtime, reader, publisher, clock, book, keeper, demand, standing, is_new
+    )
     turns = turns_of(
         HERE,
         Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s),
-        lead if settings.plans else None,
+        leader.lead if settings.plans else None,
         claim,
     )
     publisher.publish(runtime.state, clock.now_s())
     engine = Engine(HERE, turns)
     desk = WorkingPool(publisher, book, demand, clock, PrintedFiles(root), engine.wake)
-    return MachinePool(desk, engine, book, publisher, backend, programme, demand, keeper)
+    care = assemble_care(
+        root,
+        settings.meter,
+        backend.meter,
+        cared,
+        book,
+        publisher,
+        clock,
+        engine,
+        may_decide=lambda: claim is None or claim.is_held(),
+        sample_s=settings.sample_s,
+    )
+    return MachinePool(
+        desk,
+        engine,
+        book,
+        publisher,
+        backend,
+        programme,
+        demand,
+        keeper,
+        care,
+        leader.troubles,
+    )
+
+
+@dataclass(slots=True)
+class _Leader:
+    """What makes this process the leader of the pool: it opens the backend and gives orders."""
+
+    settings: Settings
+    backend: Backend
+    runtime: PoolRuntime
+    reader: EventReader
+    publisher: Publisher
+    clock: SystemClock
+    book: Book
+    keeper: Keeper
+    demand: Demand
+    standing: Standing
+    is_new: bool
+    hands: DriverHands | None = None
+
+    def lead(self) -> RealTime:
+        root = self.settings.data / HERE
+        if not self.is_new and self.settings.db:
+            _require_folder(root)
+        self.hands = hands = DriverHands(
+            self.backend.open(),
+            self.demand,
+            _Evidence(root / "cleaned.jsonl"),
+            pool=HERE,
+            standing=self.standing,
+        )
+        self.runtime.hands = hands
+        allocate(self.settings.allocations, self.book, self.demand, self.clock, self.backend.pool)
+        hands.repeat(self.runtime.state)
+        return RealTime(
+            self.runtime,
+            hands,
+            self.reader,
+            self.publisher,
+            self.clock,
+            self.book.lock,
+            self.keeper,
+            cycle_s=self.settings.cycle_s,
+            poll_s=self.settings.poll_s,
+        )
+
+    def troubles(self) -> int:
+        """Count the attempts that the backend cannot move on right now."""
+        return self.hands.troubles if self.hands else 0
+
+
+def _policy(settings: Settings, backend: Backend) -> Policy:
+    return Policy(
+        cleaning_s=settings.cleaning_s,
+        start_s=backend.start_s,
+        backoff_s=BACKOFF_S,
+        backoff_s_max=BACKOFF_S_MAX,
+        swap=True,
+        instant_stop=False,
+    )
 
 
 def _require_folder(root: Path) -> None:

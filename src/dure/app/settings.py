@@ -32,6 +32,8 @@ class Settings:
             a password, so it is written nowhere.
         role: what this process does: plan and serve (``all``), or one of them.
         backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
+        meter: ``built-in``, or the address of a Prometheus that knows this pool's GPUs.
+        sample_s: how often the meter is read.
     """
 
     data: Path
@@ -45,6 +47,8 @@ class Settings:
     db: str = field(default="", repr=False)
     role: str = ALL
     backend: str = LOCAL
+    meter: str = "built-in"
+    sample_s: float = 15.0
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

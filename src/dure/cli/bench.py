@@ -134,6 +134,37 @@ def bench_year(
     _show(figures | {name: year.summary[name] for name in kept} | year.timing, output)
 
 
+@bench.command("telemetry")
+def bench_telemetry(
+    rate: Annotated[int, typer.Option("--rate", min=8, help="Records a second.")] = 20_000,
+    seconds: Annotated[int, typer.Option("--seconds", min=5, help="For how long.")] = 60,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep the telemetry there.")
+    ] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Take GPU samples from Prometheus' answers to files and roll-ups on one core, as they come."""
+    import os
+    import tempfile
+
+    # Before the table library counts the cores.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[:1])
+    from dure.core.errors import DureError
+    from dure.twin.bench_telemetry import run_telemetry_bench
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) if out is None else out
+            figures = run_telemetry_bench(
+                folder, records_per_s=rate, seconds=seconds, server_cores=cores
+            )
+    except DureError as wrong:
+        typer.echo(f"dure bench telemetry: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures, output)
+
+
 @bench.command("ledger")
 def bench_ledger(
     data: Annotated[

@@ -55,6 +55,9 @@ def up(
     role: Annotated[
         str, typer.Option(help="all; or portal or engine beside others on the same --db.")
     ] = "all",
+    meter: Annotated[
+        str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
+    ] = "built-in",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.settings import Settings
@@ -63,7 +66,17 @@ def up(
     _log_to_stderr()
     try:
         shares = _allocations(allocate or [])
-        settings = Settings(data, scenario, speed, slots, shares, db=db, role=role, backend=backend)
+        settings = Settings(
+            data,
+            scenario,
+            speed,
+            slots,
+            shares,
+            db=db,
+            role=role,
+            backend=backend,
+            meter=meter,
+        )
         if not settings.serves:
             _plan(settings)
             return

@@ -16,6 +16,8 @@ from dure.drivers.machine import MachineNode
 from dure.drivers.places import Places
 
 SHELL = "/bin/bash"
+# The variables by which every process of an attempt is known.
+DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}

@@ -136,6 +136,12 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "pool.read": _EVERYBODY,
     "loan.read": _WORKERS_AND_WATCHERS,
     "node.drain": _OFFICE | {Role.PROVIDER},
+    "ticket.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
+    "ticket.repair": _OFFICE | {Role.PROVIDER},
+    "breaker.reset": _OFFICE,
+    "use.compare": _OFFICE | {Role.PROVIDER},
+    "idle.answer": _WORKERS | {Role.ADMIN},
+    "idle.rule": _OFFICE,
     "report.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
     "ledger.verify": _OFFICE_AND_AUDIT,
     # people

@@ -8,6 +8,7 @@ import msgspec
 
 from dure.core.errors import InputError
 from dure.core.events import Event
+from dure.core.events.idle import IdleTaken
 from dure.core.events.programme import (
     AllocationChanged,
     AllocationEnded,
@@ -99,6 +100,8 @@ class Demand:
         self.cancelled: set[str] = set()
         self.rights: dict[str, Right] = {}
         self.groups: dict[str, str] = {}  # of a project
+        # Jobs told to leave the GPUs that they hold idle: (when told, by when).
+        self.leaving: dict[str, tuple[int, int]] = {}
 
     def fold(self, event: Event) -> None:
         """Take in one event; those of others are passed over."""
@@ -107,6 +110,8 @@ class Demand:
                 self._requested(event)
             case JobCancelRequested():
                 self.cancelled.add(event.job)
+            case IdleTaken():
+                self.leaving[event.job] = (event.at_s, event.stop_by_s)
             case ApplicationSubmitted():
                 self.groups[event.project] = event.group
             case AllocationGranted():

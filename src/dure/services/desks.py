@@ -4,14 +4,15 @@ Desks take who asks as an ``Actor`` where the answer depends on it, and a refusa
 may be called from any thread; reading never blocks on the engine.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from dure.core.calls.stages import Outcome
 from dure.core.events.applying import RequestKind
 from dure.services.access import Actor
+from dure.services.care_desk import CareDesk
 from dure.services.office_views import (
     AttachmentRow,
     BoardRow,
@@ -298,8 +299,28 @@ class PaperDesk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFigures:
+    """How the engine of a pool does, for ``/metrics``.
+
+    Attributes:
+        turns, failures: turns that ended well, and that did not. ledger_head: newest record.
+        turn_s_sum, turn_s_max: of the turns that ended well.
+        backend_troubles: attempts that the backend cannot move on right now.
+    """
+
+    turns: int
+    failures: int
+    turn_s_sum: float
+    turn_s_max: float
+    ledger_head: int
+    backend_troubles: int
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
+    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them;
+    ``care`` has those that are measured, ``engines`` says how each pool's engine does.
+    """
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
@@ -307,3 +328,5 @@ class Services:
     papers: PaperDesk
     people: People
     version: str
+    care: Mapping[str, CareDesk] = field(default_factory=dict)
+    engines: Mapping[str, Callable[[], EngineFigures]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from dure.core.state import CycleRecord, State
 from dure.services.asked import Demand
 from dure.services.node_watch import NodeWatch
 from dure.services.ports import Driver
+from dure.services.reading import is_leaving, stop_fact
 from dure.services.standing import Standing
 
 log = logging.getLogger("dure.hands")
@@ -72,6 +73,12 @@ class DriverHands:
         self._clean_tries: dict[Key, int] = {}
         self._failed: dict[Key, str] = {}
         self._failed_shown: list[Key] = []
+
+    @property
+    def troubles(self) -> int:
+        """How many attempts the backend could not start, or not clean up after, at first asking."""
+        tries = [*list(self._start_tries.values()), *list(self._clean_tries.values())]
+        return sum(one > 1 for one in tries)
 
     # --- outside a cycle -------------------------------------------------------------------
 
@@ -186,6 +193,8 @@ class DriverHands:
         is_stopping = jobs[col.J_STATE, job] == col.STOPPING
         cancelled = jobs[col.J_STOP_CAUSE, job] == col.BY_CANCEL
         stop_at_s = int(jobs[col.J_STOP_AT, job])
+        if not is_stopping and is_leaving(state, self._demand, job):
+            stop_at_s = self._demand.leaving[name][1]
         if stop_at_s >= 0 and not cancelled:
             self._orders.notices.append((name, attempt, stop_at_s))
         if is_stopping:
@@ -244,8 +253,11 @@ class DriverHands:
         attempt = self._attempt(state, job)
         lost = receipt.reason in LOST_REASONS and self.standing.times_lost(job) < LOST_MAX
         if receipt.kind == "stopped" or receipt.exit_code == EXIT_SAVED or lost:
-            fact = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
-            return [fact]
+            left = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
+            if is_leaving(state, self._demand, job):
+                # It saved and left before it was stopped; it has been lent out all the same.
+                return [stop_fact(state, job, now_s), left]
+            return [left]
         fine = receipt.kind == "ended" and receipt.exit_code == 0
         end = col.COMPLETED if fine else col.FAILED
         return [(col.K_ENDED, now_s, job, attempt, end, receipt.exit_code)]

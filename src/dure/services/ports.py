@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+import polars as pl
+
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
+from dure.core.measured import Measured
 from dure.core.orders import NodeReport, Receipt, StartOrder
 
 __all__ = [
@@ -14,10 +17,12 @@ __all__ = [
     "Entry",
     "Files",
     "Ledger",
+    "Meter",
     "NodeReport",
     "Receipt",
     "Record",
     "StartOrder",
+    "TelemetryStore",
 ]
 
 
@@ -94,3 +99,48 @@ class Driver(Protocol):
     def nodes(self) -> Sequence[NodeReport]:
         """Return what is known of the nodes now; nothing where there is nothing to say."""
         ...
+
+
+class Meter(Protocol):
+    """Eyes on what GPUs and jobs really use."""
+
+    def read(self, now_s: int) -> Measured:
+        """Return what was measured since the last call, a part of it if that is much.
+
+        Raises DriverError if the source does not answer; the next call asks for the same again.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class TelemetryStore(Protocol):
+    """Samples and their roll-ups, tables of ``reports.rollups``.
+
+    Attributes:
+        lost: samples that could not be kept. torn: files found damaged.
+    """
+
+    @property
+    def lost(self) -> int: ...
+
+    @property
+    def torn(self) -> int: ...
+
+    def add(self, samples: pl.DataFrame) -> None:
+        """Take samples; they are durable within a minute."""
+        ...
+
+    def keep(self, now_s: int, *, at_once: bool = False) -> None:
+        """Make durable what is due, roll up, drop what is too old. Raises OSError."""
+        ...
+
+    def newest_s(self) -> int:
+        """Return the newest durable sample's moment, 0 if there is none."""
+        ...
+
+    def samples(self, from_s: int, to_s: int, *, job: str | None = None) -> pl.DataFrame: ...
+
+    def rolled(
+        self, from_s: int, to_s: int, *, length_s: int, job: str | None = None
+    ) -> pl.DataFrame: ...

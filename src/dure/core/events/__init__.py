@@ -7,6 +7,8 @@ Each module beside this one exports a tuple ``EVENTS`` of its own classes.
 from dure.core.events.applying import EVENTS as APPLYING_EVENTS
 from dure.core.events.base import Event
 from dure.core.events.calls import EVENTS as CALL_EVENTS
+from dure.core.events.health import EVENTS as HEALTH_EVENTS
+from dure.core.events.idle import EVENTS as IDLE_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
@@ -17,6 +19,8 @@ EVENTS: tuple[type[Event], ...] = (
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,
     *WORK_EVENTS,
+    *HEALTH_EVENTS,
+    *IDLE_EVENTS,
 )
 
 __all__ = ["EVENTS", "Event"]

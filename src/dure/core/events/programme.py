@@ -244,6 +244,24 @@ class UseChecked(Event, frozen=True):
     take_gpus: int
 
 
+class UseDiffers(Event, frozen=True):
+    """What our ledger counted and a provider's accounting differ by more than is tolerated.
+
+    Attributes:
+        who: a project, or a provider for its jobs without one.
+        difference_milli: of the larger of the two, in thousandths.
+        source: the accounting's SHA-256.
+    """
+
+    month: str
+    provider: str
+    who: str
+    ours_gpu_s: int
+    theirs_gpu_s: int
+    difference_milli: int
+    source: str = ""
+
+
 class RecallNoticed(Event, frozen=True):
     """A project was told that part of its allocation will be recalled after ``due_at_s``."""
 
@@ -333,6 +351,7 @@ EVENTS: tuple[type[Event], ...] = (
     AllocationChanged,
     AllocationEnded,
     UseChecked,
+    UseDiffers,
     RecallNoticed,
     RecallAnswered,
     RecallWithdrawn,
