@@ -1,10 +1,14 @@
 """A filled programme and people, for tests of screens; all content is invented."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from argon2 import PasswordHasher
 
 from dure.core.calendar import DAY_S, moment_s
+from dure.drivers.storage import LocalFiles
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
@@ -27,6 +31,7 @@ from dure.services.programme_views import (
     RoundRow,
     WaitRow,
 )
+from dure.services.storage import Storage
 from dure.services.views import NEVER_S, Name
 from tests.portal.filled import (
     FROM_S,
@@ -49,6 +54,9 @@ TITLES = (
 )
 TEAMS = ("가온대학교", "나루기술", "다솜연구원", "라온대학교", "마루소프트", "바다연구소")
 GROUPS = ("academia", "industry", "research", "academia", "industry", "research")
+QUOTA_BYTES = 1 << 20
+_DISKS = TemporaryDirectory(prefix="dure-filled-")
+_disks = count()
 PASSWORD = "correct-horse-battery"
 # Each role, and what belongs to it.
 USERS = (
@@ -317,5 +325,17 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         },
         programme=FilledProgramme(clock),
         people=filled_people(clock),
+        storage=filled_storage(clock),
         version="0.1.0",
     )
+
+
+def filled_storage(clock: FixedClock) -> Storage:
+    """Return real storage with two files of the member's project, on a disk of its own."""
+    disk = LocalFiles(Path(_DISKS.name) / str(next(_disks)), now_s=clock.now_s)
+    folder = disk.folder("p-2026-1-0003")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "시험.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (folder / "notes.txt").write_bytes(b"0123456789" * 10)
+    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
+    return Storage(disk, book, clock, quota_bytes=QUOTA_BYTES)

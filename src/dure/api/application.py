@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    data_routes,
     judging_routes,
     pool_routes,
     programme_routes,
@@ -42,6 +43,7 @@ def make_app(services: Services) -> Litestar:
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
             *programme_routes.ROUTES,
+            *data_routes.ROUTES,
             *judging_routes.ROUTES,
             *report_routes.ROUTES,
             *account_routes.ROUTES,

@@ -20,6 +20,7 @@ from dure.core.pool import GPUS_PER_NODE_MAX, Pool
 from dure.drivers.clock import SystemClock
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import SLOT, MachineNode, this_machine
+from dure.drivers.storage import LocalFiles
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
@@ -32,6 +33,7 @@ from dure.services.ports import Ledger
 from dure.services.programme import Programme
 from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
+from dure.services.storage import Storage
 from dure.services.views import Name
 
 log = logging.getLogger("dure.here")
@@ -56,6 +58,7 @@ class MachinePool:
     programme: Programme
     demand: Demand
     keeper: Keeper
+    storage: Storage
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -105,7 +108,9 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     )
     engine = Engine(HERE, turns)
     desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper)
+    disk = LocalFiles(root, now_s=clock.now_s)
+    storage = Storage(disk, book, clock, quota_bytes=settings.project_quota_bytes)
+    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper, storage)
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

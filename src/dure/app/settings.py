@@ -24,6 +24,7 @@ class Settings:
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
         cleaning_s: what this machine's devices need between owners.
+        project_quota_bytes: what the files of one project may take, snapshots included.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class Settings:
     cycle_s: float = 5.0
     poll_s: float = 0.2
     cleaning_s: int = 1
+    project_quota_bytes: int = 100 << 30
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

@@ -11,6 +11,7 @@ import dure
 from dure.cli import (
     account,
     bench,
+    data_cli,
     ledger,
     pool_cli,
     programme_cli,
@@ -31,6 +32,7 @@ REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
     account.register,
     work.register,
+    data_cli.register,
     pool_cli.register,
     programme_cli.register,
     usage_cli.register,

@@ -45,6 +45,9 @@ def up(
         list[str] | None,
         typer.Option(metavar="PROJECT=SLOTS", help="A project's part of this machine; repeatable."),
     ] = None,
+    project_quota: Annotated[
+        str, typer.Option(metavar="SIZE", help="What a project's files may take.")
+    ] = "100G",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.settings import Settings
@@ -52,7 +55,14 @@ def up(
 
     _log_to_stderr()
     try:
-        settings = Settings(data, scenario, speed, slots, _allocations(allocate or []))
+        settings = Settings(
+            data,
+            scenario,
+            speed,
+            slots,
+            _allocations(allocate or []),
+            project_quota_bytes=_quota_bytes(project_quota),
+        )
         with _listening(port) as listener:
             _serve(settings, listener)
     except DureError as wrong:
@@ -118,6 +128,13 @@ def _allocations(pairs: list[str]) -> dict[str, int]:
             )
         found[project] = int(size)
     return found
+
+
+def _quota_bytes(text: str) -> int:
+    """Read ``100G``, ``1.5T`` or ``512M``, each 1,024 of the one below."""
+    from dure.services.requests.values import memory_mib
+
+    return memory_mib(text, "--project-quota", unit="G") << 20
 
 
 def _listening(port: int) -> socket.socket:

@@ -83,6 +83,7 @@ class Recipe:
         submit_dir: where it was submitted from, if on this machine; "" otherwise.
         dialect: ``dure`` or ``sbatch``: whether it expects Slurm's variables.
         array: its place in a job array; None if it is in none.
+        project: whose files it finds in ``DURE_PROJECT_DIR``; "" if it has none.
     """
 
     script: str = ""
@@ -94,6 +95,7 @@ class Recipe:
     submit_dir: str = ""
     dialect: str = "dure"
     array: ArrayPlace | None = None
+    project: str = ""
 
 
 NO_RECIPE: Final = Recipe()

@@ -59,6 +59,11 @@ class Attempt:
         for folder in (places.work_dir, places.checkpoint_dir, places.scratch_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         places.control_dir.mkdir(mode=0o700, exist_ok=True)
+        if launch.project_dir is not None:
+            launch.project_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A job may have put something of its own there; it stays.
+            with contextlib.suppress(FileExistsError):
+                (places.work_dir / "project").symlink_to(launch.project_dir)
         for folder in (places.job_dir, places.job_dir.parent, places.control_dir.parent):
             files.sync_folder(str(folder))
         for path, text in launch.scripts:

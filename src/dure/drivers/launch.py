@@ -67,6 +67,10 @@ class Places:
         """Return the order as written before launching; there until acknowledged."""
         return self.root / "open" / f"{self.job}~{self.attempt}"
 
+    def project_dir(self, project: str) -> Path:
+        """Return the folder of a project's files, which all its jobs share."""
+        return self.root / "projects" / checked_job_id(project)
+
     def of_attempt(self, what: str) -> Path:
         """Return ``attempt-N.WHAT``: one of ``CONTROL``; or out, err, script, setup, notice."""
         folder = self.control_dir if what in CONTROL else self.job_dir
@@ -81,6 +85,7 @@ class Launch:
         steps: argument lists, run one after the other until one fails.
         scripts: (path, text) of the user's own scripts.
         notice_signal: number, 0 for none; ``notice_first_only``: for the first process alone.
+        project_dir: must be there before; a link ``project`` in the work folder leads to it.
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -88,6 +93,7 @@ class Launch:
     scripts: tuple[tuple[Path, str], ...]
     notice_signal: int
     notice_first_only: bool
+    project_dir: Path | None = None
 
 
 def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Launch:
@@ -118,6 +124,7 @@ def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Laun
         scripts=tuple(scripts),
         notice_signal=0 if notice == "none" else SIGNALS[notice],
         notice_first_only=recipe.notice_signal.startswith("B:"),
+        project_dir=places.project_dir(recipe.project) if recipe.project else None,
     )
 
 
@@ -177,6 +184,8 @@ def _own_variables(order: StartOrder, places: Places, machine: MachineNode) -> d
         "TMPDIR": scratch,
         **dict(mark.split("=", 1) for mark in marks(places)),
     }
+    if order.recipe.project:
+        own["DURE_PROJECT_DIR"] = str(places.project_dir(order.recipe.project))
     if order.recipe.submit_dir:
         own["DURE_SUBMIT_DIR"] = order.recipe.submit_dir
     if machine.has_gpus:

@@ -36,7 +36,9 @@ class Asked:
 
     def recipe(self) -> Recipe:
         """Return what an attempt of it runs; nothing if its request cannot be read any more."""
-        return self.request.recipe(self.array) if self.request else NO_RECIPE
+        if self.request is None:
+            return NO_RECIPE
+        return replace(self.request.recipe(self.array), project=self.project)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 
 
@@ -200,4 +201,5 @@ class Services:
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
     people: People
+    storage: Storage
     version: str

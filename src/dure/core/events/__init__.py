@@ -8,12 +8,14 @@ from dure.core.events.base import Event
 from dure.core.events.calls import EVENTS as CALL_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
+from dure.core.events.storage import EVENTS as STORAGE_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
 
 EVENTS: tuple[type[Event], ...] = (
     *CALL_EVENTS,
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,
+    *STORAGE_EVENTS,
     *WORK_EVENTS,
 )
 
