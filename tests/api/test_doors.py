@@ -26,6 +26,7 @@ GAPS = {
     "{kind:str}": "monthly",
     "{path:path}": "notes.txt",
     "{snapshot:str}": "nothing",
+    "{sha256:str}": "0" * 64,
 }
 QUERY = dict.fromkeys(
     ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"

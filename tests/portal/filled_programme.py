@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 
 from dure.core.calendar import DAY_S, moment_s
 from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
@@ -33,6 +34,7 @@ from dure.services.programme_views import (
 )
 from dure.services.storage import Storage
 from dure.services.views import NEVER_S, Name
+from dure.services.workdirs import Workdirs
 from tests.portal.filled import (
     FROM_S,
     NOW_S,
@@ -55,6 +57,7 @@ TITLES = (
 TEAMS = ("가온대학교", "나루기술", "다솜연구원", "라온대학교", "마루소프트", "바다연구소")
 GROUPS = ("academia", "industry", "research", "academia", "industry", "research")
 QUOTA_BYTES = 1 << 20
+WORKDIR_BYTES = 1 << 16
 _DISKS = TemporaryDirectory(prefix="dure-filled-")
 _disks = count()
 PASSWORD = "correct-horse-battery"
@@ -326,13 +329,18 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         programme=FilledProgramme(clock),
         people=filled_people(clock),
         storage=filled_storage(clock),
+        workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
         version="0.1.0",
     )
 
 
+def _new_disk() -> Path:
+    return Path(_DISKS.name) / str(next(_disks))
+
+
 def filled_storage(clock: FixedClock) -> Storage:
     """Return real storage with two files of the member's project, on a disk of its own."""
-    disk = LocalFiles(Path(_DISKS.name) / str(next(_disks)), now_s=clock.now_s)
+    disk = LocalFiles(_new_disk(), now_s=clock.now_s)
     folder = disk.folder("p-2026-1-0003")
     (folder / "sets").mkdir()
     (folder / "sets" / "시험.csv").write_text("a,b\n1,2\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from dure.api import (
     service_routes,
     stream,
     work_routes,
+    workdir_routes,
 )
 from dure.api.caller import guard_door
 from dure.api.problems import HANDLERS
@@ -42,6 +43,7 @@ def make_app(services: Services) -> Litestar:
         route_handlers=[
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
+            *workdir_routes.ROUTES,
             *programme_routes.ROUTES,
             *data_routes.ROUTES,
             *judging_routes.ROUTES,

@@ -97,7 +97,7 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             engines.append(founding.engine)
             pools[FOUNDING], programme = founding.desk, founding.programme
         pools[HERE] = here.desk
-        services = Services(pools, programme, people, here.storage, dure.__version__)
+        services = Services(pools, programme, people, here.storage, here.workdirs, dure.__version__)
         return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)

@@ -21,6 +21,7 @@ from dure.drivers.clock import SystemClock
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import SLOT, MachineNode, this_machine
 from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
@@ -35,6 +36,7 @@ from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
 from dure.services.storage import Storage
 from dure.services.views import Name
+from dure.services.workdirs import Workdirs
 
 log = logging.getLogger("dure.here")
 
@@ -59,6 +61,7 @@ class MachinePool:
     demand: Demand
     keeper: Keeper
     storage: Storage
+    workdirs: Workdirs
 
 
 def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
@@ -110,7 +113,10 @@ def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> Mac
     desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
     disk = LocalFiles(root, now_s=clock.now_s)
     storage = Storage(disk, book, clock, quota_bytes=settings.project_quota_bytes)
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper, storage)
+    workdirs = Workdirs(LocalWorkdirs(root, bytes_max=settings.workdir_bytes))
+    return MachinePool(
+        desk, engine, book, publisher, machine, programme, demand, keeper, storage, workdirs
+    )
 
 
 def pool_of_machine(machine: MachineNode) -> Pool:

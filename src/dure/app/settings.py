@@ -25,6 +25,7 @@ class Settings:
         poll_s: how often the engine looks whether anything happened.
         cleaning_s: what this machine's devices need between owners.
         project_quota_bytes: what the files of one project may take, snapshots included.
+        workdir_bytes: what the files of a folder sent with a job may hold together.
     """
 
     data: Path
@@ -36,6 +37,7 @@ class Settings:
     poll_s: float = 0.2
     cleaning_s: int = 1
     project_quota_bytes: int = 100 << 30
+    workdir_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

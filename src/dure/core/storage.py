@@ -36,6 +36,7 @@ class FileRefusal(Enum):
     TOO_MANY_FILES = "TooManyFiles"
     SNAPSHOT_IS_THERE = "SnapshotIsThere"
     SNAPSHOT_IS_DAMAGED = "SnapshotIsDamaged"
+    TOO_MANY_WORKDIRS = "TooManyWorkdirs"
 
 
 class FileError(DureError):

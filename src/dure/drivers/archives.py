@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from dure.core.errors import DriverError, InputError
-from dure.core.storage import Parts, checked_path, stays_inside
+from dure.core.storage import checked_path
 from dure.drivers import folders
 from dure.drivers.files import sync_folder
+from dure.drivers.members import put_member, read_out
 from dure.drivers.snapshots import ENTRIES_MAX, Line, Snapshots, is_kept, line_of, manifest_of
 
 FORMAT = 1
@@ -216,18 +217,13 @@ def _unpacking(archive: Path, source: IO[bytes]) -> Iterator[tarfile.TarFile]:
         with gzip.open(source) as plain:
             with tarfile.open(fileobj=plain, mode="r|") as stream:
                 yield stream
-            _read_out(plain)
+            read_out(plain)
         return
     with _zstd(archive, "-dcq", stdin=source, stdout=subprocess.PIPE) as process:
         with tarfile.open(fileobj=process.stdout, mode="r|") as stream:
             yield stream
         assert process.stdout is not None
-        _read_out(process.stdout)
-
-
-def _read_out(stream: IO[bytes] | gzip.GzipFile) -> None:
-    while stream.read(folders.CHUNK_BYTES):
-        pass
+        read_out(process.stdout)
 
 
 def _unpacked(archive: Path, stream: tarfile.TarFile, target: Path) -> Line:
@@ -245,37 +241,14 @@ def _unpacked(archive: Path, stream: tarfile.TarFile, target: Path) -> Line:
             about = dict(json.loads(content.read(ABOUT_BYTES_MAX)))
         elif member.name.startswith("files/") and not listed:
             parts = checked_path(member.name.removeprefix("files/"))
-            found["/".join(parts)] = _put(archive, target, parts, member, content)
+            found["/".join(parts)] = put_member(
+                target, parts, member, content, where=str(archive), bytes_max=member.size
+            )
         else:
             raise _broken(archive, f"the entry {member.name[:80]!r}")
     if not about or about.get("format") != FORMAT or about.get("sha256") != summed or not listed:
         raise _broken(archive, "no manifest, or one of another archive")
     return about
-
-
-def _put(
-    archive: Path, target: Path, parts: Parts, member: tarfile.TarInfo, content: IO[bytes] | None
-) -> Line:
-    """Put one thing below ``target`` and say what it is; never through a link."""
-    with folders.opened_folder(target, parts[:-1]) as above:
-        if member.isdir():
-            os.mkdir(parts[-1], 0o700, dir_fd=above)
-            return {"kind": "folder"}
-        if member.issym() and stays_inside(parts[:-1], member.linkname):
-            os.symlink(member.linkname, parts[-1], dir_fd=above)
-            return {"kind": "link", "target": member.linkname}
-        if content is None:
-            raise _broken(archive, f"{member.name[:80]!r}, no file, folder or link inside")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(parts[-1], flags, (member.mode & 0o700) | 0o600, dir_fd=above)
-        digest, size = hashlib.sha256(), 0
-        with open(file, "wb") as written:
-            while part := content.read(folders.CHUNK_BYTES):
-                digest.update(part)
-                size += len(part)
-                written.write(part)
-        os.utime(parts[-1], (member.mtime, member.mtime), dir_fd=above, follow_symlinks=False)
-        return {"kind": "file", "bytes": size, "sha256": digest.hexdigest()}
 
 
 def _compared(archive: Path, manifest: IO[bytes], found: dict[str, Line]) -> str:

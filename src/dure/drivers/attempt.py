@@ -16,6 +16,7 @@ from typing import Any
 from dure.core.orders import EXIT_SAVED, Receipt
 from dure.drivers import files, processes
 from dure.drivers.launch import Launch, Places, marks
+from dure.drivers.workdirs import unpack_work_dir
 
 SPAWNS_MAX = 3
 # As an own programme text, not a path: the launcher needs our package, and no site packages.
@@ -56,6 +57,8 @@ class Attempt:
     @staticmethod
     def write_intent(places: Places, launch: Launch, *, action_id: str, grace_s: float) -> None:
         """Make folders and scripts, then the intent: durable before anything can run."""
+        if launch.workdir is not None:
+            unpack_work_dir(launch.workdir, places.work_dir)
         for folder in (places.work_dir, places.checkpoint_dir, places.scratch_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         places.control_dir.mkdir(mode=0o700, exist_ok=True)
@@ -68,6 +71,8 @@ class Attempt:
             files.sync_folder(str(folder))
         for path, text in launch.scripts:
             files.write_durably(str(path), text, mode=0o700)
+        if launch.remark:
+            files.write_durably(str(places.of_attempt("err")), launch.remark)
         lying = {what: str(places.of_attempt(what)) for what in _FILES}
         intent = {
             "action_id": action_id,

@@ -13,11 +13,13 @@ from pathlib import Path
 from dure.core.errors import DriverError
 from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder, checked_job_id
 from dure.drivers.machine import MachineNode
+from dure.drivers.workdirs import archive_of
 
 SHELL = "/bin/bash"
 # How an attempt was launched and ended; everything else of it is the job's own.
 CONTROL = ("lock", "run", "exit", "stop", "noticed")
 ATTEMPT_MAX = 1_000_000
+NO_CONTAINER = "dure: no apptainer on this machine, so the image {} is not used: a plain process\n"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}
@@ -86,6 +88,8 @@ class Launch:
         scripts: (path, text) of the user's own scripts.
         notice_signal: number, 0 for none; ``notice_first_only``: for the first process alone.
         project_dir: must be there before; a link ``project`` in the work folder leads to it.
+        workdir: archive of what the work folder holds at first.
+        remark: what the person should know, at the beginning of its standard error.
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -94,10 +98,18 @@ class Launch:
     notice_signal: int
     notice_first_only: bool
     project_dir: Path | None = None
+    workdir: Path | None = None
+    remark: str = ""
 
 
-def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Launch:
+def plan_launch(
+    order: StartOrder, places: Places, machine: MachineNode, *, container: str = ""
+) -> Launch:
     """Turn an order into argument lists and an environment, or refuse it.
+
+    Args:
+        container: the program ``apptainer``, "" where there is none; what asks for an image runs
+            as a plain process then, and is told.
 
     Raises:
         DriverError: if the order names devices that this machine has not, or asks for nothing
@@ -115,6 +127,9 @@ def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Laun
             steps.append((str(path),) if text.startswith("#!") else (SHELL, str(path)))
     if recipe.command:
         steps.append(recipe.command)
+    if recipe.image and container:
+        inside = _in_image(order, places, container, nvidia=machine.has_gpus)
+        steps = [(*inside, *step) for step in steps]
     own = _own_variables(order, places, machine)
     theirs = {k: v for k, v in recipe.env.items() if not k.startswith("DURE_")}
     notice = recipe.notice_signal.removeprefix("B:")
@@ -125,6 +140,30 @@ def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Laun
         notice_signal=0 if notice == "none" else SIGNALS[notice],
         notice_first_only=recipe.notice_signal.startswith("B:"),
         project_dir=places.project_dir(recipe.project) if recipe.project else None,
+        workdir=archive_of(places.root, recipe.workdir) if recipe.workdir else None,
+        remark=NO_CONTAINER.format(recipe.image) if recipe.image and not container else "",
+    )
+
+
+def _in_image(
+    order: StartOrder, places: Places, container: str, *, nvidia: bool
+) -> tuple[str, ...]:
+    """Return the words before a step that run it in the order's image, on the job's own folders."""
+    shown = [places.job_dir, places.scratch_dir]
+    if order.recipe.project:
+        shown.append(places.project_dir(order.recipe.project))
+    if any(sign in str(places.root) for sign in ":,"):
+        raise DriverError(
+            f"job {order.job}: {places.root} has a ':' or ',' in its name, so it cannot be shown "
+            "to a container. Choose another --data, or leave the image out."
+        )
+    return (
+        container,
+        "exec",
+        *(("--nv",) if nvidia else ()),
+        *(f"--bind={folder}" for folder in shown),
+        f"--pwd={places.work_dir}",
+        f"docker://{order.recipe.image}",
     )
 
 

@@ -38,7 +38,9 @@ class Asked:
         """Return what an attempt of it runs; nothing if its request cannot be read any more."""
         if self.request is None:
             return NO_RECIPE
-        return replace(self.request.recipe(self.array), project=self.project)
+        sha256 = self.request.workdir_sha256
+        workdir = f"{self.user}/{sha256}" if sha256 else ""
+        return replace(self.request.recipe(self.array), project=self.project, workdir=workdir)
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from dure.services.programme_views import (
 )
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
+from dure.services.workdirs import Workdirs
 
 
 class WorkForm(Enum):
@@ -43,6 +44,7 @@ class Submission:
         project: who pays; "" draws on the provider's or the whole pool's capacity.
         key: the caller's idempotency key; the same key and text give the same job again.
         submit_dir: where it was submitted from, if on the pool's machine; a whole path, "" if not.
+        workdir_sha256: of the archive of files sent before for it; "" if none was.
     """
 
     form: WorkForm
@@ -50,6 +52,7 @@ class Submission:
     project: str
     key: str
     submit_dir: str = ""
+    workdir_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +205,5 @@ class Services:
     programme: ProgrammeDesk
     people: People
     storage: Storage
+    workdirs: Workdirs
     version: str
