@@ -262,6 +262,24 @@ def test_use_counts_every_file_once_and_what_is_on_its_way(disk: LocalFiles) -> 
     assert disk.use(P).files_bytes == 1010
 
 
+def test_a_file_finished_twice_is_whole_once(disk: LocalFiles) -> None:
+    for path, content in (("a", b"0123"), ("empty", b"")):
+        upload = upload_of(path, content)
+        if content:
+            disk.write(upload, 0, content)
+        disk.finish(upload)
+        disk.finish(upload)
+
+    assert tree(disk.folder(P)) == {"a": b"0123", "empty": b""}
+    with pytest.raises(PartError):
+        disk.finish(upload_of("b", b"x"))
+
+
+def test_to_ask_how_much_a_project_takes_makes_nothing(disk: LocalFiles, tmp_path: Path) -> None:
+    assert disk.use("nobodys").total_bytes == 0
+    assert not (tmp_path / "here").exists()
+
+
 def test_an_open_file_stays_what_it_was_while_another_takes_its_name(disk: LocalFiles) -> None:
     send(disk, "a", b"before")
     content = disk.open(P, ("a",))

@@ -54,6 +54,10 @@ class Snapshots:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return place
 
+    def is_used(self, project: str) -> bool:
+        """Tell whether a project has a folder; to ask makes none."""
+        return (self._root / "projects" / checked_job_id(project)).is_dir()
+
     def kept(self, project: str) -> Path:
         """Return the folder of what is ours of a project; made if it is missing."""
         place = self._root / "kept" / checked_job_id(project)

@@ -34,6 +34,9 @@ UPLOAD_S_MAX = 86_400
 COUNT_S_MIN, COUNT_PAUSE = 5.0, 20
 
 
+NOTHING = SpaceUse(0, 0, 0, 0)
+
+
 class OpenFile:
     """A file opened for reading; what is read is of this file even if another takes its name."""
 
@@ -94,7 +97,7 @@ class LocalFiles(Snapshots):
         now = time.monotonic()
         if known is not None and now < known[0] + max(COUNT_S_MIN, COUNT_PAUSE * known[1]):
             return known[2]
-        use = self._count(project)
+        use = self._count(project) if self.is_used(project) else NOTHING
         with self._lock:
             self._counted[project] = now, time.monotonic() - now, use
         return use
@@ -184,7 +187,15 @@ class LocalFiles(Snapshots):
         """
         part = self._part(upload)
         with _telling(upload.parts, FileRefusal.IN_THE_WAY):
-            file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            if upload.bytes == 0:
+                part.touch(mode=0o600)
+            try:
+                file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                # Another line of the same sender was first.
+                if self.holds(upload):
+                    return
+                raise PartError(0) from None
             try:
                 found = folders.sha256_of(file)
                 os.fsync(file)
