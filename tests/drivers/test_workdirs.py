@@ -205,8 +205,7 @@ def test_without_a_container_program_an_image_is_a_remark(driver: LocalDriver) -
 
     assert said(driver, "job") == "out\n"
     assert said(driver, "job", stream="err") == (
-        "dure: no apptainer on this machine, so the image ghcr.io/a/b:1 is not used: "
-        "a plain process\n"
+        "dure: no apptainer to use here, so not the image ghcr.io/a/b:1 either: a plain process\n"
     )
 
 

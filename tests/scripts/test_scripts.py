@@ -1,7 +1,8 @@
 """Command scripts in, text out: the main trips of each role, as a person would type them.
 
-A script is ``NAME.txt`` beside this file: ``as ROLE``, ``lang ko|en``, and commands. Its answer is
-``tests/golden/scripts/NAME.txt``; ``make golden`` rewrites it. ``! `` begins a line of stderr.
+A script is ``NAME.txt`` beside this file: ``as ROLE``, ``lang ko|en``, ``clock MOMENT``, commands.
+Its answer is ``tests/golden/scripts/NAME.txt``; ``make golden`` rewrites it. ``! `` begins a line
+of stderr.
 """
 
 import shlex
@@ -11,21 +12,27 @@ from pathlib import Path
 
 import pytest
 
+from dure.core.calendar import moment_s
 from dure.services.access import Role
 from tests.cli.serving import Shell, serving
-from tests.portal.filled_programme import filled_services
+from tests.portal.filled import FixedClock
+from tests.portal.filled_programme import filled_services, real_services
 
 FOLDER = Path(__file__).parent
+# These run on a programme that is real and empty, not on one that is filled with rows.
+REAL = ("call", "draft")
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 
-def answer(shell: Shell, line: str) -> list[str]:
+def answer(shell: Shell, line: str, clock: FixedClock) -> list[str]:
     """Run one line; return what a reader sees of it."""
     word, *rest = shlex.split(line)
     if word == "as":
         shell.be(Role(rest[0]))
     elif word == "lang":
         shell.set({"DURE_LANG": rest[0]})
+    elif word == "clock":
+        clock.at_s = moment_s(" ".join(rest))
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)
@@ -43,7 +50,8 @@ def test_a_script_says_what_it_said(
     monkeypatch: pytest.MonkeyPatch,
     golden: Callable[[str, str], None],
 ) -> None:
-    services = filled_services()
+    clock = FixedClock()
+    services = real_services(clock) if name in REAL else filled_services(clock)
     for file in (FOLDER / "files").iterdir():
         shutil.copy(file, tmp_path)
     told = []
@@ -52,6 +60,6 @@ def test_a_script_says_what_it_said(
         for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
             told.append(line if line.startswith("#") else f"$ {line}")
             if not line.startswith("#"):
-                told += answer(shell, line)
+                told += answer(shell, line, clock)
 
     golden(f"scripts/{name}.txt", "\n".join(told) + "\n")

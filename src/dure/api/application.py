@@ -10,8 +10,10 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    call_routes,
     data_routes,
     judging_routes,
+    paper_routes,
     pool_routes,
     programme_routes,
     report_routes,
@@ -46,6 +48,8 @@ def make_app(services: Services) -> Litestar:
             *workdir_routes.ROUTES,
             *programme_routes.ROUTES,
             *data_routes.ROUTES,
+            *call_routes.ROUTES,
+            *paper_routes.ROUTES,
             *judging_routes.ROUTES,
             *report_routes.ROUTES,
             *account_routes.ROUTES,

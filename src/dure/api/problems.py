@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from dure.api.caller import actor_of
-from dure.core.errors import ConflictError, DriverError, DureError, InputError
+from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
 from dure.core.storage import FileError, FileRefusal, PartError
 from dure.services.access import Forbidden
 from dure.services.desks import Refused
@@ -17,6 +17,8 @@ from dure.services.desks import Refused
 log = logging.getLogger("dure.api")
 
 MEDIA_TYPE = "application/problem+json"
+# A full disk or a database that restarts: worth another try so many seconds later.
+RETRY_S = "5"
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -72,6 +74,8 @@ def answer(request: AnyRequest, problem: Problem) -> Response[bytes]:
     headers = {"Cache-Control": "no-store"}
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="dure"'
+    if problem.status == 503:
+        headers["Retry-After"] = RETRY_S
     complete = msgspec.structs.replace(problem, instance=request.url.path)
     return Response(
         msgspec.json.encode(complete),
@@ -125,6 +129,12 @@ def _on_conflict(request: AnyRequest, error: ConflictError) -> Response[bytes]:
     return answer(request, make(409, "conflict", title))
 
 
+def _on_ledger(request: AnyRequest, error: LedgerError) -> Response[bytes]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    title = "It could not be written; nothing was changed. Send it again in a while, same key."
+    return answer(request, make(503, "not-written", title))
+
+
 def _on_validation(request: AnyRequest, error: ValidationException) -> Response[bytes]:
     return answer(request, make(400, "invalid", "The request is not valid.", error.detail))
 
@@ -148,6 +158,7 @@ HANDLERS: dict[Any, Any] = {
     DriverError: _on_disk,
     InputError: _on_input,
     ConflictError: _on_conflict,
+    LedgerError: _on_ledger,
     ValidationException: _on_validation,
     HTTPException: _on_http,
     Exception: _on_anything,

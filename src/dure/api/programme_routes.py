@@ -23,6 +23,7 @@ from dure.api.schemas import (
     RoundOut,
     WaitOut,
     out,
+    words,
 )
 from dure.api.work_routes import repeats_of
 from dure.services.desks import Refused
@@ -44,7 +45,16 @@ def call_out(call: CallRow) -> CallOut:
         CallOut,
         call,
         rounds=[out(RoundOut, one, capacity=dict(one.capacity)) for one in call.rounds],
-        form=[out(FieldOut, one, choices=list(one.choices)) for one in call.form],
+        form=[
+            out(
+                FieldOut,
+                one,
+                choices=list(one.choices),
+                label=None if one.label is None else words(one.label),
+                columns=[column.name for column in one.columns],
+            )
+            for one in call.form
+        ],
         caps=dict(call.caps),
     )
 

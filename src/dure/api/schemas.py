@@ -242,6 +242,10 @@ class FieldOut(msgspec.Struct, frozen=True):
     choices: list[str]
     least: int
     most: int
+    label: Words | None
+    unit: str
+    columns: list[str]
+    asked_if: str
 
 
 class CallOut(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from dure.core.state import State
 from dure.services.cycle import run_once
+from dure.services.driver_hands import DriverHands
 from dure.services.keeping import Keeper
 from dure.services.late_news import book_past
-from dure.services.local_hands import LocalHands
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Clock
 from dure.services.publishing import Publisher
@@ -126,7 +126,7 @@ class RealTime:
     def __init__(
         self,
         runtime: PoolRuntime,
-        hands: LocalHands,
+        hands: DriverHands,
         reader: EventReader,
         publisher: Publisher,
         clock: Clock,

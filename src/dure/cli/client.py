@@ -118,6 +118,12 @@ class Service:
             why = str(wrong) or type(wrong).__name__
             raise UnreachableError(say("error.lost", url=self.url, why=why)) from wrong
 
+    def upload(self, path: str, content: bytes, **query: str) -> Any:
+        """Send a file as it is."""
+        headers = {"content-type": "application/octet-stream"}
+        answer = self._send("POST", path, query, content=content, headers=headers)
+        return _document(answer, self.url)
+
     def _send(self, method: str, path: str, query: Any, **more: Any) -> httpx.Response:
         kept = {name: value for name, value in query.items() if value != ""}
         return self._request(method, f"/api/v1{path}", kept, **more)

@@ -5,6 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from dure.cli.call_cli import (
+    ApplicationArgument,
+    CallArgument,
+    register_calls,
+    register_stages,
+)
 from dure.cli.cells import (
     code,
     code_column,
@@ -29,12 +35,11 @@ from dure.cli.options import (
     rows_of,
 )
 from dure.cli.output import Column, Output, Row, say, show_facts, show_rows, stop, words
+from dure.cli.paper_cli import register_drafts, register_files, register_requests
 
-CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Its number, like 2026-1.")]
-ApplicationArgument = Annotated[
-    str, typer.Argument(metavar="APPLICATION", help="Its number, like 2026-1-0003.")
-]
 ANSWERS_BYTES_MAX = 512 * 1024
+# Of a table that states no limit of its own.
+ROWS_MAX = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -42,10 +47,15 @@ def register(app: typer.Typer) -> None:
     call = _group(app, "call", "Calls, their rounds and forms.")
     call.command("list")(call_list)
     call.command("show")(call_show)
+    register_calls(call)
     app.command("apply")(apply)
     application = _group(app, "application", "Applications and where they stand.")
     application.command("list")(application_list)
     application.command("show")(application_show)
+    register_stages(application)
+    register_files(application)
+    register_drafts(_group(app, "draft", "Applications that are not handed in yet."))
+    register_requests(_group(app, "request", "Requests about awards and decisions."))
     review = _group(app, "review", "Reviews that you were asked for.")
     review.command("list")(review_list)
     review.command("give")(review_give)
@@ -130,7 +140,7 @@ def call_show(
     if output is Output.TABLE:
         columns = (
             text_column("field", "name"),
-            made_column("label", lambda row: words(f"form.{row['name']}", otherwise="")),
+            made_column("label", _label),
             made_column("needed", lambda row: say("required") if row["is_required"] else ""),
             made_column("values", _values),
         )
@@ -138,7 +148,19 @@ def call_show(
         show_rows(found["form"], columns, output)
 
 
+def _label(field: Row) -> str:
+    own = field["label"]
+    label = name_of(own) if own else words(f"form.{field['name']}", otherwise="")
+    return f"{label} ({field['unit']})" if field["unit"] else label
+
+
 def _values(field: Row) -> str:
+    if field["kind"] == "date":
+        return say("a_date")
+    if field["kind"] == "file":
+        return say("a_file")
+    if field["kind"] == "table":
+        return say("rows_of", most=field["most"] or ROWS_MAX, columns=" | ".join(field["columns"]))
     if field["choices"]:
         return ", ".join(field["choices"])
     if field["kind"] == "whole":
@@ -253,7 +275,7 @@ def review_list(
         text_column("accelerator"),
         number_column("gpus_asked"),
         text_column("reviewer"),
-        made_column("stage", lambda row: say(f"stage_{row['stage']}")),
+        code_column("stage", "stage"),
         made_column("marks", lambda row: _marks(row["marks"])),
         moment_column("given", "given_at_s"),
     )

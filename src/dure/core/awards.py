@@ -29,6 +29,7 @@ class Reason(Enum):
     BELOW_SCORE_LINE = "BelowScoreLine"
     STAGE_FAILED = "StageFailed"
     SELECTED_AT_ONCE = "SelectedAtOnce"
+    APPEAL_UPHELD = "AppealUpheld"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,27 @@ def archive_of(root: Path, workdir: str) -> Path:
     return root / "workdirs" / user / f"{checked_sha256(sha256)}.tar.gz"
 
 
+def lay_work_dir(work_dir: Path, *, archive: Path | None, project_dir: Path | None) -> None:
+    """Make the folder where a job begins; what is there already stays.
+
+    Args:
+        archive: what it holds at first.
+        project_dir: made too; a link ``project`` leads to it.
+
+    Raises:
+        DriverError: as ``unpack_work_dir``.
+        OSError: if the disk is full.
+    """
+    if archive is not None:
+        unpack_work_dir(archive, work_dir)
+    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if project_dir is not None:
+        project_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A job may have put something of its own there; it stays.
+        with contextlib.suppress(FileExistsError):
+            (work_dir / "project").symlink_to(project_dir)
+
+
 def unpack_work_dir(archive: Path, work_dir: Path) -> None:
     """Make a job's work folder of an archive, in one step; a folder that is there stays.
 

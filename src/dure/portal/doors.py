@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, NotAuthorizedException, Permissio
 from litestar.handlers import BaseRouteHandler
 from litestar.response import Redirect
 
-from dure.core.errors import ConflictError, DriverError, DureError, InputError
+from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
 from dure.portal.render import page
 from dure.portal.visitor import Connection, csrf_of, visitor_of
 from dure.services.access import Forbidden, is_open_to
@@ -114,6 +114,11 @@ def _on_conflict(request: AnyRequest, error: ConflictError) -> Response[Any]:
     return page(request, "error.html", status_code=409, code_name="conflict", detail="")
 
 
+def _on_ledger(request: AnyRequest, error: LedgerError) -> Response[Any]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return page(request, "error.html", status_code=503, code_name="not_written", detail="")
+
+
 def _on_http(request: AnyRequest, error: HTTPException) -> Response[Any]:
     if isinstance(error, (NotAuthorizedException, PermissionDeniedException)):
         return page(
@@ -136,6 +141,7 @@ ERROR_PAGES: dict[Any, Any] = {
     InputError: _on_input,
     DriverError: _on_disk,
     ConflictError: _on_conflict,
+    LedgerError: _on_ledger,
     HTTPException: _on_http,
     Exception: _on_anything,
 }

@@ -54,6 +54,7 @@ MENU = (
     ("/loans", "loans", "pool.read"),
     ("/calls", "calls", "call.read"),
     ("/waitlist", "waitlist", "waitlist.overview"),
+    ("/applications", "applications", "draft.write"),
     ("/projects", "projects", "project.read"),
     ("/jobs", "jobs", "job.read"),
     ("/operator", "operator", "programme.read"),

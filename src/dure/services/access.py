@@ -90,9 +90,13 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "call.draft": _OFFICE,
     "call.publish": _OFFICE,
     "stage.read": _OFFICE_AND_AUDIT,
+    # the door of what follows; which stage is whose, its role says
+    "stage.act": _OFFICE | {Role.REVIEWER, Role.PROVIDER},
     "stage.office": _OFFICE,
     "stage.committee": _OFFICE | {Role.REVIEWER},
     "stage.provider": _OFFICE | {Role.PROVIDER},
+    # a draft is its writer's alone
+    "draft.write": frozenset({Role.APPLICANT}),
     "application.submit": _APPLICANT_OR_OFFICE,
     "application.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.REVIEWER},
     "application.withdraw": _APPLICANT_OR_OFFICE,
@@ -102,6 +106,9 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "award.decide": _OFFICE,
     "award.read": _EVERYBODY,
     "award.sign": _APPLICANT_OR_OFFICE,
+    "request.file": _APPLICANT_OR_OFFICE,
+    "request.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
+    "request.decide": _OFFICE,
     "award.decline": _APPLICANT_OR_OFFICE,
     "allocation.grant": _OFFICE,
     "project.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},

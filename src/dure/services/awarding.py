@@ -1,10 +1,9 @@
-"""From the decision to the allocation, and giving it back."""
+"""From the last review to the signed award."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from dure.core.applications import ends_at_s
 from dure.core.awards import Candidate, Reason, share_out
 from dure.core.calls.model import Call
 from dure.core.calls.stages import (
@@ -16,27 +15,23 @@ from dure.core.calls.stages import (
     track_of,
     way_of,
 )
-from dure.core.events import Event
 from dure.core.events.programme import (
     AgreementSigned,
-    AllocationChanged,
-    AllocationEnded,
-    AllocationGranted,
     AwardDeclined,
     Decided,
-    ReturnedByProject,
 )
 from dure.core.programme import Refusal
 from dure.core.review import MARK_MAX
 from dure.core.sizing import needed_gpus
 from dure.services.access import Actor, require
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import stage_scores, standing_in
 
 
 class Awarding(Office):
-    """The use cases from the last review to the end of an allocation."""
+    """The use cases from the last review to the signed award."""
 
     def decide(self, actor: Actor, call: str) -> tuple[Decided, ...] | Refusal:
         """Decide on every application of a call by its published rules, in order of rank.
@@ -189,84 +184,6 @@ class Awarding(Office):
             self._write([event])
             return event
 
-    def grant(self, actor: Actor, call: str) -> tuple[AllocationGranted, ...] | Refusal:
-        """Grant an allocation for each signed award, from the call's start at the earliest."""
-        require(actor, "allocation.grant")
-        with self._reading() as tables:
-            if call not in tables.decided_at_s:
-                return Refusal.CALL_IS_NOT_DECIDED
-            terms = tables.calls[call]
-            from_s = max(terms.starts_at_s, self.clock.now_s())
-            events = tuple(
-                granted(
-                    state,
-                    terms,
-                    state.decided.gpus,
-                    from_s,
-                    "award",
-                    self.clock.now_s(),
-                    actor.user,
-                )
-                for name in tables.of_call[call]
-                if (state := tables.applications[name]).status == "signed"
-                and state.decided is not None
-            )
-            self._write(events)
-            return events
-
-    def return_part(
-        self, actor: Actor, allocation: str, *, gpus: int, cause: str = ""
-    ) -> tuple[Event, ...] | Refusal:
-        """Give part or all of one's allocation back; the next in line gets it."""
-        with self._reading() as tables:
-            state = tables.allocations.get(allocation)
-            if state is None:
-                return Refusal.ALLOCATION_IS_UNKNOWN
-            application = tables.applications[state.granted.application]
-            self._require_team(actor, "allocation.return", application)
-            if state.gpus == 0:
-                return Refusal.ALLOCATION_IS_OVER
-            node_gpus = tables.calls[state.granted.call].node_gpus
-            if not 0 < gpus <= state.gpus:
-                return Refusal.RETURN_IS_TOO_LARGE
-            if gpus % node_gpus and gpus != state.gpus:
-                return Refusal.SIZE_IS_NOT_WHOLE_NODES
-            now_s = self.clock.now_s()
-            returned = ReturnedByProject(
-                state.granted.call,
-                state.granted.project,
-                allocation,
-                state.granted.accelerator,
-                gpus,
-                state.gpus - gpus,
-                cause,
-                at_s=now_s,
-                by=actor.user,
-            )
-            events = (returned, resized(state, gpus, "return", now_s, actor.user))
-            self._write(events)
-            return events
-
-    def end_terms(self, actor: Actor) -> tuple[AllocationEnded, ...]:
-        """End the allocations whose term is over."""
-        require(actor, "allocation.end")
-        with self._reading() as tables:
-            now_s = self.clock.now_s()
-            over = [
-                state
-                for state in tables.allocations.values()
-                if state.gpus > 0 and state.granted.to_s <= now_s
-            ]
-            events = tuple(
-                ended
-                for state in over
-                if isinstance(
-                    ended := resized(state, state.gpus, "term", now_s, actor.user), AllocationEnded
-                )
-            )
-            self._write(events)
-            return events
-
     def _signature(self, actor: Actor, state: ApplicationState) -> AgreementSigned | Refusal:
         if state.signed_at_s is not None:
             return Refusal.AGREEMENT_IS_SIGNED
@@ -332,54 +249,3 @@ def _what_is_open(standings: Sequence[Standing]) -> Refusal:
     if needs & {Need.REVIEWERS, Need.REVIEWS}:
         return Refusal.REVIEWS_ARE_MISSING
     return Refusal.STAGES_ARE_OPEN
-
-
-def granted(
-    state: ApplicationState, call: Call, gpus: int, from_s: int, cause: str, now_s: int, by: str
-) -> AllocationGranted:
-    """Make the event of an allocation for as long as its application asked."""
-    submitted = state.submitted
-    assert cause in ("award", "handover")
-    return AllocationGranted(
-        f"a-{submitted.application}",
-        submitted.call,
-        submitted.application,
-        submitted.project,
-        submitted.accelerator,
-        gpus,
-        from_s,
-        ends_at_s(submitted, call, from_s=from_s),
-        cause="award" if cause == "award" else "handover",
-        at_s=now_s,
-        by=by,
-    )
-
-
-def resized(
-    state: AllocationState, less_gpus: int, cause: str, now_s: int, by: str
-) -> AllocationChanged | AllocationEnded:
-    """Make the event of an allocation that shrinks, or ends when nothing is left."""
-    granted, before = state.granted, state.gpus
-    assert 0 < less_gpus <= before, f"{granted.allocation}: {less_gpus} of {before} GPUs"
-    if less_gpus == before:
-        return AllocationEnded(
-            granted.allocation,
-            granted.call,
-            granted.project,
-            granted.accelerator,
-            before,
-            cause,
-            at_s=now_s,
-            by=by,
-        )
-    return AllocationChanged(
-        granted.allocation,
-        granted.call,
-        granted.project,
-        granted.accelerator,
-        before,
-        before - less_gpus,
-        cause,
-        at_s=now_s,
-        by=by,
-    )

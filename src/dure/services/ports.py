@@ -1,10 +1,10 @@
 """What the use cases need from outside: the ledger, clocks and hands, as protocols."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
-from dure.core.orders import Receipt, StartOrder
+from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "Files",
     "Ledger",
+    "NodeReport",
     "Receipt",
     "Record",
     "StartOrder",
@@ -54,6 +55,16 @@ class Clock(Protocol):
     def now_s(self) -> int: ...
 
 
+class Files(Protocol):
+    """Content that is too large for the ledger, each under the SHA-256 of itself."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep content for good; durable on return. Raises DriverError."""
+        ...
+
+    def get(self, name: str) -> bytes | None: ...
+
+
 class Driver(Protocol):
     """Hands of one backend. Every call is idempotent by (job, attempt)."""
 
@@ -73,6 +84,19 @@ class Driver(Protocol):
         """Forget receipts that the ledger now holds: they are not reported again."""
         ...
 
+    def clean(self, job: str, attempt: int) -> Mapping[str, object]:
+        """Leave nothing of an ended attempt for the next owner, and say what was found.
+
+        Returns:
+            job, attempt, ``is_clean``; ``withheld``, if it is not: the nodes that the backend
+            keeps closed until they are proven clean. Whatever else is evidence.
+        """
+        ...
+
+    def nodes(self) -> Sequence[NodeReport]:
+        """Return what is known of the nodes now; nothing where there is nothing to say."""
+        ...
+
 
 class Content(Protocol):
     """A file opened for reading."""
@@ -89,7 +113,7 @@ class Content(Protocol):
     def close(self) -> None: ...
 
 
-class Files(Protocol):
+class ProjectFiles(Protocol):
     """A disk with a folder for each project. Raises FileError for what is a normal answer.
 
     Anything may change at any moment: jobs write to the same folders. No path leads out of a

@@ -1,6 +1,7 @@
 """Reviews as screens see them: what each reviewer was asked, and the marks that came back."""
 
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 from dure.services.programme_views import ReviewRow
 from dure.services.views import NEVER_S
 

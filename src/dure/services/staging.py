@@ -21,7 +21,8 @@ from dure.core.programme import Refusal
 from dure.core.review import Review, comparable, weighted_milli
 from dure.services.access import Actor, require
 from dure.services.office import Office
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Staging(Office):

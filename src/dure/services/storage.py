@@ -28,7 +28,7 @@ from dure.core.storage import (
 )
 from dure.services.access import Actor, require
 from dure.services.book import Book
-from dure.services.ports import Clock, Content, Files
+from dure.services.ports import Clock, Content, ProjectFiles
 
 # Room is held for an upload under way; one that says nothing for so long has been broken off.
 HELD_S_MAX = 600
@@ -60,7 +60,7 @@ class Storage:
         quota_bytes: of each project: its files, uploads under way and snapshots together.
     """
 
-    def __init__(self, files: Files, book: Book, clock: Clock, *, quota_bytes: int) -> None:
+    def __init__(self, files: ProjectFiles, book: Book, clock: Clock, *, quota_bytes: int) -> None:
         self._files, self._book, self._clock = files, book, clock
         self.quota_bytes = quota_bytes
         self._held: dict[Upload, tuple[int, int]] = {}

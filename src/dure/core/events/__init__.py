@@ -4,6 +4,7 @@ Facts of the engine (starts, stops, claims ...) are not here: they are columns, 
 Each module beside this one exports a tuple ``EVENTS`` of its own classes.
 """
 
+from dure.core.events.applying import EVENTS as APPLYING_EVENTS
 from dure.core.events.base import Event
 from dure.core.events.calls import EVENTS as CALL_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
@@ -12,6 +13,7 @@ from dure.core.events.storage import EVENTS as STORAGE_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
 
 EVENTS: tuple[type[Event], ...] = (
+    *APPLYING_EVENTS,
     *CALL_EVENTS,
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,

@@ -67,6 +67,9 @@ class ApplicationSubmitted(Event, frozen=True):
         synthetic: imagined for the twin.
         key: of the submission: a second one of the same lead with the same key is the same.
         answers: what was asked besides: partners, plans, the call's own questions; by field.
+        version: a changed application is submitted again under its number, as the next version.
+        draft: that was handed in, "" for none.
+        previous: the earlier application that it was begun from.
     """
 
     application: str
@@ -87,6 +90,9 @@ class ApplicationSubmitted(Event, frozen=True):
     synthetic: bool = False
     key: str = ""
     answers: dict[str, Any] = {}
+    version: int = 1
+    draft: str = ""
+    previous: str = ""
 
 
 class ApplicationWithdrawn(Event, frozen=True):
@@ -167,7 +173,12 @@ class AwardDeclined(Event, frozen=True):
 
 
 class AllocationGranted(Event, frozen=True):
-    """A project got a dated, typed right to GPUs. ``cause``: award or handover."""
+    """A project got a dated, typed right to GPUs.
+
+    Attributes:
+        cause: award, handover, or the kind of request that was granted; ``release`` is what an
+            interim stage had held back.
+    """
 
     allocation: str
     call: str
@@ -179,7 +190,9 @@ class AllocationGranted(Event, frozen=True):
     to_s: int
     shape: str = ""
     lendable: bool = True
-    cause: Literal["award", "handover"] = "award"
+    cause: Literal[
+        "award", "handover", "release", "renewal", "extension", "supplement", "transfer", "advance"
+    ] = "award"
 
 
 class AllocationChanged(Event, frozen=True):
