@@ -70,7 +70,7 @@ async def _in_thread(ask: Callable[[], Answer]) -> Answer:
 @get(
     "/projects/{project:str}/storage",
     opt={"action": "storage.read"},
-    responses=documented(401, 404),
+    responses=documented(400, 401, 404),
     sync_to_thread=True,
 )
 def storage_use(request: AnyRequest, project: FromPath[str]) -> StorageOut:

@@ -41,7 +41,7 @@ def _shelf_of(request: AnyRequest, pool: str) -> tuple[Workdirs, Actor]:
 @get(
     "/pools/{pool:str}/workdirs/{sha256:str}",
     opt=SUBMIT,
-    responses=documented(401, 403, 404, 422),
+    responses=documented(400, 401, 403, 404, 422),
     sync_to_thread=True,
 )
 def workdir(request: AnyRequest, pool: FromPath[str], sha256: FromPath[str]) -> WorkdirOut:
@@ -56,7 +56,7 @@ def workdir(request: AnyRequest, pool: FromPath[str], sha256: FromPath[str]) -> 
     "/pools/{pool:str}/workdirs/{sha256:str}",
     opt=SUBMIT,
     status_code=201,
-    responses=documented(401, 403, 404, 413, 422),
+    responses=documented(400, 401, 403, 404, 413, 422),
     request_max_body_size=BODY_BYTES_MAX,
 )
 async def send_workdir(
