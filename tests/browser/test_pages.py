@@ -24,7 +24,7 @@ SIGNED_IN = {
         "/projects",
         "/projects/p-2026-1-0003",
     ],
-    Role.MEMBER: ["/jobs/h1?pool=here", "/loans"],
+    Role.MEMBER: ["/jobs/h1?pool=here", "/loans", "/projects/p-2026-1-0003/data?path=sets"],
     Role.APPLICANT: ["/calls/2026-2/apply", "/me", "/jobs/submit"],
 }
 # How many different colours a map of seven kinds at least shows.

@@ -1,15 +1,23 @@
 """What Slurm runs on a node, by itself: it begins once, hands words on, leaves nothing."""
 
+import hashlib
+import io
 import json
 import os
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
-from dure.drivers.slurm.launch import script_path
+from dure.core.orders import Recipe
+from dure.drivers.places import Places
+from dure.drivers.slurm.attempt import SlurmAttempt
+from dure.drivers.slurm.launch import plan_submission, script_path
+from dure.drivers.workdirs import LocalWorkdirs
 from tests.drivers.polling import until
+from tests.drivers.test_slurm_words import SITE, order
 
 MARK = "dure:test:job-1~1"
 
@@ -155,3 +163,42 @@ def test_a_notice_goes_to_those_who_listen(tmp_path: Path) -> None:
     assert running.wait(60) == 85
     assert sorted(node.printed().split()) == ["deaf", "told", "up"]
     assert node.end == {"kind": "ended", "exit_code": 85, "reason": ""}
+
+
+def test_what_a_person_should_know_comes_before_what_the_job_says(tmp_path: Path) -> None:
+    node = Node(tmp_path, ("bash", "-c", "echo its own >&2"))
+    (node.control / "attempt-1.remark").write_text("dure: first\n")
+
+    node.run()
+
+    assert (node.folder / "attempt-1.err").read_text() == "dure: first\nits own\n"
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_project_and_a_sent_folder_lie_where_the_job_begins(
+    tmp_path: Path, *, is_kept: bool
+) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("sent"))
+    sha256 = hashlib.sha256(content.getvalue()).hexdigest()
+    if is_kept:
+        LocalWorkdirs(tmp_path, bytes_max=1 << 20).keep("kim", sha256, [content.getvalue()])
+    wanted = Recipe(command=("true",), project="p-1", workdir=f"kim/{sha256}", image="a/b:1")
+    places = Places(tmp_path, "job-1", 1)
+    (tmp_path / "open").mkdir()
+    submission = plan_submission(order(wanted), places, SITE, site_id="s", grace_s=5)
+    SlurmAttempt.write_intent(places, submission)
+    attempt = SlurmAttempt(places, now_s=lambda: 7)
+
+    attempt.lay_out()
+
+    if not is_kept:
+        assert attempt.receipt is not None
+        assert attempt.receipt.kind == "failed"
+        assert attempt.receipt.reason.startswith("WorkFolderMissing: ")
+        return
+    assert attempt.receipt is None
+    assert (places.work_dir / "sent").is_file()
+    assert (places.work_dir / "project").resolve() == tmp_path / "projects" / "p-1"
+    assert "a/b:1" in places.of_attempt("remark").read_text()

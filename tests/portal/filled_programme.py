@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from argon2 import PasswordHasher
 
 from dure.core.calendar import DAY_S, moment_s
 from dure.core.calls.model import Call
+from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
@@ -35,7 +39,9 @@ from dure.services.programme_views import (
     WaitRow,
 )
 from dure.services.requests.call_yaml import read_call
+from dure.services.storage import Storage
 from dure.services.views import NEVER_S, Name
+from dure.services.workdirs import Workdirs
 from tests.portal.filled import (
     FROM_S,
     NOW_S,
@@ -58,6 +64,10 @@ TITLES = (
 )
 TEAMS = ("가온대학교", "나루기술", "다솜연구원", "라온대학교", "마루소프트", "바다연구소")
 GROUPS = ("academia", "industry", "research", "academia", "industry", "research")
+QUOTA_BYTES = 1 << 20
+WORKDIR_BYTES = 1 << 16
+_DISKS = TemporaryDirectory(prefix="dure-filled-")
+_disks = count()
 PASSWORD = "correct-horse-battery"
 # Each role, and what belongs to it.
 USERS = (
@@ -354,8 +364,25 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         office=OfficeScreen(office),
         papers=PaperScreen(office, KeptFiles()),
         people=filled_people(clock),
+        storage=filled_storage(clock),
+        workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
         version="0.1.0",
     )
+
+
+def _new_disk() -> Path:
+    return Path(_DISKS.name) / str(next(_disks))
+
+
+def filled_storage(clock: FixedClock) -> Storage:
+    """Return real storage with two files of the member's project, on a disk of its own."""
+    disk = LocalFiles(_new_disk(), now_s=clock.now_s)
+    folder = disk.folder("p-2026-1-0003")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "시험.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (folder / "notes.txt").write_bytes(b"0123456789" * 10)
+    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
+    return Storage(disk, book, clock, quota_bytes=QUOTA_BYTES)
 
 
 def real_services(clock: FixedClock) -> Services:

@@ -12,6 +12,7 @@ from dure.api import (
     account_routes,
     call_routes,
     care_routes,
+    data_routes,
     judging_routes,
     paper_routes,
     pool_routes,
@@ -20,6 +21,7 @@ from dure.api import (
     service_routes,
     stream,
     work_routes,
+    workdir_routes,
 )
 from dure.api.caller import guard_door
 from dure.api.problems import HANDLERS
@@ -45,7 +47,9 @@ def make_app(services: Services) -> Litestar:
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
             *care_routes.ROUTES,
+            *workdir_routes.ROUTES,
             *programme_routes.ROUTES,
+            *data_routes.ROUTES,
             *call_routes.ROUTES,
             *paper_routes.ROUTES,
             *judging_routes.ROUTES,

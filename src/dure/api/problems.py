@@ -9,7 +9,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from dure.api.caller import actor_of
-from dure.core.errors import ConflictError, DureError, InputError, LedgerError
+from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
+from dure.core.storage import FileError, FileRefusal, PartError
 from dure.services.access import Forbidden
 from dure.services.desks import Refused
 
@@ -100,6 +101,25 @@ def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[bytes]:
     return answer(request, make(403, "forbidden", "Your roles do not allow this.", str(error)))
 
 
+def _on_file(request: AnyRequest, error: FileError) -> Response[bytes]:
+    if error.refusal is FileRefusal.NOT_FOUND:
+        return _on_problem(request, missing("file"))
+    problem = make(422, "refused", "It was not done.")
+    wrong = FieldError("", error.refusal.value, dict(error.numbers))
+    return answer(request, msgspec.structs.replace(problem, errors=[wrong]))
+
+
+def _on_part(request: AnyRequest, error: PartError) -> Response[bytes]:
+    problem = make(409, "part-out-of-place", "The upload goes on at another byte.", str(error))
+    wrong = FieldError("offset", "PartOutOfPlace", {"offset": error.offset})
+    return answer(request, msgspec.structs.replace(problem, errors=[wrong]))
+
+
+def _on_disk(request: AnyRequest, error: DriverError) -> Response[bytes]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return answer(request, make(507, "disk", "The disk or machine did not take it; try later."))
+
+
 def _on_input(request: AnyRequest, error: InputError) -> Response[bytes]:
     return answer(request, make(422, "unreadable", "This cannot be read.", str(error)))
 
@@ -133,6 +153,9 @@ def _on_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
 HANDLERS: dict[Any, Any] = {
     ProblemError: _on_problem,
     Forbidden: _on_forbidden,
+    FileError: _on_file,
+    PartError: _on_part,
+    DriverError: _on_disk,
     InputError: _on_input,
     ConflictError: _on_conflict,
     LedgerError: _on_ledger,

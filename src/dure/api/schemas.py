@@ -176,13 +176,15 @@ class OutputOut(msgspec.Struct, frozen=True):
 class JobSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A job as text: ``yaml`` in SkyPilot's words, or an ``sbatch`` script.
 
-    ``submit_dir`` is the whole path that it was submitted from, on the pool's own machine only.
+    ``submit_dir`` is the whole path that it was submitted from, on the pool's own machine only;
+    ``workdir_sha256`` of the files that were sent for it before.
     """
 
     form: Literal["yaml", "sbatch"]
     text: str
     project: str = ""
     submit_dir: str = ""
+    workdir_sha256: str = ""
 
 
 class JobTaken(msgspec.Struct, frozen=True):

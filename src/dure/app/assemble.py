@@ -168,6 +168,8 @@ def _assemble(
         OfficeScreen(used),
         papers,
         people,
+        here.storage,
+        here.workdirs,
         dure.__version__,
         {HERE: here.care.desk},
         figures,

@@ -19,6 +19,8 @@ from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.drivers.clock import SystemClock
 from dure.drivers.ends import PrintedFiles
+from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
@@ -32,6 +34,8 @@ from dure.services.programme import Programme
 from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
 from dure.services.standing import Standing
+from dure.services.storage import Storage
+from dure.services.workdirs import Workdirs
 
 log = logging.getLogger("dure.here")
 
@@ -60,6 +64,8 @@ class MachinePool:
     keeper: Keeper
     care: Care
     troubles: Callable[[], int]
+    storage: Storage
+    workdirs: Workdirs
 
 
 def assemble_here(
@@ -115,6 +121,7 @@ def assemble_here(
         may_decide=lambda: claim is None or claim.is_held(),
         sample_s=settings.sample_s,
     )
+    storage, workdirs = _files(settings, book, clock)
     return MachinePool(
         desk,
         engine,
@@ -126,6 +133,8 @@ def assemble_here(
         keeper,
         care,
         leader.troubles,
+        storage,
+        workdirs,
     )
 
 
@@ -186,6 +195,14 @@ def _policy(settings: Settings, backend: Backend) -> Policy:
         swap=True,
         instant_stop=False,
     )
+
+
+def _files(settings: Settings, book: Book, clock: SystemClock) -> tuple[Storage, Workdirs]:
+    """Return the files of projects and the folders sent with jobs, which lie beside the jobs."""
+    root = settings.data / HERE
+    disk = LocalFiles(root, now_s=clock.now_s)
+    storage = Storage(disk, book, clock, quota_bytes=settings.project_quota_bytes)
+    return storage, Workdirs(LocalWorkdirs(root, bytes_max=settings.workdir_bytes))
 
 
 def _require_folder(root: Path) -> None:

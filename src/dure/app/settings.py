@@ -34,6 +34,8 @@ class Settings:
         backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
         meter: ``built-in``, or the address of a Prometheus that knows this pool's GPUs.
         sample_s: how often the meter is read.
+        project_quota_bytes: what the files of one project may take, snapshots included.
+        workdir_bytes: what the files of a folder sent with a job may hold together.
     """
 
     data: Path
@@ -49,6 +51,8 @@ class Settings:
     backend: str = LOCAL
     meter: str = "built-in"
     sample_s: float = 15.0
+    project_quota_bytes: int = 100 << 30
+    workdir_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

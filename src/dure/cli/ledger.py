@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dure.cli.output import Output
+from dure.cli.output import Output, note, say
 
 if TYPE_CHECKING:
     from dure.ledger.examining import Decoders, Examination, Flaw, Progress
@@ -247,6 +247,8 @@ def backup(
     for copy in manifest.ledgers:
         typer.echo(f"{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
     typer.echo(f"{archive}: {archive.stat().st_size:,} bytes, verified")
+    folders = data / "here" / "projects"
+    note(say("backup_without", projects=len(list(folders.iterdir())) if folders.is_dir() else 0))
 
 
 def restore(

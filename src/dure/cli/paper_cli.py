@@ -67,7 +67,7 @@ def draft_list(url: UrlOption = URL, output: OutputOption = Output.TABLE) -> Non
         text_column("title"),
         number_column("version"),
         moment_column("since", "saved_at_s"),
-        number_column("files", "file_count"),
+        number_column("attachments", "file_count"),
     )
     rows = [
         {**row, "file_count": len(row["attachments"])} for row in connect(url).rows("/drafts").rows

@@ -51,6 +51,9 @@ def up(
         list[str] | None,
         typer.Option(metavar="PROJECT=SLOTS", help="A project's part of this machine; repeatable."),
     ] = None,
+    project_quota: Annotated[
+        str, typer.Option(metavar="SIZE", help="What a project's files may take.")
+    ] = "100G",
     db: DbOption = "",
     role: Annotated[
         str, typer.Option(help="all; or portal or engine beside others on the same --db.")
@@ -65,16 +68,16 @@ def up(
 
     _log_to_stderr()
     try:
-        shares = _allocations(allocate or [])
         settings = Settings(
             data,
             scenario,
             speed,
             slots,
-            shares,
+            _allocations(allocate or []),
             db=db,
             role=role,
             backend=backend,
+            project_quota_bytes=_quota_bytes(project_quota),
             meter=meter,
         )
         if not settings.serves:
@@ -149,6 +152,13 @@ def _allocations(pairs: list[str]) -> dict[str, int]:
             )
         found[project] = int(size)
     return found
+
+
+def _quota_bytes(text: str) -> int:
+    """Read ``100G``, ``1.5T`` or ``512M``, each 1,024 of the one below."""
+    from dure.services.requests.values import memory_mib
+
+    return memory_mib(text, "--project-quota", unit="G") << 20
 
 
 def _listening(port: int) -> socket.socket:

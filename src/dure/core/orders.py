@@ -93,6 +93,10 @@ class Recipe:
         submit_dir: where it was submitted from, if on this machine; "" otherwise.
         dialect: ``dure`` or ``sbatch``: whether it expects Slurm's variables.
         array: its place in a job array; None if it is in none.
+        project: whose files it finds in ``DURE_PROJECT_DIR``; "" if it has none.
+        workdir: what its work folder holds at first, ``USER/SHA256`` of an archive that the pool
+            keeps; "" if it begins empty.
+        image: container image, an OCI reference; "" if it runs as a plain process.
     """
 
     script: str = ""
@@ -104,6 +108,9 @@ class Recipe:
     submit_dir: str = ""
     dialect: str = "dure"
     array: ArrayPlace | None = None
+    project: str = ""
+    workdir: str = ""
+    image: str = ""
 
 
 NO_RECIPE: Final = Recipe()

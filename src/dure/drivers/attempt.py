@@ -17,6 +17,7 @@ from dure.drivers import files, processes
 from dure.drivers.ends import EXIT_KILLED, Written, receipt_of, whole, written_at
 from dure.drivers.launch import Launch, marks
 from dure.drivers.places import Places
+from dure.drivers.workdirs import lay_work_dir
 
 SPAWNS_MAX = 3
 # As an own programme text, not a path: the launcher needs our package, and no site packages.
@@ -54,13 +55,16 @@ class Attempt:
     @staticmethod
     def write_intent(places: Places, launch: Launch, *, action_id: str, grace_s: float) -> None:
         """Make folders and scripts, then the intent: durable before anything can run."""
-        for folder in (places.work_dir, places.checkpoint_dir, places.scratch_dir):
+        lay_work_dir(places.work_dir, archive=launch.workdir, project_dir=launch.project_dir)
+        for folder in (places.checkpoint_dir, places.scratch_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         places.control_dir.mkdir(mode=0o700, exist_ok=True)
         for folder in (places.job_dir, places.job_dir.parent, places.control_dir.parent):
             files.sync_folder(str(folder))
         for path, text in launch.scripts:
             files.write_durably(str(path), text, mode=0o700)
+        if launch.remark:
+            files.write_durably(str(places.of_attempt("err")), launch.remark)
         lying = {what: str(places.of_attempt(what)) for what in _FILES}
         intent = {
             "action_id": action_id,

@@ -14,10 +14,12 @@ from dure.core.errors import DriverError
 from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder
 from dure.drivers.machine import MachineNode
 from dure.drivers.places import Places
+from dure.drivers.workdirs import archive_of
 
 SHELL = "/bin/bash"
 # The variables by which every process of an attempt is known.
 DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
+NO_CONTAINER = "dure: no apptainer to use here, so not the image {} either: a plain process\n"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}
@@ -31,6 +33,9 @@ class Launch:
         steps: argument lists, run one after the other until one fails.
         scripts: (path, text) of the user's own scripts.
         notice_signal: number, 0 for none; ``notice_first_only``: for the first process alone.
+        project_dir: must be there before; a link ``project`` in the work folder leads to it.
+        workdir: archive of what the work folder holds at first.
+        remark: what the person should know, at the beginning of its standard error.
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -38,10 +43,19 @@ class Launch:
     scripts: tuple[tuple[Path, str], ...]
     notice_signal: int
     notice_first_only: bool
+    project_dir: Path | None = None
+    workdir: Path | None = None
+    remark: str = ""
 
 
-def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Launch:
+def plan_launch(
+    order: StartOrder, places: Places, machine: MachineNode, *, container: str = ""
+) -> Launch:
     """Turn an order into argument lists and an environment on this machine, or refuse it.
+
+    Args:
+        container: the program ``apptainer``, "" where there is none; what asks for an image runs
+            as a plain process then, and is told.
 
     Raises:
         DriverError: if the order names devices that this machine has not, or asks for nothing
@@ -53,7 +67,10 @@ def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Laun
     if order.recipe.dialect == "sbatch":
         own |= _slurm_variables(order, own)
     gpus = {machine.node: machine.gpus}
-    return launch_of(order, places, gpus=gpus, env=_base(places), own=own)
+    inside: tuple[str, ...] = ()
+    if order.recipe.image and container:
+        inside = _in_image(order, places, container, nvidia=machine.has_gpus)
+    return launch_of(order, places, gpus=gpus, env=_base(places), own=own, inside=inside)
 
 
 def launch_of(
@@ -64,6 +81,7 @@ def launch_of(
     env: Mapping[str, str],
     own: Mapping[str, str],
     reserved: tuple[str, ...] = ("DURE_",),
+    inside: tuple[str, ...] = (),
 ) -> Launch:
     """Put a launch together, or refuse the order.
 
@@ -71,6 +89,8 @@ def launch_of(
         gpus: devices by node, of every node that an order may name.
         env: what a job finds unless it says otherwise; ``own``: whatever it says.
         reserved: what names of variables begin with that no job may set.
+        inside: the words before each step that run it in the order's image; without them what
+            asks for an image runs as a plain process, and is told.
 
     Raises:
         DriverError: as ``plan_launch``.
@@ -90,11 +110,36 @@ def launch_of(
     theirs = {k: v for k, v in recipe.env.items() if not k.startswith(reserved)}
     notice = recipe.notice_signal.removeprefix("B:")
     return Launch(
-        steps=tuple(steps),
+        steps=tuple((*inside, *step) for step in steps),
         env={**env, **theirs, **own},
         scripts=tuple(scripts),
         notice_signal=0 if notice == "none" else SIGNALS[notice],
         notice_first_only=recipe.notice_signal.startswith("B:"),
+        project_dir=places.project_dir(recipe.project) if recipe.project else None,
+        workdir=archive_of(places.root, recipe.workdir) if recipe.workdir else None,
+        remark=NO_CONTAINER.format(recipe.image) if recipe.image and not inside else "",
+    )
+
+
+def _in_image(
+    order: StartOrder, places: Places, container: str, *, nvidia: bool
+) -> tuple[str, ...]:
+    """Return the words before a step that run it in the order's image, on the job's own folders."""
+    shown = [places.job_dir, places.scratch_dir]
+    if order.recipe.project:
+        shown.append(places.project_dir(order.recipe.project))
+    if any(sign in str(places.root) for sign in ":,"):
+        raise DriverError(
+            f"job {order.job}: {places.root} has a ':' or ',' in its name, so it cannot be shown "
+            "to a container. Choose another --data, or leave the image out."
+        )
+    return (
+        container,
+        "exec",
+        *(("--nv",) if nvidia else ()),
+        *(f"--bind={folder}" for folder in shown),
+        f"--pwd={places.work_dir}",
+        f"docker://{order.recipe.image}",
     )
 
 
@@ -114,6 +159,8 @@ def own_variables(order: StartOrder, places: Places, *, scratch: str) -> dict[st
         "TMPDIR": scratch,
         **dict(mark.split("=", 1) for mark in marks(places)),
     }
+    if order.recipe.project:
+        own["DURE_PROJECT_DIR"] = str(places.project_dir(order.recipe.project))
     if order.recipe.submit_dir:
         own["DURE_SUBMIT_DIR"] = order.recipe.submit_dir
     if place := order.recipe.array:

@@ -45,6 +45,7 @@ class LocalDriver:
     ) -> None:
         self.root = root.resolve()
         self._machine, self._grace_s, self._now_s = machine, grace_s, now_s
+        self._container = shutil.which("apptainer") or ""
         self._lock = RLock()
         self._open: dict[tuple[str, int], Attempt] = {}
         # What hinders an attempt from being moved on; each ``observe`` tries again.
@@ -66,7 +67,7 @@ class LocalDriver:
             key = (order.job, order.attempt)
             if key in self._open or places.of_attempt("lock").exists():
                 return
-            launch = plan_launch(order, places, self._machine)
+            launch = plan_launch(order, places, self._machine, container=self._container)
             job = order.job
             for attempt in [attempt for other, attempt in self._open if other == job]:
                 if self._move((job, attempt)) is None:

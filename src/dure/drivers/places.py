@@ -10,7 +10,7 @@ from dure.core.orders import checked_job_id
 from dure.drivers import files
 
 # How an attempt was launched and ended; everything else of it is the job's own.
-CONTROL = ("lock", "run", "exit", "stop", "noticed", "env", "steps", "slurm")
+CONTROL = ("lock", "run", "exit", "stop", "noticed", "env", "steps", "remark", "slurm")
 ATTEMPT_MAX = 1_000_000
 
 
@@ -66,6 +66,10 @@ class Places:
     def clean_of(self, node: str) -> Path:
         """Return what was found on a node when it was cleaned up after the attempt."""
         return self.control_dir / f"attempt-{self.attempt}.clean.{node}"
+
+    def project_dir(self, project: str) -> Path:
+        """Return the folder of a project's files, which all its jobs share."""
+        return self.root / "projects" / checked_job_id(project)
 
     def of_attempt(self, what: str) -> Path:
         """Return ``attempt-N.WHAT``: one of ``CONTROL``; or out, err, script, setup, notice."""

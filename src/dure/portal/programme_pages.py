@@ -190,7 +190,8 @@ def project_page(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
         columns = desk.view().jobs
         own = [index for index, owner in enumerate(columns.project) if owner == project]
         jobs += [(name, row) for row in columns.rows(own[:20])]
-    return page(request, "project.html", project=found, jobs=jobs)
+    used = services.storage.use(project, by=actor)
+    return page(request, "project.html", project=found, jobs=jobs, used=used)
 
 
 @get("/operator", opt={"action": "programme.read"}, sync_to_thread=False)

@@ -10,6 +10,7 @@ from litestar.response import Redirect
 
 from dure.portal import (
     care_pages,
+    data_pages,
     office_pages,
     people_pages,
     programme_pages,
@@ -44,6 +45,7 @@ def make_site(
         route_handlers=[
             *public_pages.ROUTES,
             *programme_pages.ROUTES,
+            *data_pages.ROUTES,
             *office_pages.ROUTES,
             *work_pages.ROUTES,
             *care_pages.ROUTES,

@@ -132,6 +132,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "job.read": _WORKERS_AND_WATCHERS,
     # what a job prints is its team's own; a provider runs machines and does not read along
     "job.output": frozenset({Role.APPLICANT, Role.MEMBER, Role.OPERATOR, Role.ADMIN}),
+    # files are the team's own, as output is; how much they take is everybody's who answers for it
+    "data.read": frozenset({Role.APPLICANT, Role.MEMBER}),
+    "data.write": frozenset({Role.APPLICANT, Role.MEMBER}),
+    "storage.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     # the pool
     "pool.read": _EVERYBODY,
     "loan.read": _WORKERS_AND_WATCHERS,

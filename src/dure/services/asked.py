@@ -53,7 +53,11 @@ class Asked:
     def recipe(self) -> Recipe:
         """Return what an attempt of it runs; nothing if its request cannot be read any more."""
         request = self.request
-        return request.recipe(self.array) if request else NO_RECIPE
+        if request is None:
+            return NO_RECIPE
+        sha256 = request.workdir_sha256
+        workdir = f"{self.user}/{sha256}" if sha256 else ""
+        return replace(request.recipe(self.array), project=self.project, workdir=workdir)
 
 
 @lru_cache(maxsize=READ_MAX)

@@ -34,7 +34,9 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
+from dure.services.workdirs import Workdirs
 
 
 class WorkForm(Enum):
@@ -52,6 +54,7 @@ class Submission:
         project: who pays; "" draws on the provider's or the whole pool's capacity.
         key: the caller's idempotency key; the same key and text give the same job again.
         submit_dir: where it was submitted from, if on the pool's machine; a whole path, "" if not.
+        workdir_sha256: of the archive of files sent before for it; "" if none was.
     """
 
     form: WorkForm
@@ -59,6 +62,7 @@ class Submission:
     project: str
     key: str
     submit_dir: str = ""
+    workdir_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +331,8 @@ class Services:
     office: OfficeDesk
     papers: PaperDesk
     people: People
+    storage: Storage
+    workdirs: Workdirs
     version: str
     care: Mapping[str, CareDesk] = field(default_factory=dict)
     engines: Mapping[str, Callable[[], EngineFigures]] = field(default_factory=dict)

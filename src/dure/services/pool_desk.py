@@ -114,6 +114,10 @@ class WorkingPool:
         if submission.project and request.project not in ("", submission.project):
             names = {"project": submission.project, "other": request.project}
             return _refused("ProjectsDiffer", field="project", numbers=names)
+        if request.workdir and not request.workdir_sha256:
+            return _refused(
+                "WorkdirIsNotSent", field="workdir", numbers={"workdir": request.workdir}
+            )
         arrival = JobRequested(
             at_s=self._clock.now_s(),
             by=by.user,
@@ -301,8 +305,9 @@ def _parsed(submission: Submission) -> JobRequest:
         )
     read = parse_job_yaml if submission.form is WorkForm.YAML else parse_sbatch
     request = read(submission.text, "job")
-    if submission.submit_dir:
-        request = msgspec.structs.replace(request, submit_dir=submission.submit_dir)
+    sent = {"submit_dir": submission.submit_dir, "workdir_sha256": submission.workdir_sha256}
+    given = {name: text for name, text in sent.items() if text}
+    request = msgspec.structs.replace(request, **given)
     return checked(request, lambda name: f"job {name}")
 
 

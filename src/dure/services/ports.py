@@ -8,11 +8,13 @@ import polars as pl
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
 from dure.core.measured import Measured
 from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
 
 __all__ = [
     "KIND_CYCLE",
     "KIND_EVENTS",
     "Clock",
+    "Content",
     "Driver",
     "Entry",
     "Files",
@@ -144,3 +146,60 @@ class TelemetryStore(Protocol):
     def rolled(
         self, from_s: int, to_s: int, *, length_s: int, job: str | None = None
     ) -> pl.DataFrame: ...
+
+
+class Content(Protocol):
+    """A file opened for reading."""
+
+    @property
+    def entry(self) -> FileEntry: ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on, none at the end."""
+        ...
+
+    def sha256(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class ProjectFiles(Protocol):
+    """A disk with a folder for each project. Raises FileError for what is a normal answer.
+
+    Anything may change at any moment: jobs write to the same folders. No path leads out of a
+    project's folder, and no link is followed.
+    """
+
+    def names(self, project: str, parts: Parts) -> Sequence[str]: ...
+
+    def entry(self, project: str, parts: Parts) -> FileEntry: ...
+
+    def open(self, project: str, parts: Parts) -> Content: ...
+
+    def use(self, project: str) -> SpaceUse: ...
+
+    def make_folder(self, project: str, parts: Parts) -> bool: ...
+
+    def remove(self, project: str, parts: Parts, *, with_all: bool) -> str: ...
+
+    def received(self, upload: Upload) -> int:
+        """Return how many bytes of an upload have arrived; they stay over restarts."""
+        ...
+
+    def holds(self, upload: Upload) -> bool:
+        """Tell whether the file is there already, as the sender has it."""
+        ...
+
+    def write(self, upload: Upload, offset: int, content: bytes) -> int: ...
+
+    def finish(self, upload: Upload) -> None:
+        """Check the sum and give the file its name in one step; durable on return."""
+        ...
+
+    def snapshots(self, project: str) -> Sequence[SnapshotRow]: ...
+
+    def take_snapshot(self, project: str, snapshot: str, *, by: str) -> tuple[SnapshotRow, str]: ...
+
+    def restore_snapshot(self, project: str, snapshot: str) -> SnapshotRow: ...
+
+    def remove_snapshot(self, project: str, snapshot: str) -> None: ...

@@ -11,6 +11,7 @@ from dure.core.events.health import EVENTS as HEALTH_EVENTS
 from dure.core.events.idle import EVENTS as IDLE_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
+from dure.core.events.storage import EVENTS as STORAGE_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
 
 EVENTS: tuple[type[Event], ...] = (
@@ -18,6 +19,7 @@ EVENTS: tuple[type[Event], ...] = (
     *CALL_EVENTS,
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,
+    *STORAGE_EVENTS,
     *WORK_EVENTS,
     *HEALTH_EVENTS,
     *IDLE_EVENTS,

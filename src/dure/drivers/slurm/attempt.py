@@ -7,13 +7,16 @@ the lock (whoever takes it decides whether the attempt ever begins) and the end.
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from dure.core.errors import DriverError
 from dure.core.orders import JOB_PREEMPTED, JOB_REQUEUED, JOB_VANISHED, NODE_FAILED, Receipt
 from dure.drivers import files
 from dure.drivers.ends import EXIT_KILLED, Written, receipt_of, written_at
 from dure.drivers.places import Places
 from dure.drivers.slurm.launch import Submission
 from dure.drivers.slurm.queue import Queue, QueuedJob
+from dure.drivers.workdirs import lay_work_dir
 
 EXIT_TERMINATED = 128 + 15
 # What Slurm refuses is tried so often, then it is a failure with Slurm's words.
@@ -60,6 +63,9 @@ class SlurmAttempt:
             "env": [f"{name}={value}" for name, value in launch.env.items()],
             "steps": launch.steps,
             "scripts": [[path.name, text] for path, text in launch.scripts],
+            "workdir": str(launch.workdir or ""),
+            "project_dir": str(launch.project_dir or ""),
+            "remark": launch.remark,
         }
         files.write(str(places.intent), json.dumps(intent))
 
@@ -96,10 +102,27 @@ class SlurmAttempt:
         return self._has_begun
 
     def lay_out(self) -> None:
-        """Make the folders and files that the nodes read; made again from the intent if lost."""
-        places = self.places
-        for folder in (places.work_dir, places.checkpoint_dir, places.control_dir):
+        """Make the folders and files that the nodes read; made again from the intent if lost.
+
+        If the folder sent with the job is gone or cannot be unpacked, that is its end.
+
+        Raises:
+            OSError: if the disk is full.
+        """
+        places, order = self.places, self._order
+        archive, project = (str(order.get(what, "")) for what in ("workdir", "project_dir"))
+        try:
+            lay_work_dir(
+                places.work_dir,
+                archive=Path(archive) if archive else None,
+                project_dir=Path(project) if project else None,
+            )
+        except DriverError as wrong:
+            self.settle_unbegun("failed", f"WorkFolderMissing: {wrong}", 1)
+            return
+        for folder in (places.checkpoint_dir, places.control_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.of_attempt("remark").write_text(str(order.get("remark", "")), encoding="utf-8")
         for name, text in self._order["scripts"]:
             path = places.job_dir / name
             path.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -132,7 +132,9 @@ set -o noclobber
 { printf '{"slurm": %d, "node": "%s", "at_s": %d}\n' "$SLURM_JOB_ID" "$node" "$EPOCHSECONDS" \
     >"$control.lock"; } 2>/dev/null || exit 0
 folder=$root/jobs/$job
-{ : >"$folder/attempt-$attempt.out" && : >"$folder/attempt-$attempt.err"; } 2>/dev/null ||
+{ : >"$folder/attempt-$attempt.out" &&
+    { [[ ! -s $control.remark ]] || cat -- "$control.remark"; } >"$folder/attempt-$attempt.err"
+} 2>/dev/null ||
     finish failed 1 OutputCannotBeWritten
 set +o noclobber
 

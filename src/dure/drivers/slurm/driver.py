@@ -316,7 +316,7 @@ class SlurmDriver:
             # A full disk may be freed by somebody; the others go on.
             log.warning("job %s, attempt %d cannot be laid out: %s", *found.key, wrong)
             return False
-        return True
+        return found.receipt is None
 
     def _durable(self, wanted: Sequence[SlurmAttempt]) -> list[SlurmAttempt]:
         """Sync intents side by side, since a disk writes many at the price of a few; return those
