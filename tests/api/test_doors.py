@@ -24,6 +24,7 @@ GAPS = {
     "{application:str}": "2026-1-0003",
     "{token:str}": "of-nobody",
     "{kind:str}": "monthly",
+    "{number:int}": "1",
 }
 QUERY = dict.fromkeys(
     ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"

@@ -36,6 +36,7 @@ from tests.portal.filled import (
     founding_view,
 )
 from tests.portal.filled_here import FilledPool, here_view
+from tests.portal.filled_judging import filled_judging
 
 TITLES = (
     ("한국어 의료 상담 언어모델", "Korean medical dialogue model"),
@@ -316,6 +317,7 @@ def filled_services(clock: FixedClock | None = None) -> Services:
             "here": FilledPool(here_view(), takes_jobs=True),
         },
         programme=FilledProgramme(clock),
+        judging=filled_judging(),
         people=filled_people(clock),
         version="0.1.0",
     )

@@ -21,6 +21,7 @@ GAPS = {
     "{project:str}": "p-2026-1-0003",
     "{job:str}": "j200007",
     "{name:str}": "dure.css",
+    "{number:int}": "1",
 }
 
 

@@ -61,7 +61,7 @@ class Desk:
         self.programme.publish_call(OPERATOR, self.call)
 
     def apply(self, lead: str, gpus: int, months: int = 12) -> str:
-        answer = self.programme.apply(applicant(lead), "t", form(lead, gpus, months))
+        answer = self.programme.apply(applicant(lead), self.call.call, form(lead, gpus, months))
         assert isinstance(answer, ApplicationSubmitted), answer
         return answer.application
 
@@ -72,10 +72,10 @@ class Desk:
             self.apply(f"lead{place}", gpus) for place, (_, gpus) in enumerate(points_and_sizes)
         ]
         self.clock.at_s = CLOSES_S
-        self.programme.assign_reviewers(OPERATOR, "t", REVIEWERS)
+        self.programme.assign_reviewers(OPERATOR, self.call.call, REVIEWERS)
         for name, (points, _) in zip(names, points_and_sizes, strict=True):
             self.review_all(name, points)
-        decided = self.programme.decide(OPERATOR, "t")
+        decided = self.programme.decide(OPERATOR, self.call.call)
         assert not isinstance(decided, Refusal), decided
         return names
 
@@ -85,9 +85,9 @@ class Desk:
             self.programme.review(reviewer_actor(reviewer), application, marks)
 
     def grant(self) -> None:
-        self.programme.sign_all(OPERATOR, "t")
+        self.programme.sign_all(OPERATOR, self.call.call)
         self.clock.at_s = STARTS_S - DAY_S
-        self.programme.grant(OPERATOR, "t")
+        self.programme.grant(OPERATOR, self.call.call)
         self.clock.at_s = STARTS_S
 
     def statuses(self, names: Sequence[str]) -> list[str]:

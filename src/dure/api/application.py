@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    committee_routes,
     judging_routes,
     pool_routes,
     programme_routes,
@@ -43,6 +44,7 @@ def make_app(services: Services) -> Litestar:
             *work_routes.ROUTES,
             *programme_routes.ROUTES,
             *judging_routes.ROUTES,
+            *committee_routes.ROUTES,
             *report_routes.ROUTES,
             *account_routes.ROUTES,
             *service_routes.ROUTES,

@@ -18,6 +18,7 @@ from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.sqlite import SqliteLedger
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.judging_screen import JudgingScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
@@ -89,6 +90,7 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
         pools: dict[str, PoolDesk] = {}
         programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
+        judging = JudgingScreen(here.programme)
         if settings.scenario == FOUNDING:
             assert begin is not None, "the founding scenario is brought by the twin"
             founding = assemble_founding(settings, begin, poll_s=settings.poll_s)
@@ -96,8 +98,9 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             keepers.append(founding.scenario.keep)
             engines.append(founding.engine)
             pools[FOUNDING], programme = founding.desk, founding.programme
+            judging = JudgingScreen(founding.scenario.programme)
         pools[HERE] = here.desk
-        services = Services(pools, programme, people, dure.__version__)
+        services = Services(pools, programme, judging, people, dure.__version__)
         return Platform(services, here, engines, ledgers, keepers, lock)
     except BaseException:
         close_all(ledgers)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dure.cli import committee_cli
 from dure.cli.cells import (
     code,
     code_column,
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
     review.command("give")(review_give)
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
+    committee_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)

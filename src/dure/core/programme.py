@@ -38,6 +38,16 @@ class Refusal(Enum):
     REVIEWS_ARE_MISSING = "ReviewsAreMissing"
     CRITERIA_DIFFER = "CriteriaDiffer"
     MARK_IS_OUT_OF_RANGE = "MarkIsOutOfRange"
+    # the committee
+    RULE_NEEDS_MINUTES = "RuleNeedsMinutes"
+    PROPOSAL_IS_UNKNOWN = "ProposalIsUnknown"
+    PROPOSAL_IS_STALE = "ProposalIsStale"
+    PROPOSAL_IS_NOT_THE_LAST = "ProposalIsNotTheLast"
+    DIGEST_DIFFERS = "DigestDiffers"
+    LINE_IS_OUT_OF_RANGE = "LineIsOutOfRange"
+    PIN_HAS_NO_ROOM = "PinHasNoRoom"
+    EXCLUSION_NEEDS_REASON = "ExclusionNeedsReason"
+    MINUTES_NEED_NAMES = "MinutesNeedNames"
     # awards and allocations
     AWARD_IS_NOT_OFFERED = "AwardIsNotOffered"
     AGREEMENT_IS_SIGNED = "AgreementIsSigned"

@@ -1,8 +1,6 @@
 """From the decision to the allocation, and giving it back."""
 
-from collections.abc import Sequence
-
-from dure.core.awards import Candidate, share_out
+from dure.core.awards import award_by_rank
 from dure.core.calendar import months_later_s
 from dure.core.events import Event
 from dure.core.events.programme import (
@@ -11,17 +9,14 @@ from dure.core.events.programme import (
     AllocationEnded,
     AllocationGranted,
     AwardDeclined,
-    CallPublished,
     Decided,
     ReturnedByProject,
 )
 from dure.core.programme import Refusal
-from dure.core.review import Comparable, Review, comparable, weighted_milli
-from dure.core.sizing import needed_gpus
 from dure.services.access import Actor, require
-from dure.services.intake import is_large
 from dure.services.office import Office
 from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.scoring import judged
 
 
 class Awarding(Office):
@@ -31,42 +26,15 @@ class Awarding(Office):
         """Decide on every application of a call by its published rules, in order of rank."""
         require(actor, "award.decide")
         with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s:
-                return Refusal.CALL_IS_STILL_OPEN
-            if call in tables.decided_at_s:
-                return Refusal.CALL_IS_DECIDED
-            states = {
-                name: state
-                for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn
-            }
-            if any(_lacks_reviews(state, published) for state in states.values()):
-                return Refusal.REVIEWS_ARE_MISSING
-            scores = self._scores(list(states.values()), published)
-            candidates = [self._candidate(state, scores, published) for state in states.values()]
-            events = tuple(
-                Decided(
-                    award.application,
-                    call,
-                    states[award.application].submitted.project,
-                    states[award.application].submitted.accelerator,
-                    award.decision,
-                    states[award.application].submitted.gpus,
-                    award.gpus,
-                    scores.score_milli[award.application],
-                    scores.raw_milli[award.application],
-                    award.rank,
-                    award.position,
-                    award.reason.value,
-                    dict(award.numbers),
-                    at_s=self.clock.now_s(),
-                    by=actor.user,
-                )
-                for award in share_out(candidates, published)
-            )
+            now_s = self.clock.now_s()
+            found = judged(tables, call, now_s=now_s, sizing=self.sizing)
+            if isinstance(found, Refusal):
+                return found
+            if found.call.rule != "rank":
+                # The optimum is put before the committee first.
+                return Refusal.RULE_NEEDS_MINUTES
+            awards = award_by_rank(found.candidates, found.call)
+            events = found.decided(awards, at_s=now_s, by=actor.user)
             self._write(events)
             return events
 
@@ -111,7 +79,7 @@ class Awarding(Office):
                 application,
                 submitted.call,
                 submitted.project,
-                submitted.accelerator,
+                state.decided.accelerator,
                 state.decided.gpus,
                 cause,
                 at_s=self.clock.now_s(),
@@ -121,14 +89,21 @@ class Awarding(Office):
             return event
 
     def grant(self, actor: Actor, call: str) -> tuple[AllocationGranted, ...] | Refusal:
-        """Grant an allocation for each signed award, from the call's start at the earliest."""
+        """Grant an allocation for each signed award, from its first month at the earliest."""
         require(actor, "allocation.grant")
         with self._reading() as tables:
             if call not in tables.decided_at_s:
                 return Refusal.CALL_IS_NOT_DECIDED
-            from_s = max(tables.calls[call].starts_at_s, self.clock.now_s())
+            starts_at_s, now_s = tables.calls[call].starts_at_s, self.clock.now_s()
             events = tuple(
-                granted(state, state.decided.gpus, from_s, "award", self.clock.now_s(), actor.user)
+                granted(
+                    state,
+                    state.decided.gpus,
+                    max(months_later_s(starts_at_s, state.decided.from_month), now_s),
+                    "award",
+                    now_s,
+                    actor.user,
+                )
                 for name in tables.of_call[call]
                 if (state := tables.applications[name]).status == "signed"
                 and state.decided is not None
@@ -204,48 +179,19 @@ class Awarding(Office):
             by=actor.user,
         )
 
-    def _scores(self, states: Sequence[ApplicationState], call: CallPublished) -> Comparable:
-        return comparable(
-            [
-                Review(one.application, one.reviewer, weighted_milli(one.marks, call.rubric))
-                for state in states
-                for one in state.reviews
-            ]
-        )
-
-    def _candidate(
-        self, state: ApplicationState, scores: Comparable, call: CallPublished
-    ) -> Candidate:
-        submitted = state.submitted
-        evidence = needed_gpus(
-            submitted.work,
-            accelerator=submitted.accelerator,
-            months=submitted.months,
-            sizing=self.sizing,
-        )
-        return Candidate(
-            submitted.application,
-            call.tracks[submitted.group],
-            submitted.organisation,
-            submitted.accelerator,
-            submitted.gpus,
-            evidence or 0,
-            scores.score_milli[submitted.application],
-        )
-
 
 def granted(
     state: ApplicationState, gpus: int, from_s: int, cause: str, now_s: int, by: str
 ) -> AllocationGranted:
     """Make the event of an allocation for as many months as its application asked."""
-    submitted = state.submitted
-    assert cause in ("award", "handover")
+    submitted, decided = state.submitted, state.decided
+    assert decided is not None and cause in ("award", "handover")
     return AllocationGranted(
         f"a-{submitted.application}",
         submitted.call,
         submitted.application,
         submitted.project,
-        submitted.accelerator,
+        decided.accelerator,
         gpus,
         from_s,
         months_later_s(from_s, submitted.months),
@@ -283,10 +229,3 @@ def resized(
         at_s=now_s,
         by=by,
     )
-
-
-def _lacks_reviews(state: ApplicationState, call: CallPublished) -> bool:
-    stages = [one.stage for one in state.reviews]
-    if stages.count("written") < call.reviews_each:
-        return True
-    return is_large(state.submitted, call) and stages.count("panel") < call.reviews_each

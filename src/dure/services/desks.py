@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Protocol
 
 from dure.services.access import Actor
+from dure.services.committee import Move
+from dure.services.judging_views import Moved, ProposalRow, ProposedAward
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -184,11 +186,34 @@ class ProgrammeDesk(Protocol):
     def provider_name(self, provider: str) -> Name: ...
 
 
+class JudgingDesk(Protocol):
+    """What stands between the applications and the decision. Refusals are values."""
+
+    def proposals(self, call: str) -> Sequence[ProposalRow]:
+        """Return what was put before the call's committee, the first first."""
+        ...
+
+    def proposed_awards(self, call: str, number: int) -> Sequence[ProposedAward] | None:
+        """Return a proposal's awards in order of rank, None if there is no such proposal."""
+        ...
+
+    def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def move(self, call: str, move: Move, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def compare(self, call: str, before: int, after: int) -> Moved | Refused: ...
+
+    def sign_minutes(
+        self, call: str, *, number: int, digest: str, names: Sequence[str], by: Actor
+    ) -> ProposalRow | Refused: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
+    judging: JudgingDesk
     people: People
     version: str

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dure.core.programme import Refusal
 from dure.reports.round import round_report
 from dure.services.awarding import Awarding
+from dure.services.committee import Committee
 from dure.services.intake import Intake
 from dure.services.recalling import Recalling
 
 Row = dict[str, object]
 
 
-class Programme(Intake, Awarding, Recalling):
+class Programme(Intake, Committee, Awarding, Recalling):
     """What people do with calls, applications, awards, allocations and recalls.
 
     Every use case takes the ``Actor`` first, asks ``access.require``, and answers with its events

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dure.core.events import Event
+from dure.core.events import judging as jv
 from dure.core.events import programme as ev
 
 # A pool of GPUs that a call offers: (call, accelerator).
@@ -98,6 +99,8 @@ class ProgrammeTables:
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
         self.decided_at_s: dict[str, int] = {}
+        self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
+        self.minutes: dict[str, jv.MinutesSigned] = {}
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -112,6 +115,8 @@ class ProgrammeTables:
             ev.ReviewerAssigned: self._reviewer_assigned,
             ev.ReviewGiven: self._review_given,
             ev.Decided: self._decided,
+            jv.ShareOutProposed: self._share_out_proposed,
+            jv.MinutesSigned: self._minutes_signed,
             ev.AgreementSigned: self._agreement_signed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
@@ -136,13 +141,19 @@ class ProgrammeTables:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
 
+    def last_proposal(self, call: str) -> jv.ShareOutProposed | None:
+        """Return what was put before a call's committee last."""
+        proposals = self.proposals.get(call)
+        return proposals[-1] if proposals else None
+
     def waitlist(self, call: str, accelerator: str) -> list[ApplicationState]:
         """Return who waits for a call's GPUs of one type, first in line first."""
         waiting = [
             state
             for name in self.of_call[call]
             if (state := self.applications[name]).waits
-            and state.submitted.accelerator == accelerator
+            and state.decided is not None
+            and state.decided.accelerator == accelerator
         ]
         return sorted(waiting, key=lambda one: (_place(one), one.submitted.application))
 
@@ -189,6 +200,12 @@ class ProgrammeTables:
         self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
             self.committed_gpus[event.call, event.accelerator] += event.gpus
+
+    def _share_out_proposed(self, event: jv.ShareOutProposed) -> None:
+        self.proposals[event.call].append(event)
+
+    def _minutes_signed(self, event: jv.MinutesSigned) -> None:
+        self.minutes[event.call] = event
 
     def _agreement_signed(self, event: ev.AgreementSigned) -> None:
         self.applications[event.application].signed_at_s = event.at_s

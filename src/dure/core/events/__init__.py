@@ -5,10 +5,16 @@ Each module beside this one exports a tuple ``EVENTS`` of its own classes.
 """
 
 from dure.core.events.base import Event
+from dure.core.events.judging import EVENTS as JUDGING_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
 
-EVENTS: tuple[type[Event], ...] = (*PEOPLE_EVENTS, *PROGRAMME_EVENTS, *WORK_EVENTS)
+EVENTS: tuple[type[Event], ...] = (
+    *PEOPLE_EVENTS,
+    *PROGRAMME_EVENTS,
+    *JUDGING_EVENTS,
+    *WORK_EVENTS,
+)
 
 __all__ = ["EVENTS", "Event"]

@@ -44,6 +44,14 @@ class CallPublished(Event, frozen=True):
         reviews_each: reviews that an application gets.
         node_gpus: sizes are whole nodes of this many GPUs.
         starts_at_s: first second of the allocations.
+        rule: how the capacity is shared: ``rank`` down the order, ``optimum`` by the best total.
+        start_months: months after ``starts_at_s`` at which ``optimum`` may let an award begin; with
+            more than one, everything counts in GPU-months over ``months_max``.
+        scaled_min_percent: smallest size ``optimum`` may give, of the size by evidence; 100: whole.
+        extra_milli: worth of a GPU beyond the smallest size, per thousand of one within it.
+        band_milli: ``optimum`` leaves nobody waiting who scores this much more than somebody
+            selected of the same track and preferred accelerator; 0: it may.
+        exchange_units: worth of one GPU by accelerator, for applications that accept several.
     """
 
     call: str
@@ -67,6 +75,12 @@ class CallPublished(Event, frozen=True):
     reviews_each: int = 3
     node_gpus: int = 8
     synthetic: bool = False
+    rule: Literal["rank", "optimum"] = "rank"
+    start_months: tuple[int, ...] = (0,)
+    scaled_min_percent: int = 100
+    extra_milli: int = 1000
+    band_milli: int = 10_000
+    exchange_units: dict[str, int] = {}
 
 
 class ApplicationSubmitted(Event, frozen=True):
@@ -75,6 +89,8 @@ class ApplicationSubmitted(Event, frozen=True):
     Attributes:
         synthetic: imagined for the twin.
         key: of the submission: a second one of the same lead with the same key is the same.
+        accepts: other accelerators that would do, the preferred first.
+        gpus_min: smallest useful size of ``accelerator``; 0 leaves it to the call.
     """
 
     application: str
@@ -94,6 +110,8 @@ class ApplicationSubmitted(Event, frozen=True):
     grade: Literal["C", "S", "O"] = "O"
     synthetic: bool = False
     key: str = ""
+    accepts: tuple[str, ...] = ()
+    gpus_min: int = 0
 
 
 class ApplicationWithdrawn(Event, frozen=True):
@@ -134,6 +152,7 @@ class Decided(Event, frozen=True):
         position: place in the line of its accelerator if waitlisted, else 0.
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
+        from_month: months after the call's start at which the award begins.
     """
 
     application: str
@@ -149,6 +168,7 @@ class Decided(Event, frozen=True):
     position: int
     reason: str
     numbers: dict[str, int]
+    from_month: int = 0
 
 
 class AgreementSigned(Event, frozen=True):

@@ -1,0 +1,116 @@
+"""The judging as screens see it: rows of ``judging_views`` from the folded tables."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dure.core.events.judging import ShareOutProposed
+from dure.core.programme import Refusal
+from dure.services.access import Actor
+from dure.services.committee import Move
+from dure.services.desks import Refused
+from dure.services.judging_views import Moved, ProposalRow, ProposedAward
+from dure.services.programme import Programme
+from dure.services.programme_views import FieldProblem
+
+
+class JudgingScreen:
+    """Answers the ``JudgingDesk`` of ``desks`` for one programme."""
+
+    def __init__(self, programme: Programme) -> None:
+        self._programme, self._tables = programme, programme.tables
+
+    def proposals(self, call: str) -> Sequence[ProposalRow]:
+        return [self._row(one) for one in list(self._tables.proposals.get(call, ()))]
+
+    def proposed_awards(self, call: str, number: int) -> Sequence[ProposedAward] | None:
+        proposal = self._find(call, number)
+        if proposal is None:
+            return None
+        rows = []
+        for rank, award in enumerate(proposal.awards, start=1):
+            application, decision, accelerator, gpus, from_month = award
+            submitted = self._tables.applications[application].submitted
+            rows.append(
+                ProposedAward(
+                    rank,
+                    application,
+                    submitted.title_ko,
+                    submitted.organisation,
+                    submitted.group,
+                    decision,
+                    accelerator,
+                    submitted.gpus,
+                    gpus,
+                    from_month,
+                    application in proposal.pinned,
+                    application in proposal.excluded,
+                )
+            )
+        return rows
+
+    def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused:
+        return self._answer(self._programme.propose(by, call))
+
+    def move(self, call: str, move: Move, *, by: Actor) -> ProposalRow | Refused:
+        return self._answer(self._programme.move(by, call, move))
+
+    def compare(self, call: str, before: int, after: int) -> Moved | Refused:
+        answer = self._programme.compare(call, before, after)
+        if isinstance(answer, Refusal):
+            return refused(answer)
+        return Moved(
+            before,
+            after,
+            answer.comes_in,
+            answer.goes_out,
+            tuple((name, old, new) for name, (old, new) in answer.changes.items()),
+            answer.value_lost // 1000,
+        )
+
+    def sign_minutes(
+        self, call: str, *, number: int, digest: str, names: Sequence[str], by: Actor
+    ) -> ProposalRow | Refused:
+        answer = self._programme.sign_minutes(by, call, number=number, digest=digest, names=names)
+        if isinstance(answer, Refusal):
+            return refused(answer)
+        return self.proposals(call)[-1]
+
+    def _answer(self, answer: ShareOutProposed | Refusal) -> ProposalRow | Refused:
+        return refused(answer) if isinstance(answer, Refusal) else self._row(answer)
+
+    def _find(self, call: str, number: int) -> ShareOutProposed | None:
+        proposals = list(self._tables.proposals.get(call, ()))
+        return next((one for one in proposals if one.number == number), None)
+
+    def _row(self, one: ShareOutProposed) -> ProposalRow:
+        decisions = Counter(decision for _, decision, *_ in one.awards)
+        gpus: Counter[str] = Counter()
+        for _, decision, accelerator, size, _ in one.awards:
+            gpus[accelerator] += size if decision == "selected" else 0
+        minutes = self._tables.minutes.get(one.call)
+        is_signed = minutes is not None and minutes.number == one.number
+        is_last = self._tables.last_proposal(one.call) == one
+        return ProposalRow(
+            one.call,
+            one.number,
+            one.rule,
+            one.line_milli or self._tables.calls[one.call].score_min_milli,
+            one.pinned,
+            tuple(one.excluded.items()),
+            decisions["selected"],
+            decisions["waitlisted"],
+            decisions["rejected"],
+            tuple(sorted((kind, size) for kind, size in gpus.items() if size)),
+            one.value // 1000,
+            one.bound // 1000,
+            one.rank_value // 1000,
+            one.digest,
+            one.at_s,
+            one.by,
+            "signed" if is_signed else "open" if is_last else "superseded",
+            minutes.names if is_signed and minutes else (),
+        )
+
+
+def refused(refusal: Refusal) -> Refused:
+    return Refused((FieldProblem("", refusal.value, {}),))

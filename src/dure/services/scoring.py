@@ -1,0 +1,105 @@
+"""From reviews to what the share-out decides on, and from its awards to the events."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dure.core.awards import Award, Candidate
+from dure.core.events.programme import CallPublished, Decided
+from dure.core.programme import Refusal
+from dure.core.review import Comparable, Review, comparable, weighted_milli
+from dure.core.sizing import Sizing, needed_gpus
+from dure.services.intake import is_large
+from dure.services.programme_tables import ApplicationState, ProgrammeTables
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A call whose reviews are complete: its applications, scores and candidates."""
+
+    call: CallPublished
+    states: Mapping[str, ApplicationState]
+    scores: Comparable
+    candidates: tuple[Candidate, ...]
+
+    def decided(self, awards: Sequence[Award], *, at_s: int, by: str) -> tuple[Decided, ...]:
+        """Make the event of each award."""
+        return tuple(self._decided(award, at_s, by) for award in awards)
+
+    def _decided(self, award: Award, at_s: int, by: str) -> Decided:
+        submitted = self.states[award.application].submitted
+        return Decided(
+            award.application,
+            submitted.call,
+            submitted.project,
+            award.accelerator,
+            award.decision,
+            submitted.gpus,
+            award.gpus,
+            self.scores.score_milli[award.application],
+            self.scores.raw_milli[award.application],
+            award.rank,
+            award.position,
+            award.reason.value,
+            dict(award.numbers),
+            award.from_month,
+            at_s=at_s,
+            by=by,
+        )
+
+
+def judged(tables: ProgrammeTables, call: str, *, now_s: int, sizing: Sizing) -> Judged | Refusal:
+    """Return what can be decided on; a refusal while the call is open, decided or half reviewed."""
+    published = tables.calls.get(call)
+    if published is None:
+        return Refusal.CALL_IS_UNKNOWN
+    if now_s < published.closes_at_s:
+        return Refusal.CALL_IS_STILL_OPEN
+    if call in tables.decided_at_s:
+        return Refusal.CALL_IS_DECIDED
+    states = {
+        name: state
+        for name in tables.of_call[call]
+        if not (state := tables.applications[name]).is_withdrawn
+    }
+    if any(_lacks_reviews(state, published) for state in states.values()):
+        return Refusal.REVIEWS_ARE_MISSING
+    scores = comparable(
+        [
+            Review(one.application, one.reviewer, weighted_milli(one.marks, published.rubric))
+            for state in states.values()
+            for one in state.reviews
+        ]
+    )
+    candidates = tuple(_candidate(state, scores, published, sizing) for state in states.values())
+    return Judged(published, states, scores, candidates)
+
+
+def _candidate(
+    state: ApplicationState, scores: Comparable, call: CallPublished, sizing: Sizing
+) -> Candidate:
+    submitted = state.submitted
+    evidence = needed_gpus(
+        submitted.work,
+        accelerator=submitted.accelerator,
+        months=submitted.months,
+        sizing=sizing,
+    )
+    return Candidate(
+        submitted.application,
+        call.tracks[submitted.group],
+        submitted.organisation,
+        submitted.accelerator,
+        submitted.gpus,
+        evidence or 0,
+        scores.score_milli[submitted.application],
+        submitted.months,
+        submitted.accepts,
+        submitted.gpus_min,
+    )
+
+
+def _lacks_reviews(state: ApplicationState, call: CallPublished) -> bool:
+    stages = [one.stage for one in state.reviews]
+    if stages.count("written") < call.reviews_each:
+        return True
+    return is_large(state.submitted, call) and stages.count("panel") < call.reviews_each
