@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from dure.core.events.judging import MinutesSigned, ShareOutProposed
-from dure.core.events.programme import Decided
+from dure.core.events.programme import Decided, Work
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Forbidden, Role
 from dure.services.committee import Move
+from dure.services.judging_screen import JudgingScreen
 from tests.portal.filled_judging import filled_desk
 from tests.services.programme_desk import OPERATOR, STARTS_S, Desk, applicant
 
@@ -147,3 +148,17 @@ def test_nobody_but_the_office_proposes_and_signs() -> None:
 
 def test_equal_programmes_propose_equal_digests() -> None:
     assert proposed(filled_desk()).digest == proposed(filled_desk()).digest
+
+
+def test_reviewers_and_applicants_see_the_wish_beside_the_evidence() -> None:
+    desk = filled_desk()
+    desk.programme.tables.applications[A].submitted = msgspec.structs.replace(
+        desk.programme.tables.applications[A].submitted,
+        work=Work(kind="finetuning", method="lora", parameters_m=70_000, tokens_m=20_000),
+    )
+
+    found = JudgingScreen(desk.programme).sizing(A)
+
+    assert found is not None
+    assert (found.wish_gpus, found.evidence[0].gpus, found.is_wish_above) == (64, 2, True)
+    assert JudgingScreen(desk.programme).sizing("nothing") is None

@@ -108,6 +108,7 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 "application.html",
                 row=row,
                 call=programme.call(row.call),
+                sizing=services_of(request).judging.sizing(application),
                 is_new=request.query_params.get("sent") == "1",
             )
     raise MissingPage("there is no such application")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.judging_views import Moved, ProposalRow, ProposedAward
+from dure.services.judging_views import Moved, ProposalRow, ProposedAward, SizingView
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -188,6 +188,10 @@ class ProgrammeDesk(Protocol):
 
 class JudgingDesk(Protocol):
     """What stands between the applications and the decision. Refusals are values."""
+
+    def sizing(self, application: str) -> SizingView | None:
+        """Return the wish beside the evidence; None if there is no such application."""
+        ...
 
     def proposals(self, call: str) -> Sequence[ProposalRow]:
         """Return what was put before the call's committee, the first first."""

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
+from dure.core.sizing import evidence
 from dure.services.access import Actor
 from dure.services.committee import Move
 from dure.services.desks import Refused
-from dure.services.judging_views import Moved, ProposalRow, ProposedAward
+from dure.services.judging_views import Moved, ProposalRow, ProposedAward, SizingView
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
+from dure.services.scoring import past_use
 
 
 class JudgingScreen:
@@ -74,6 +76,28 @@ class JudgingScreen:
         if isinstance(answer, Refusal):
             return refused(answer)
         return self.proposals(call)[-1]
+
+    def sizing(self, application: str) -> SizingView | None:
+        state = self._tables.applications.get(application)
+        if state is None:
+            return None
+        asked, call = state.submitted, self._tables.calls[state.submitted.call]
+        past = past_use(self._tables, asked)
+        kinds = dict.fromkeys((asked.accelerator, *sorted(call.capacity)))
+        found = (
+            evidence(asked.work, accelerator=kind, months=asked.months,
+                     sizing=self._programme.sizing, past=past)
+            for kind in kinds
+        )  # fmt: skip
+        return SizingView(
+            application,
+            asked.accelerator,
+            asked.gpus,
+            asked.months,
+            call.node_gpus,
+            tuple((kind, call.exchange_units.get(kind, 1)) for kind in kinds),
+            tuple(one for one in found if one is not None),
+        )
 
     def _answer(self, answer: ShareOutProposed | Refusal) -> ProposalRow | Refused:
         return refused(answer) if isinstance(answer, Refusal) else self._row(answer)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dure.core.sizing import Evidence
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalRow:
@@ -77,3 +79,30 @@ class Moved:
     goes_out: tuple[str, ...]
     changes: tuple[tuple[str, int, int], ...]
     lost_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class SizingView:
+    """The wish beside the evidence, for each accelerator of the call.
+
+    Attributes:
+        evidence: for ``accelerator`` first, then the call's others; empty where there is none.
+        node_gpus: sizes are whole nodes of so many.
+        units: worth of one GPU by accelerator, in exchange units.
+    """
+
+    application: str
+    accelerator: str
+    wish_gpus: int
+    months: int
+    node_gpus: int
+    units: tuple[tuple[str, int], ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def is_wish_above(self) -> bool:
+        """Tell whether more is wished than the evidence shows, in whole nodes."""
+        if not self.evidence:
+            return False
+        needed = -(-self.evidence[0].gpus // self.node_gpus) * self.node_gpus
+        return self.wish_gpus > needed

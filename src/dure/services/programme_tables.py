@@ -98,6 +98,7 @@ class ProgrammeTables:
         self.calls: dict[str, ev.CallPublished] = {}
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
+        self.led: dict[str, list[str]] = defaultdict(list)
         self.decided_at_s: dict[str, int] = {}
         self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
         self.minutes: dict[str, jv.MinutesSigned] = {}
@@ -185,6 +186,7 @@ class ProgrammeTables:
     def _application_submitted(self, event: ev.ApplicationSubmitted) -> None:
         self.applications[event.application] = ApplicationState(event)
         self.of_call[event.call].append(event.application)
+        self.led[event.lead].append(event.project)
 
     def _application_withdrawn(self, event: ev.ApplicationWithdrawn) -> None:
         self.applications[event.application].is_withdrawn = True

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dure.core.awards import Award, Candidate
-from dure.core.events.programme import CallPublished, Decided
+from dure.core.events.programme import ApplicationSubmitted, CallPublished, Decided
 from dure.core.programme import Refusal
 from dure.core.review import Comparable, Review, comparable, weighted_milli
-from dure.core.sizing import Sizing, needed_gpus
+from dure.core.sizing import DAY_S, PastUse, Sizing, needed_gpus
 from dure.services.intake import is_large
 from dure.services.programme_tables import ApplicationState, ProgrammeTables
 
@@ -70,12 +70,29 @@ def judged(tables: ProgrammeTables, call: str, *, now_s: int, sizing: Sizing) ->
             for one in state.reviews
         ]
     )
-    candidates = tuple(_candidate(state, scores, published, sizing) for state in states.values())
+    candidates = tuple(
+        _candidate(tables, state, scores, published, sizing) for state in states.values()
+    )
     return Judged(published, states, scores, candidates)
 
 
+def past_use(tables: ProgrammeTables, submitted: ApplicationSubmitted) -> PastUse:
+    """Return what the checks measured of the project itself and of its lead's earlier ones."""
+    projects = {submitted.project, *tables.led.get(submitted.lead, ())}
+    checks = [one for project in sorted(projects) for one in tables.checks.get(project, ())]
+    return PastUse(
+        sum(one.to_s - one.from_s for one in checks) // DAY_S,
+        sum(one.used_gpu_s for one in checks),
+        sum(one.entitled_gpu_s for one in checks),
+    )
+
+
 def _candidate(
-    state: ApplicationState, scores: Comparable, call: CallPublished, sizing: Sizing
+    tables: ProgrammeTables,
+    state: ApplicationState,
+    scores: Comparable,
+    call: CallPublished,
+    sizing: Sizing,
 ) -> Candidate:
     submitted = state.submitted
     evidence = needed_gpus(
@@ -83,6 +100,7 @@ def _candidate(
         accelerator=submitted.accelerator,
         months=submitted.months,
         sizing=sizing,
+        past=past_use(tables, submitted),
     )
     return Candidate(
         submitted.application,

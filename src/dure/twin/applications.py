@@ -12,8 +12,9 @@ import yaml
 from dure.core.calendar import moment_s
 from dure.core.errors import InputError
 from dure.core.events.programme import CallPublished
+from dure.core.rates import RATES
 from dure.core.review import Party
-from dure.core.sizing import PEAK_TFLOPS, Sizing
+from dure.core.sizing import Sizing
 from dure.twin.parameters import MODELS
 
 ROUND_2026_1 = MODELS / "round-2026-1.yaml"
@@ -254,7 +255,7 @@ def _training(
     spread = model.evidence_of_asked["spread"]
     needed = gpus * model.evidence_of_asked["median"] * float(np.exp(rng.normal(0, spread)))
     needed = max(needed, gpus) if at_least else needed
-    one_gpu = PEAK_TFLOPS[accelerator] * rules.mfu_milli * rules.available_milli * months * 30
+    one_gpu = RATES[accelerator].peak_tflops * rules.mfu_milli * rules.available_milli * months * 30
     product = needed * one_gpu * DAY_S / (6 * rules.trials_milli * 1000)
     # A large award trains a large model: nobody has more than so many tokens.
     fitting = [size for size in model.parameters_m if product / size <= model.tokens_m_max]

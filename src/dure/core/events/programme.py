@@ -14,16 +14,32 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The work that an application states; what right-sizing reads. 0 means not stated.
 
     Attributes:
-        kind: pretraining, finetuning, inference, simulation, robotics, other.
+        kind: pretraining, finetuning, inference, hpc, simulation, robotics, other.
         parameters_m: size of the model, millions.
         tokens_m: tokens of training, millions, all epochs.
         mfu_milli: model FLOP/s utilisation that the applicant has reached, per thousand.
+        method: of fine-tuning: full or lora.
+        requests_milli_s: requests in 1000 s; ``input_tokens`` and ``output_tokens`` of each.
+        latency_ms: longest time between two output tokens.
+        node_hours: of a run on one node; ``serial_milli`` of it does not run in parallel.
+        scaling: measured (nodes, speed-up over one node in thousandths).
+        steps_m: environment steps wanted, millions; ``steps_s`` is what one GPU does a second.
     """
 
     kind: str = "other"
     parameters_m: int = 0
     tokens_m: int = 0
     mfu_milli: int = 0
+    method: str = ""
+    requests_milli_s: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: int = 0
+    node_hours: int = 0
+    serial_milli: int = 0
+    scaling: tuple[tuple[int, int], ...] = ()
+    steps_m: int = 0
+    steps_s: int = 0
 
 
 class CallPublished(Event, frozen=True):
