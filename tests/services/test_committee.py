@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from dure.core.events.judging import MinutesSigned, ShareOutProposed
+from dure.core.events.judging import LotsDrawn, MinutesSigned, ShareOutProposed
 from dure.core.events.programme import Decided, Work
+from dure.core.lottery import lot_of
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Forbidden, Role
 from dure.services.committee import Move
@@ -162,3 +163,33 @@ def test_reviewers_and_applicants_see_the_wish_beside_the_evidence() -> None:
     assert found is not None
     assert (found.wish_gpus, found.evidence[0].gpus, found.is_wish_above) == (64, 2, True)
     assert JudgingScreen(desk.programme).sizing("nothing") is None
+
+
+def test_a_call_with_a_lottery_is_decided_when_its_lots_are_drawn() -> None:
+    desk = filled_desk()
+    rules = desk.programme.tables.calls[CALL]
+    desk.programme.tables.calls[CALL] = msgspec.structs.replace(
+        rules, rule="rank", lottery_band_milli=5_000
+    )
+    programme = desk.programme
+
+    answers = [
+        programme.propose(OPERATOR, CALL),
+        programme.draw_lots(OPERATOR, CALL, number="4 8 15", source=" "),
+    ]
+    draw = programme.draw_lots(OPERATOR, CALL, number="4 8 15", source="draw 1199, 2026-02-28")
+    answers.append(programme.draw_lots(OPERATOR, CALL, number="4 8 16", source="another"))
+
+    assert answers == [
+        Refusal.LOTS_ARE_NOT_DRAWN,
+        Refusal.DRAW_NEEDS_SOURCE,
+        Refusal.LOTS_ARE_DRAWN,
+    ]
+    assert isinstance(draw, LotsDrawn)
+    # The line is D's 77 points; B at 80 and C at 79 are within five, A at 84 is not.
+    assert {name: edge for name, edge, _ in draw.lots} == {B: 82_000, C: 82_000, D: 82_000}
+    assert [lot for _, _, lot in draw.lots] == sorted(lot_of("4 8 15", one) for one in (B, C, D))
+    assert A in selected(proposed(desk))
+    assert filled_desk().programme.draw_lots(OPERATOR, CALL, number="1", source="x") is (
+        Refusal.CALL_HAS_NO_LOTTERY
+    )

@@ -48,6 +48,8 @@ class Candidate:
         accepts: other accelerators that would do, the preferred first.
         least_gpus: smallest useful size; 0 leaves it to the call.
         is_pinned: the committee selects it whatever its score.
+        order_milli: the score by which it is served where a lot was drawn; -1: its own score.
+        lot: its place among those of one ``order_milli``, the lowest first.
     """
 
     application: str
@@ -61,6 +63,13 @@ class Candidate:
     accepts: tuple[str, ...] = ()
     least_gpus: int = 0
     is_pinned: bool = False
+    order_milli: int = -1
+    lot: int = 0
+
+    @property
+    def serves_milli(self) -> int:
+        """Return the score by which it is served."""
+        return self.score_milli if self.order_milli < 0 else self.order_milli
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +97,9 @@ def check_floors(call: CallPublished) -> None:
 
 
 def in_turn(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates as they are served: pinned ones, then by score, then by identifier."""
+    """Return the candidates as they are served: pinned ones, then by score, lot, identifier."""
     return sorted(
-        candidates, key=lambda one: (not one.is_pinned, -one.score_milli, one.application)
+        candidates, key=lambda one: (not one.is_pinned, -one.serves_milli, one.lot, one.application)
     )
 
 
@@ -286,7 +295,7 @@ def _score_needed_milli(turn: _Turn, turns: Sequence[_Turn], cap: int | None) ->
             break
         if not other.candidate.is_pinned:
             # No score comes before whom the committee pinned.
-            needed = other.candidate.score_milli + 1
+            needed = other.candidate.serves_milli + 1
         if other.taken and other.candidate.organisation == one.organisation:
             used += other.gpus
     return needed

@@ -40,6 +40,10 @@ class Refusal(Enum):
     MARK_IS_OUT_OF_RANGE = "MarkIsOutOfRange"
     # the committee
     RULE_NEEDS_MINUTES = "RuleNeedsMinutes"
+    CALL_HAS_NO_LOTTERY = "CallHasNoLottery"
+    DRAW_NEEDS_SOURCE = "DrawNeedsSource"
+    LOTS_ARE_DRAWN = "LotsAreDrawn"
+    LOTS_ARE_NOT_DRAWN = "LotsAreNotDrawn"
     PROPOSAL_IS_UNKNOWN = "ProposalIsUnknown"
     PROPOSAL_IS_STALE = "ProposalIsStale"
     PROPOSAL_IS_NOT_THE_LAST = "ProposalIsNotTheLast"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from dure.core.events import Event
-from dure.core.events.judging import MinutesSigned, ShareOutProposed
+from dure.core.events.judging import LotsDrawn, MinutesSigned, ShareOutProposed
+from dure.core.lottery import in_band, lot_of
 from dure.core.minutes import Difference, difference, digest_of
 from dure.core.programme import Refusal
 from dure.core.review import MARK_MAX
@@ -37,6 +38,41 @@ class Move:
 
 class Committee(Office):
     """The use cases between the last review and the decision."""
+
+    def draw_lots(
+        self, actor: Actor, call: str, *, number: str, source: str
+    ) -> LotsDrawn | Refusal:
+        """Order those near the line by a published number; once, and before the first proposal.
+
+        Args:
+            number: as somebody else published it, for instance a draw of the national lottery.
+            source: where and when it was published.
+        """
+        require(actor, "award.propose")
+        number, source = number.strip(), source.strip()
+        if not (0 < len(number) <= TEXT_MAX and 0 < len(source) <= TEXT_MAX):
+            return Refusal.DRAW_NEEDS_SOURCE
+        with self._reading() as tables:
+            now_s = self.clock.now_s()
+            found = judged(tables, call, now_s=now_s, sizing=self.sizing, draws=False)
+            if isinstance(found, Refusal):
+                return found
+            if not found.call.lottery_band_milli or found.call.rule != "rank":
+                return Refusal.CALL_HAS_NO_LOTTERY
+            if call in tables.lots or tables.last_proposal(call) is not None:
+                return Refusal.LOTS_ARE_DRAWN
+            band = in_band(found.candidates, found.call)
+            lots = sorted((-edge, lot_of(number, name), name) for name, edge in band.items())
+            event = LotsDrawn(
+                call,
+                number,
+                source,
+                tuple((name, -edge, lot) for edge, lot, name in lots),
+                at_s=now_s,
+                by=actor.user,
+            )
+            self._write([event])
+            return event
 
     def propose(self, actor: Actor, call: str) -> ShareOutProposed | Refusal:
         """Put the share-out of the call's rule before the committee, nothing moved."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.judging_views import Moved, ProposalRow, ProposedAward, SizingView
+from dure.services.judging_views import DrawRow, Moved, ProposalRow, ProposedAward, SizingView
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -200,6 +200,8 @@ class JudgingDesk(Protocol):
     def proposed_awards(self, call: str, number: int) -> Sequence[ProposedAward] | None:
         """Return a proposal's awards in order of rank, None if there is no such proposal."""
         ...
+
+    def draw_lots(self, call: str, *, number: str, source: str, by: Actor) -> DrawRow | Refused: ...
 
     def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused: ...
 

@@ -9,7 +9,7 @@ from dure.core.sizing import evidence
 from dure.services.access import Actor
 from dure.services.committee import Move
 from dure.services.desks import Refused
-from dure.services.judging_views import Moved, ProposalRow, ProposedAward, SizingView
+from dure.services.judging_views import DrawRow, Moved, ProposalRow, ProposedAward, SizingView
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
 from dure.services.scoring import past_use
@@ -49,6 +49,12 @@ class JudgingScreen:
                 )
             )
         return rows
+
+    def draw_lots(self, call: str, *, number: str, source: str, by: Actor) -> DrawRow | Refused:
+        answer = self._programme.draw_lots(by, call, number=number, source=source)
+        if isinstance(answer, Refusal):
+            return refused(answer)
+        return DrawRow(call, answer.number, answer.source, answer.lots)
 
     def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused:
         return self._answer(self._programme.propose(by, call))

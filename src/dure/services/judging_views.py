@@ -67,6 +67,16 @@ class ProposedAward:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawRow:
+    """The lots of a call: (application, score by which it is served, lot), first served first."""
+
+    call: str
+    number: str
+    source: str
+    lots: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """What a later proposal changes of an earlier one.
 

@@ -102,6 +102,7 @@ class ProgrammeTables:
         self.decided_at_s: dict[str, int] = {}
         self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
         self.minutes: dict[str, jv.MinutesSigned] = {}
+        self.lots: dict[str, jv.LotsDrawn] = {}
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -118,6 +119,7 @@ class ProgrammeTables:
             ev.Decided: self._decided,
             jv.ShareOutProposed: self._share_out_proposed,
             jv.MinutesSigned: self._minutes_signed,
+            jv.LotsDrawn: self._lots_drawn,
             ev.AgreementSigned: self._agreement_signed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
@@ -208,6 +210,9 @@ class ProgrammeTables:
 
     def _minutes_signed(self, event: jv.MinutesSigned) -> None:
         self.minutes[event.call] = event
+
+    def _lots_drawn(self, event: jv.LotsDrawn) -> None:
+        self.lots[event.call] = event
 
     def _agreement_signed(self, event: ev.AgreementSigned) -> None:
         self.applications[event.application].signed_at_s = event.at_s

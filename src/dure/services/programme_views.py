@@ -107,6 +107,8 @@ class ApplicationRow:
     numbers: tuple[tuple[str, int | str], ...] = ()
     rank: int = 0
     score_milli: int = -1
+    raw_milli: int = -1
+    half_milli: int = 0
 
 
 @dataclass(frozen=True, slots=True)

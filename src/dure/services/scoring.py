@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dure.core.awards import Award, Candidate
 from dure.core.events.programme import ApplicationSubmitted, CallPublished, Decided
+from dure.core.lottery import drawn
 from dure.core.programme import Refusal
 from dure.core.review import Comparable, Review, comparable, weighted_milli
 from dure.core.sizing import DAY_S, PastUse, Sizing, needed_gpus
@@ -42,13 +43,20 @@ class Judged:
             award.reason.value,
             dict(award.numbers),
             award.from_month,
+            self.scores.half_milli[award.application],
             at_s=at_s,
             by=by,
         )
 
 
-def judged(tables: ProgrammeTables, call: str, *, now_s: int, sizing: Sizing) -> Judged | Refusal:
-    """Return what can be decided on; a refusal while the call is open, decided or half reviewed."""
+def judged(
+    tables: ProgrammeTables, call: str, *, now_s: int, sizing: Sizing, draws: bool = True
+) -> Judged | Refusal:
+    """Return what can be decided on; a refusal while the call is open, decided or half reviewed.
+
+    Args:
+        draws: a call with a lottery is refused until its lots are drawn.
+    """
     published = tables.calls.get(call)
     if published is None:
         return Refusal.CALL_IS_UNKNOWN
@@ -73,6 +81,12 @@ def judged(tables: ProgrammeTables, call: str, *, now_s: int, sizing: Sizing) ->
     candidates = tuple(
         _candidate(tables, state, scores, published, sizing) for state in states.values()
     )
+    draw = tables.lots.get(call)
+    if draw is not None:
+        lots = {name: (edge_milli, lot) for name, edge_milli, lot in draw.lots}
+        candidates = tuple(drawn(candidates, lots))
+    elif published.lottery_band_milli and draws:
+        return Refusal.LOTS_ARE_NOT_DRAWN
     return Judged(published, states, scores, candidates)
 
 

@@ -40,7 +40,22 @@ class MinutesSigned(Event, frozen=True):
     names: tuple[str, ...]
 
 
+class LotsDrawn(Event, frozen=True):
+    """The order near the line was drawn from a number that somebody else published.
+
+    Attributes:
+        number: the number as it was published; ``source`` says where and when.
+        lots: (application, score by which it is served, lot), the first served first.
+    """
+
+    call: str
+    number: str
+    source: str
+    lots: tuple[tuple[str, int, int], ...]
+
+
 EVENTS: tuple[type[Event], ...] = (
     ShareOutProposed,
     MinutesSigned,
+    LotsDrawn,
 )

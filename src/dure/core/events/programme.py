@@ -67,6 +67,8 @@ class CallPublished(Event, frozen=True):
         extra_milli: worth of a GPU beyond the smallest size, per thousand of one within it.
         band_milli: ``optimum`` leaves nobody waiting who scores this much more than somebody
             selected of the same track and preferred accelerator; 0: it may.
+        lottery_band_milli: whose score is so close to the line is ordered by lot; 0: no lottery. Of
+            the rule ``rank`` alone.
         exchange_units: worth of one GPU by accelerator, for applications that accept several.
     """
 
@@ -97,6 +99,7 @@ class CallPublished(Event, frozen=True):
     extra_milli: int = 1000
     band_milli: int = 10_000
     exchange_units: dict[str, int] = {}
+    lottery_band_milli: int = 0
 
 
 class ApplicationSubmitted(Event, frozen=True):
@@ -169,6 +172,7 @@ class Decided(Event, frozen=True):
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
         from_month: months after the call's start at which the award begins.
+        half_milli: half of the interval around the score in which the worth lies nine times in ten.
     """
 
     application: str
@@ -185,6 +189,7 @@ class Decided(Event, frozen=True):
     reason: str
     numbers: dict[str, int]
     from_month: int = 0
+    half_milli: int = 0
 
 
 class AgreementSigned(Event, frozen=True):
