@@ -77,6 +77,28 @@ class DifferenceOut(msgspec.Struct, frozen=True):
     lost_points: int
 
 
+class DrawIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A published number, and where and when it was published."""
+
+    number: str
+    source: str
+
+
+class LotOut(msgspec.Struct, frozen=True):
+    application: str
+    order_milli: int
+    lot: int
+
+
+class DrawOut(msgspec.Struct, frozen=True):
+    """The lots, first served first: a lot is SHA-256 of ``NUMBER:APPLICATION``, 15 digits."""
+
+    call: str
+    number: str
+    source: str
+    lots: list[LotOut]
+
+
 class MoveIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The committee's wishes; ``line_milli`` 0 is the call's own line, null leaves it as it is."""
 
@@ -192,6 +214,23 @@ def difference(request: AnyRequest, call: FromPath[str], number: FromPath[int]) 
     )
 
 
+@post(
+    "/calls/{call:str}/lots",
+    opt={"action": "award.propose"},
+    status_code=200,
+    responses=documented(400, 401, 403, 404, 422),
+    sync_to_thread=True,
+)
+def draw_lots(request: AnyRequest, call: FromPath[str], data: JSONBody[DrawIn]) -> DrawOut:
+    """Order those near the line by a number that somebody else published; once."""
+    answer = _desk(request, call).draw_lots(
+        call, number=data.number, source=data.source, by=actor_of(request)
+    )
+    if isinstance(answer, Refused):
+        raise refused_as_problem(answer)
+    return DrawOut(call, answer.number, answer.source, [LotOut(*one) for one in answer.lots])
+
+
 @post("/calls/{call:str}/minutes", opt={"action": "award.sign_minutes"}, status_code=200,
       responses=documented(400, 401, 403, 404, 422), sync_to_thread=True)  # fmt: skip
 def sign_minutes(
@@ -206,4 +245,4 @@ def sign_minutes(
     return proposal_out(answer)
 
 
-ROUTES = (proposals, propose, move, proposed_awards, difference, sign_minutes)
+ROUTES = (proposals, propose, move, proposed_awards, difference, draw_lots, sign_minutes)

@@ -22,11 +22,32 @@ CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Its number, l
 
 def add_to(award: typer.Typer) -> None:
     """Add the committee's commands to the group ``dure award``."""
+    award.command("draw")(draw)
     award.command("propose")(propose)
     award.command("move")(move)
     award.command("proposals")(proposals)
     award.command("compare")(compare)
     award.command("sign")(sign)
+
+
+def draw(
+    call: CallArgument,
+    drawn: Annotated[
+        str, typer.Option("--number", metavar="NUMBER", help="As somebody else published it.")
+    ],
+    source: Annotated[
+        str, typer.Option("--source", metavar="TEXT", help="Where and when it was published.")
+    ],
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Draw lots for those near the line from a published number."""
+    from dure.cli.client import path_of
+
+    body = {"number": drawn, "source": source}
+    found = connect(url).post(path_of("calls", call, "lots"), body)
+    columns = (text_column("application"), number_column("lot"))
+    show_rows(found["lots"] if output is Output.TABLE else [found], columns, output)
 
 
 def propose(
