@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from dure.core.calendar import DAY_S, moment_s
+from dure.core.conflicts import Reviewer
 from dure.core.events.programme import ApplicationSubmitted, CallPublished
 from dure.core.programme import Refusal
-from dure.core.review import Party
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
@@ -15,7 +15,7 @@ from dure.services.programme import Programme
 OPENS_S, CLOSES_S = moment_s("2026-01-05"), moment_s("2026-01-31")
 STARTS_S = moment_s("2026-03-01")
 OPERATOR = Actor("operator", frozenset({Role.OPERATOR}))
-REVIEWERS = [Party(f"r{place}", f"review-org-{place}") for place in range(4)]
+REVIEWERS = [Reviewer(f"r{place}", f"review-org-{place}") for place in range(4)]
 CALL = CallPublished(
     at_s=0,
     by="",

@@ -46,6 +46,7 @@ class ReviewOut(msgspec.Struct, frozen=True):
     stage: str
     marks: dict[str, int]
     given_at_s: int | None
+    due_at_s: int | None
 
 
 class ReviewIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli
+from dure.cli import committee_cli, reviewing_cli
 from dure.cli.cells import (
     code,
     code_column,
@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
     review = _group(app, "review", "Reviews that you were asked for.")
     review.command("list")(review_list)
     review.command("give")(review_give)
+    reviewing_cli.add_to(review)
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
     committee_cli.add_to(award)

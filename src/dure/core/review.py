@@ -1,4 +1,4 @@
-"""Marks of many reviewers to one comparable order, and who reviews what."""
+"""Marks of many reviewers to one comparable order."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -48,14 +48,6 @@ class Comparable:
     half_milli: Mapping[str, int]
     noise_milli: int
     shrink_milli: int
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """An application or a reviewer, and the organisation that could make a conflict."""
-
-    name: str
-    organisation: str
 
 
 def check_marks(marks: Mapping[str, int], rubric: Mapping[str, int]) -> Refusal | None:
@@ -175,55 +167,6 @@ def ranks(score_milli: Mapping[str, int]) -> dict[str, int]:
     """Number the applications from the best, 1; a tie goes to the lower identifier."""
     order = sorted(score_milli, key=lambda name: (-score_milli[name], name))
     return {name: place for place, name in enumerate(order, start=1)}
-
-
-def assign(
-    applications: Sequence[Party],
-    reviewers: Sequence[Party],
-    *,
-    each: int,
-    taken: Mapping[str, frozenset[str]] | None = None,
-) -> dict[str, tuple[str, ...]] | Refusal:
-    """Give every application ``each`` reviewers of other organisations, loads even.
-
-    Of the least loaded, those come first who met the reviewers chosen already least often: who
-    reviews with whom then spreads, and severity can be told apart.
-
-    Args:
-        applications: in the order in which they are served.
-        reviewers: everyone who may be asked.
-        each: reviewers for an application, >= 1.
-        taken: reviewers that an application has already, who are not asked again.
-
-    Returns:
-        Reviewers by application; or REVIEWERS_ARE_TOO_FEW.
-    """
-    assert each >= 1
-    load = dict.fromkeys((party.name for party in reviewers), 0)
-    met: dict[tuple[str, str], int] = defaultdict(int)
-    chosen: dict[str, tuple[str, ...]] = {}
-    for application in applications:
-        excluded = (taken or {}).get(application.name, frozenset())
-        open_to = [
-            party.name
-            for party in reviewers
-            if party.organisation != application.organisation and party.name not in excluded
-        ]
-        if len(open_to) < each:
-            return Refusal.REVIEWERS_ARE_TOO_FEW
-        panel: list[str] = []
-        for _ in range(each):
-            name = min(
-                (name for name in open_to if name not in panel),
-                key=lambda name: (load[name], sum(met[one, name] for one in panel), name),
-            )
-            for one in panel:
-                met[one, name] += 1
-                met[name, one] += 1
-            load[name] += 1
-            panel.append(name)
-        chosen[application.name] = tuple(panel)
-    return chosen
 
 
 def _mean(total: int, count: int) -> int:

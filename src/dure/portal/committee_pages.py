@@ -18,7 +18,7 @@ from dure.services.judging_views import ProposalRow
 NAMES_LENGTH_MAX = 4000
 
 
-@get("/committee/{call:str}", opt={"action": "award.deliberation"}, sync_to_thread=True)
+@get("/committee/{call:str}", opt={"action": "award.deliberation"}, sync_to_thread=False)
 def committee(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     """Show what is before the committee, the newest unless ``?number=`` names another."""
     return _page(request, call, ())

@@ -56,6 +56,7 @@ MENU = (
     ("/waitlist", "waitlist", "waitlist.overview"),
     ("/projects", "projects", "project.read"),
     ("/jobs", "jobs", "job.read"),
+    ("/reviews", "reviews", "review.bid"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )

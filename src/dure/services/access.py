@@ -92,8 +92,15 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "application.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.REVIEWER},
     "application.withdraw": _APPLICANT_OR_OFFICE,
     "review.assign": _OFFICE,
-    "review.give": frozenset({Role.REVIEWER}),
-    "review.read": _OFFICE_AND_AUDIT | {Role.REVIEWER},
+    "reviewer.register": _OFFICE | {Role.REVIEWER},
+    # applicants review where the call lets peers review one another
+    "review.give": frozenset({Role.REVIEWER, Role.APPLICANT}),
+    "review.bid": frozenset({Role.REVIEWER}),
+    "review.recuse": frozenset({Role.REVIEWER, Role.APPLICANT}),
+    "review.challenge": _OFFICE,
+    # the door to both: what a caller may declare is decided inside
+    "review.conflict": _OFFICE | {Role.REVIEWER, Role.APPLICANT},
+    "review.read": _OFFICE_AND_AUDIT | {Role.REVIEWER, Role.APPLICANT},
     "award.decide": _OFFICE,
     "award.propose": _OFFICE,
     "award.sign_minutes": _OFFICE,

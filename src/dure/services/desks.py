@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from dure.core.conflicts import Reviewer
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.judging_views import DrawRow, Moved, ProposalRow, ProposedAward, SizingView
+from dure.services.judging_views import (
+    DrawRow,
+    Moved,
+    ProposalRow,
+    ProposedAward,
+    ReviewerRow,
+    ReviewPaper,
+    SizingView,
+)
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -192,6 +201,30 @@ class JudgingDesk(Protocol):
     def sizing(self, application: str) -> SizingView | None:
         """Return the wish beside the evidence; None if there is no such application."""
         ...
+
+    def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
+        """Return what a reviewer sees of an application; None unless they were asked for it."""
+        ...
+
+    def reviewers(self) -> Sequence[ReviewerRow]: ...
+
+    def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
+
+    def assign_reviewers(
+        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+    ) -> int | Refused:
+        """Ask reviewers; return how many reviews were asked for."""
+        ...
+
+    def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
+        """Ask others in place of the late; return how many were."""
+        ...
+
+    def bid(self, application: str, bid: str, *, by: Actor) -> Refused | None: ...
+
+    def declare_conflict(
+        self, application: str, reviewer: str, reason: str, *, by: Actor
+    ) -> Refused | None: ...
 
     def proposals(self, call: str) -> Sequence[ProposalRow]:
         """Return what was put before the call's committee, the first first."""

@@ -11,11 +11,10 @@ from dure.core.events.programme import (
     ApplicationSubmitted,
     ApplicationWithdrawn,
     CallPublished,
-    ReviewerAssigned,
     ReviewGiven,
 )
 from dure.core.programme import Problem, Refusal
-from dure.core.review import Party, assign, check_marks
+from dure.core.review import check_marks
 from dure.services.access import Actor, require
 from dure.services.office import Office
 from dure.services.programme_tables import ProgrammeTables
@@ -114,44 +113,6 @@ class Intake(Office):
             )
             self._write([event])
             return event
-
-    def assign_reviewers(
-        self, actor: Actor, call: str, reviewers: Sequence[Party], *, stage: str = "written"
-    ) -> tuple[ReviewerAssigned, ...] | Refusal:
-        """Give each application its reviewers; of the stage ``panel``, only large ones get any."""
-        require(actor, "review.assign")
-        assert stage in STAGES
-        with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s:
-                return Refusal.CALL_IS_STILL_OPEN
-            states = [tables.applications[name] for name in tables.of_call[call]]
-            open_ = [
-                state
-                for state in states
-                if not state.is_withdrawn
-                and stage not in state.reviewers.values()
-                and (stage == "written" or is_large(state.submitted, published))
-            ]
-            chosen = assign(
-                [Party(one.submitted.application, one.submitted.organisation) for one in open_],
-                reviewers,
-                each=published.reviews_each,
-                taken={one.submitted.application: frozenset(one.reviewers) for one in open_},
-            )
-            if isinstance(chosen, Refusal):
-                return chosen
-            events = tuple(
-                ReviewerAssigned(
-                    application, call, name, stage, at_s=self.clock.now_s(), by=actor.user
-                )
-                for application, names in chosen.items()
-                for name in names
-            )
-            self._write(events)
-            return events
 
     def review(
         self, actor: Actor, application: str, marks: Mapping[str, int]

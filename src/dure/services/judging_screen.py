@@ -3,15 +3,25 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
 from dure.core.sizing import evidence
 from dure.services.access import Actor
 from dure.services.committee import Move
 from dure.services.desks import Refused
-from dure.services.judging_views import DrawRow, Moved, ProposalRow, ProposedAward, SizingView
+from dure.services.judging_views import (
+    DrawRow,
+    Moved,
+    ProposalRow,
+    ProposedAward,
+    ReviewerRow,
+    ReviewPaper,
+    SizingView,
+)
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
+from dure.services.review_rows import review_rows
 from dure.services.scoring import past_use
 
 
@@ -20,6 +30,80 @@ class JudgingScreen:
 
     def __init__(self, programme: Programme) -> None:
         self._programme, self._tables = programme, programme.tables
+
+    def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
+        state = self._tables.applications.get(application)
+        if state is None or reviewer not in state.reviewers:
+            return None
+        asked, call = state.submitted, self._tables.calls[state.submitted.call]
+        fields = (
+            ("organisation", asked.organisation),
+            ("group", asked.group),
+            ("region", asked.region),
+            ("category", asked.category),
+            ("accelerator", asked.accelerator),
+            ("gpus", str(asked.gpus)),
+            ("months", str(asked.months)),
+            ("grade", asked.grade),
+            ("work_kind", asked.work.kind),
+        )
+        (row,) = (
+            one for one in review_rows(self._tables, application=application)
+            if one.reviewer == reviewer
+        )  # fmt: skip
+        return ReviewPaper(
+            application,
+            asked.call,
+            asked.title_ko,
+            row.stage,
+            row.due_at_s,
+            tuple((name, answer) for name, answer in fields if answer and name not in call.blind),
+            tuple(call.rubric.items()),
+            row.marks,
+            self.sizing(application),
+        )
+
+    def reviewers(self) -> Sequence[ReviewerRow]:
+        asked = Counter(
+            name for state in list(self._tables.applications.values()) for name in state.reviewers
+        )
+        given = Counter(
+            one.reviewer
+            for state in list(self._tables.applications.values())
+            for one in state.reviews
+        )
+        return [
+            ReviewerRow(name, one.organisation, one.areas, asked[name], given[name])
+            for name, one in sorted(self._tables.pool.items())
+        ]
+
+    def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused:
+        answer = self._programme.register_reviewer(by, reviewer)
+        if isinstance(answer, Refusal):
+            return refused(answer)
+        return next(one for one in self.reviewers() if one.reviewer == reviewer.name)
+
+    def assign_reviewers(
+        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+    ) -> int | Refused:
+        answer = self._programme.assign_reviewers(
+            by, call, stage=stage, due_at_s=due_at_s, peers=peers
+        )
+        return refused(answer) if isinstance(answer, Refusal) else len(answer)
+
+    def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
+        answer = self._programme.replace_late(by, call, due_at_s=due_at_s)
+        return refused(answer) if isinstance(answer, Refusal) else len(answer)
+
+    def bid(self, application: str, bid: str, *, by: Actor) -> Refused | None:
+        answer = self._programme.bid(by, application, bid)
+        return refused(answer) if isinstance(answer, Refusal) else None
+
+    def declare_conflict(
+        self, application: str, reviewer: str, reason: str, *, by: Actor
+    ) -> Refused | None:
+        answer = self._programme.declare_conflict(by, application, reviewer, reason)
+        return refused(answer) if isinstance(answer, Refusal) else None
 
     def proposals(self, call: str) -> Sequence[ProposalRow]:
         return [self._row(one) for one in list(self._tables.proposals.get(call, ()))]

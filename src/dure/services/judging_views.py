@@ -116,3 +116,35 @@ class SizingView:
             return False
         needed = -(-self.evidence[0].gpus // self.node_gpus) * self.node_gpus
         return self.wish_gpus > needed
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPaper:
+    """What a reviewer sees of an application: what the call does not keep blind.
+
+    Attributes:
+        fields: (name of the form's field, answer), blind ones left out.
+        criteria: (criterion, weight in percent).
+        marks: the reviewer's own, empty until given.
+    """
+
+    application: str
+    call: str
+    title: str
+    stage: str
+    due_at_s: int
+    fields: tuple[tuple[str, str], ...]
+    criteria: tuple[tuple[str, int], ...]
+    marks: tuple[tuple[str, int], ...]
+    sizing: SizingView | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewerRow:
+    """A person of the pool, and how many reviews they were asked for and gave."""
+
+    reviewer: str
+    organisation: str
+    areas: tuple[str, ...]
+    asked: int
+    given: int

@@ -8,11 +8,12 @@ from dure.services.awarding import Awarding
 from dure.services.committee import Committee
 from dure.services.intake import Intake
 from dure.services.recalling import Recalling
+from dure.services.reviewing import Reviewing
 
 Row = dict[str, object]
 
 
-class Programme(Intake, Committee, Awarding, Recalling):
+class Programme(Intake, Reviewing, Committee, Awarding, Recalling):
     """What people do with calls, applications, awards, allocations and recalls.
 
     Every use case takes the ``Actor`` first, asks ``access.require``, and answers with its events

@@ -20,6 +20,7 @@ class ApplicationState:
     submitted: ev.ApplicationSubmitted
     is_withdrawn: bool = False
     reviewers: dict[str, str] = field(default_factory=dict)
+    due_at_s: dict[str, int] = field(default_factory=dict)
     reviews: list[ev.ReviewGiven] = field(default_factory=list)
     decided: ev.Decided | None = None
     signed_at_s: int | None = None
@@ -103,6 +104,9 @@ class ProgrammeTables:
         self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
         self.minutes: dict[str, jv.MinutesSigned] = {}
         self.lots: dict[str, jv.LotsDrawn] = {}
+        self.pool: dict[str, jv.ReviewerRegistered] = {}
+        self.bids: dict[tuple[str, str], str] = {}
+        self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -120,6 +124,10 @@ class ProgrammeTables:
             jv.ShareOutProposed: self._share_out_proposed,
             jv.MinutesSigned: self._minutes_signed,
             jv.LotsDrawn: self._lots_drawn,
+            jv.ReviewerRegistered: self._reviewer_registered,
+            jv.BidGiven: self._bid_given,
+            jv.ConflictDeclared: self._conflict_declared,
+            jv.ReviewerReplaced: self._reviewer_replaced,
             ev.AgreementSigned: self._agreement_signed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
@@ -143,6 +151,15 @@ class ProgrammeTables:
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
+
+    def late_reviewers(self, state: ApplicationState, now_s: int) -> set[str]:
+        """Return who was asked, has a deadline that is over, and gave no marks."""
+        given = {one.reviewer for one in state.reviews}
+        return {
+            reviewer
+            for reviewer in state.reviewers
+            if reviewer not in given and 0 < state.due_at_s.get(reviewer, 0) <= now_s
+        }
 
     def last_proposal(self, call: str) -> jv.ShareOutProposed | None:
         """Return what was put before a call's committee last."""
@@ -194,7 +211,25 @@ class ProgrammeTables:
         self.applications[event.application].is_withdrawn = True
 
     def _reviewer_assigned(self, event: ev.ReviewerAssigned) -> None:
-        self.applications[event.application].reviewers[event.reviewer] = event.stage
+        state = self.applications[event.application]
+        state.reviewers[event.reviewer] = event.stage
+        state.due_at_s[event.reviewer] = event.due_at_s
+
+    def _reviewer_registered(self, event: jv.ReviewerRegistered) -> None:
+        self.pool[event.reviewer] = event
+
+    def _bid_given(self, event: jv.BidGiven) -> None:
+        self.bids[event.application, event.reviewer] = event.bid
+
+    def _conflict_declared(self, event: jv.ConflictDeclared) -> None:
+        self.conflicts[event.application][event.reviewer] = event.kind
+
+    def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
+        state = self.applications[event.application]
+        state.reviewers.pop(event.reviewer)
+        state.due_at_s.pop(event.reviewer, None)
+        state.reviewers[event.successor] = event.stage
+        state.due_at_s[event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
         self.applications[event.application].reviews.append(event)

@@ -232,6 +232,7 @@ class ReviewRow:
         stage: ``written`` or ``panel``.
         marks: points by criterion, empty until given.
         given_at_s: ``NEVER_S`` until given.
+        due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
     """
 
     application: str
@@ -243,3 +244,4 @@ class ReviewRow:
     stage: str
     marks: tuple[tuple[str, int], ...] = ()
     given_at_s: int = NEVER_S
+    due_at_s: int = NEVER_S

@@ -31,4 +31,5 @@ def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
         stage,
         tuple(given.marks.items()) if given else (),
         given.at_s if given else NEVER_S,
+        state.due_at_s.get(reviewer, 0) or NEVER_S,
     )

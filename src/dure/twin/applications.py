@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 
 from dure.core.calendar import moment_s
+from dure.core.conflicts import Reviewer
 from dure.core.errors import InputError
 from dure.core.events.programme import CallPublished
 from dure.core.rates import RATES
-from dure.core.review import Party
 from dure.core.sizing import Sizing
 from dure.twin.parameters import MODELS
 
@@ -159,14 +159,14 @@ def imagine_applications(
 
 def imagine_reviewers(
     model: RoundModel, rng: np.random.Generator
-) -> tuple[list[Party], dict[str, float]]:
+) -> tuple[list[Reviewer], dict[str, float]]:
     """Draw the reviewers with their organisations, and what each adds to every mark."""
-    parties: list[Party] = []
+    parties: list[Reviewer] = []
     for group, count in model.reviewers.items():
         homes = rng.choice(model.organisations[group], size=count, replace=False)
         for home in homes:
             name = f"reviewer-{len(parties) + 1:02d}"
-            parties.append(Party(name, _organisation(model, group, int(home))))
+            parties.append(Reviewer(name, _organisation(model, group, int(home))))
     adds = rng.normal(0, model.severity_spread, size=len(parties))
     return parties, {one.name: float(add) for one, add in zip(parties, adds, strict=True)}
 

@@ -40,6 +40,48 @@ class MinutesSigned(Event, frozen=True):
     names: tuple[str, ...]
 
 
+class ReviewerRegistered(Event, frozen=True):
+    """A person is in the pool of reviewers, with what conflicts and fit are told from."""
+
+    reviewer: str
+    organisation: str
+    areas: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
+    supervised: tuple[str, ...] = ()
+    suppliers: tuple[str, ...] = ()
+
+
+class BidGiven(Event, frozen=True):
+    """A reviewer said how gladly: eager, willing, not, conflict. The last one counts."""
+
+    application: str
+    call: str
+    reviewer: str
+    bid: str
+
+
+class ConflictDeclared(Event, frozen=True):
+    """A reviewer may not review an application; ``kind`` is a ``core.conflicts.Conflict``."""
+
+    application: str
+    call: str
+    reviewer: str
+    kind: str
+    reason: str
+
+
+class ReviewerReplaced(Event, frozen=True):
+    """Somebody else was asked in a reviewer's place. ``cause``: late or conflict."""
+
+    application: str
+    call: str
+    reviewer: str
+    successor: str
+    stage: str
+    cause: str
+    due_at_s: int = 0
+
+
 class LotsDrawn(Event, frozen=True):
     """The order near the line was drawn from a number that somebody else published.
 
@@ -58,4 +100,8 @@ EVENTS: tuple[type[Event], ...] = (
     ShareOutProposed,
     MinutesSigned,
     LotsDrawn,
+    ReviewerRegistered,
+    BidGiven,
+    ConflictDeclared,
+    ReviewerReplaced,
 )

@@ -69,6 +69,7 @@ class CallPublished(Event, frozen=True):
             selected of the same track and preferred accelerator; 0: it may.
         lottery_band_milli: whose score is so close to the line is ordered by lot; 0: no lottery. Of
             the rule ``rank`` alone.
+        blind: what reviewers are not shown: organisation, group, region, category.
         exchange_units: worth of one GPU by accelerator, for applications that accept several.
     """
 
@@ -100,6 +101,7 @@ class CallPublished(Event, frozen=True):
     band_milli: int = 10_000
     exchange_units: dict[str, int] = {}
     lottery_band_milli: int = 0
+    blind: tuple[str, ...] = ()
 
 
 class ApplicationSubmitted(Event, frozen=True):
@@ -141,12 +143,16 @@ class ApplicationWithdrawn(Event, frozen=True):
 
 
 class ReviewerAssigned(Event, frozen=True):
-    """A reviewer without a conflict was asked to review. ``stage``: written or panel."""
+    """A reviewer without a conflict was asked to review. ``stage``: written or panel.
+
+    ``due_at_s``: until when the marks are awaited; 0 for no deadline.
+    """
 
     application: str
     call: str
     reviewer: str
     stage: str = "written"
+    due_at_s: int = 0
 
 
 class ReviewGiven(Event, frozen=True):
