@@ -240,7 +240,7 @@ def application_show(
         ("status", code("application_status", row["status"])),
         ("rank", number(row["rank"]) if row["rank"] else ""),
         ("score", formats.points(lang(), score_milli) if score_milli is not None else ""),
-        ("half", formats.points(lang(), found["half_milli"]) if found["half_milli"] else ""),
+        ("plus_minus", formats.points(lang(), found["half_milli"]) if found["half_milli"] else ""),
         ("raw", formats.points(lang(), found["raw_milli"]) if score_milli is not None else ""),
         ("why", name_of(found["reason"])),
     ]

@@ -41,7 +41,7 @@ def show(
         ("application", found["application"]),
         ("title", found["title"]),
         ("stage", say(f"stage_{found['stage']}")),
-        ("due", moment(found["due_at_s"])),
+        ("marks_due", moment(found["due_at_s"])),
         ("fields", ", ".join(found["fields"].values())),
         ("sized", _sizes(found["sizing"])),
         ("marks", ", ".join(f"{code('criterion', one)} {points}"
