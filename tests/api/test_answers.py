@@ -161,7 +161,8 @@ def test_a_job_sent_twice_with_one_key_is_taken_once() -> None:
         without = caller.post("/pools/here/jobs", JOB, key="")
 
     assert first.status_code == again.status_code == 201
-    assert first.json() == again.json() == {"pool": "here", "job": "h1"}
+    taken = {"pool": "here", "job": "h1", "jobs": ["h1"]}
+    assert first.json() == again.json() == taken
     assert first.headers["location"] == "/api/v1/jobs/h1?pool=here"
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
     assert (without.status_code, without.json()["code"]) == (400, "idempotency-key-missing")

@@ -9,17 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dure.core.awards import Candidate, Reason, award_by_rank, sized_gpus
+from dure.core.calls.model import Call, Words
 from dure.core.errors import PolicyError
-from dure.core.events.programme import CallPublished
 
-CALL = CallPublished(
-    at_s=0,
-    by="operator",
+CALL = Call(
     call="t",
-    round=1,
-    kind="demand",
-    name_ko="시험",
-    name_en="test",
+    name=Words("시험", "test"),
     opens_at_s=0,
     closes_at_s=10,
     starts_at_s=20,
@@ -163,7 +158,7 @@ calls = st.builds(
 
 
 @given(asked=candidates, call=calls)
-def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: CallPublished) -> None:
+def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: Call) -> None:
     awards = award_by_rank(asked, call)
 
     by_name = {one.application: one for one in asked}
@@ -187,9 +182,7 @@ def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: CallPu
 
 
 @given(asked=candidates, call=calls)
-def test_who_waits_does_not_fit_in_what_is_left(
-    asked: list[Candidate], call: CallPublished
-) -> None:
+def test_who_waits_does_not_fit_in_what_is_left(asked: list[Candidate], call: Call) -> None:
     awards = award_by_rank(asked, call)
 
     by_name = {one.application: one for one in asked}
@@ -204,7 +197,7 @@ def test_who_waits_does_not_fit_in_what_is_left(
 
 
 @given(asked=candidates, call=calls)
-def test_what_would_have_changed_it_would_have(asked: list[Candidate], call: CallPublished) -> None:
+def test_what_would_have_changed_it_would_have(asked: list[Candidate], call: Call) -> None:
     # The large line is left out: a better score may bring a larger size, which fits less.
     call = msgspec.structs.replace(call, large_from={})
     for award in award_by_rank(asked, call):

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dure.core.awards import Candidate, award_by_rank
-from dure.core.events.programme import CallPublished
+from dure.core.calls.model import Call, Lottery
 from dure.core.lottery import drawn, in_band, lot_of
 from tests.core.test_awards import CALL, calls, candidate, candidates
 
-DRAWN = msgspec.structs.replace(CALL, shares={}, large_from={}, lottery_band_milli=2000)
+DRAWN = msgspec.structs.replace(CALL, shares={}, large_from={}, lottery=Lottery(within_milli=2000))
 
 
-def with_lots(asked: list[Candidate], call: CallPublished, number: str) -> list[Candidate]:
+def with_lots(asked: list[Candidate], call: Call, number: str) -> list[Candidate]:
     band = in_band(asked, call)
     return drawn(asked, {name: (edge, lot_of(number, name)) for name, edge in band.items()})
 
@@ -42,9 +42,9 @@ def test_the_lot_decides_near_the_line_and_nowhere_else() -> None:
 
 @given(asked=candidates, call=calls, number=st.text(max_size=5))
 def test_a_score_beyond_the_band_is_served_before_all_who_are_drawn_for(
-    asked: list[Candidate], call: CallPublished, number: str
+    asked: list[Candidate], call: Call, number: str
 ) -> None:
-    call = msgspec.structs.replace(call, large_from={}, lottery_band_milli=3000)
+    call = msgspec.structs.replace(call, large_from={}, lottery=Lottery(within_milli=3000))
     lots = with_lots(asked, call, number)
     for award in award_by_rank(lots, call):
         needed = award.numbers.get("score_needed_milli")

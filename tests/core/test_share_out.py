@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dure.core import share_optimum
 from dure.core.awards import Candidate, Reason, award_by_rank, is_eligible
+from dure.core.calls.model import Call
 from dure.core.errors import PolicyError
-from dure.core.events.programme import CallPublished
 from dure.core.share_optimum import find_optimum
 from dure.core.share_options import (
     Option,
@@ -170,7 +170,7 @@ optimum_calls = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(asked=applicants, call=optimum_calls)
 def test_the_optimum_breaks_no_rule_and_is_never_worth_less_than_the_walk(
-    asked: list[Candidate], call: CallPublished
+    asked: list[Candidate], call: Call
 ) -> None:
     space = space_of(asked, call)
 
@@ -186,7 +186,7 @@ def test_the_optimum_breaks_no_rule_and_is_never_worth_less_than_the_walk(
 @settings(max_examples=60, deadline=None)
 @given(asked=candidates, call=calls)
 def test_with_one_start_and_one_type_the_walk_is_the_rule_by_rank(
-    asked: list[Candidate], call: CallPublished
+    asked: list[Candidate], call: Call
 ) -> None:
     walked = walk_by_rank(space_of(asked, call))
 
@@ -242,9 +242,7 @@ def sizes(option: Option) -> list[Pick]:
 
 @settings(max_examples=60, deadline=None)
 @given(asked=applicants, call=optimum_calls)
-def test_the_score_that_was_named_would_have_changed_it(
-    asked: list[Candidate], call: CallPublished
-) -> None:
+def test_the_score_that_was_named_would_have_changed_it(asked: list[Candidate], call: Call) -> None:
     # The large line is left out: a better score may bring a larger size, which fits less.
     call = msgspec.structs.replace(call, large_from={}, shares={}, band_milli=0)
     with pytest.MonkeyPatch.context() as patch:
@@ -267,7 +265,7 @@ def test_the_score_that_was_named_would_have_changed_it(
 @settings(max_examples=40, deadline=None)
 @given(asked=applicants, call=optimum_calls)
 def test_equal_inputs_give_equal_share_outs_in_any_order(
-    asked: list[Candidate], call: CallPublished
+    asked: list[Candidate], call: Call
 ) -> None:
     shared = share_out(asked, call)
 
@@ -278,7 +276,7 @@ def test_equal_inputs_give_equal_share_outs_in_any_order(
 @settings(max_examples=40, deadline=None)
 @given(asked=candidates, call=calls, which=st.integers(0, 29), more=st.integers(1, 40_000))
 def test_by_rank_a_higher_score_never_loses(
-    asked: list[Candidate], call: CallPublished, which: int, more: int
+    asked: list[Candidate], call: Call, which: int, more: int
 ) -> None:
     # Beyond the large line a better score brings a larger size, which may not fit.
     call = msgspec.structs.replace(call, large_from={})

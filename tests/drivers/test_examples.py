@@ -10,8 +10,10 @@ from dure.drivers.local import LocalDriver
 from dure.drivers.machine import NODE
 from dure.services.requests import JobRequest, parse_job
 from tests.drivers.local_bench import driver_at, end_all, end_of, said, until_it_says
+from tests.drivers.polling import until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ROBOT = EXAMPLES / "robot"
 
 
 def request(name: str) -> JobRequest:
@@ -54,4 +56,39 @@ def test_the_training_saves_on_notice_and_goes_on_where_it_stopped(
     assert first_line == f"attempt 2 goes on from step {stopped_at}"
     assert (done.kind, done.exit_code) == ("ended", 0)
     assert "done: y = 3.0" in said(driver, "job", attempt=2)
+    end_all(driver)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["walk.yaml", "walk.sbatch"])
+def test_a_robot_learns_the_same_whether_it_was_stopped_or_not(tmp_path: Path, name: str) -> None:
+    """It brings MuJoCo itself, as the job of a person does."""
+    text = (ROBOT / name).read_text()
+    text = text.replace("ROUNDS: 60", "ROUNDS: 6").replace("--rounds 60", "--rounds 6")
+    asked = parse_job(text, name)
+    recipe = replace(asked.recipe(), submit_dir=str(ROBOT))
+    driver = driver_at(tmp_path)
+
+    def run(job: str, attempt: int) -> None:
+        driver.start(StartOrder(f"{job}-{attempt}", job, attempt, ((NODE, 0),), 1000, recipe))
+
+    run("whole", 1)
+    driver.acknowledge(until(driver.observe, within_s=600))
+    run("stopped", 1)
+    until(lambda: driver.observe() or "round 2 of" in said(driver, "stopped"), within_s=600)
+    driver.notify("stopped", 1, stop_by_s=1_900_000_000)
+    saved = end_of(driver, "stopped")
+    driver.acknowledge([saved])
+    run("stopped", 2)
+    done = end_of(driver, "stopped", attempt=2)
+
+    assert (saved.kind, saved.saved) == ("stopped", True)
+    assert (done.kind, done.exit_code) == ("ended", 0)
+    stopped = said(driver, "stopped") + said(driver, "stopped", attempt=2)
+    rounds = [line for line in stopped.splitlines() if line.startswith("round ")]
+    whole = said(driver, "whole").splitlines()
+    assert len(rounds) == 6
+    assert rounds == [line for line in whole if line.startswith("round ")]
+    assert stopped.splitlines()[-1] == whole[-1]
     end_all(driver)

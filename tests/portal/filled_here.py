@@ -103,9 +103,13 @@ class FilledPool:
         if "accelerators: GPU:99" in submission.text:
             return Refused((FieldProblem("gpus", "TooManyGpus", {"gpus": 99}),))
         if submission.key in self.submitted:
-            return Submitted(self.submitted[submission.key], is_repeat=True)
+            known = self.submitted[submission.key]
+            return Submitted(known, (known,), is_repeat=True)
         self.submitted[submission.key] = "h1"
-        return Submitted("h1")
+        return Submitted("h1", ("h1",))
+
+    def elements(self, job: str) -> tuple[str, ...]:
+        return ()
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
         self.cancelled.append(job)

@@ -39,11 +39,10 @@ class RoundWorld:
         self.programme = Programme(book, self.clock)
         model, call = self.model, self.model.calls[-1]
         applications_rng, reviewers_rng, self.marks_rng = np.random.default_rng([1, 26]).spawn(3)
-        self.clock.at_s = moment_s(call.opens)
-        self.programme.publish_call(
-            OPERATOR,
-            msgspec.structs.replace(call.published(), rule="optimum", start_months=(0, 3, 6, 9)),
-        )
+        terms = msgspec.structs.replace(call.terms, rule="optimum", start_months=(0, 3, 6, 9))
+        self.clock.at_s = terms.opens_at_s
+        self.programme.draft_call(OPERATOR, terms)
+        self.programme.publish_call(OPERATOR, CALL)
         imagined = imagine_applications(model, call, applications_rng)
         arrivals = [
             Arrival(one.at_s, Actor(one.lead, frozenset({Role.APPLICANT})), one.fields)
@@ -78,13 +77,13 @@ class RoundWorld:
         """Have everybody but the silent one mark what is still open."""
         marked = []
         for name, state in self.programme.tables.applications.items():
-            given = {one.reviewer for one in state.reviews}
-            for reviewer, stage in state.reviewers.items():
-                if reviewer in given or reviewer == SILENT:
+            given = {(one.stage, one.reviewer) for one in state.reviews}
+            for stage, reviewer in state.asked:
+                if (stage, reviewer) in given or reviewer == SILENT:
                     continue
                 marks = imagine_marks(
                     self.model,
-                    list(self.model.calls[-1].rubric),
+                    list(self.model.calls[-1].terms.rubric),
                     worth=self.worth[name],
                     adds=self.adds[reviewer],
                     rng=self.marks_rng,

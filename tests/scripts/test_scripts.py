@@ -38,7 +38,11 @@ class Stage:
         """Put in what the script cannot know."""
         if self.world is not None and "FIRST" in line:
             tables = self.world.programme.tables
-            mine = (name for name, one in tables.applications.items() if SIGNED_IN in one.reviewers)
+            mine = [
+                name
+                for name, one in tables.applications.items()
+                if SIGNED_IN in {reviewer for _, reviewer in one.asked}
+            ]
             self.first = self.first or min(mine)
             line = line.replace("FIRST", self.first)
         return line.replace("DIGEST", self.digest)

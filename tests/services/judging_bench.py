@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from dure.core.awards import Candidate
+from dure.core.calls.model import Call
 from dure.core.conflicts import Reviewer
-from dure.core.events.programme import CallPublished
 from dure.core.programme import Refusal
 from dure.core.share_out import share_out
 from dure.core.sizing import Sizing
@@ -55,15 +55,16 @@ def reviewed(seed: int) -> tuple[Judged, dict[str, float], float]:
     programme = Programme(book, clock)
     call = model.calls[-1]
     applications_rng, reviewers_rng, marks_rng = np.random.default_rng([seed, 26]).spawn(3)
-    published = call.published()
+    published = call.terms
     clock.at_s = published.opens_at_s
-    programme.publish_call(OPERATOR, published)
+    programme.draft_call(OPERATOR, published)
+    programme.publish_call(OPERATOR, published.call)
     imagined = imagine_applications(model, call, applications_rng)
     arrivals = [
         Arrival(one.at_s, Actor(one.lead, frozenset({Role.APPLICANT})), one.fields)
         for one in imagined
     ]
-    answers = programme.apply_many(call.call, arrivals, synthetic=True)
+    answers = programme.apply_many(published.call, arrivals, synthetic=True)
     worth = {answer.application: one.worth for one, answer in zip(imagined, answers, strict=True)}
     people, adds = imagine_reviewers(model, reviewers_rng)
     pool = [
@@ -73,7 +74,7 @@ def reviewed(seed: int) -> tuple[Judged, dict[str, float], float]:
     clock.at_s = published.closes_at_s
     begin_s = time.perf_counter()
     for stage in ("written", "panel"):
-        asked = programme.assign_reviewers(OPERATOR, call.call, pool, stage=stage)
+        asked = programme.assign_reviewers(OPERATOR, published.call, pool, stage=stage)
         assert not isinstance(asked, Refusal)
     took_s = time.perf_counter() - begin_s
     marked = [
@@ -82,15 +83,15 @@ def reviewed(seed: int) -> tuple[Judged, dict[str, float], float]:
             Actor(reviewer, frozenset({Role.REVIEWER})),
             name,
             imagine_marks(
-                model, list(call.rubric), worth=worth[name], adds=adds[reviewer], rng=marks_rng
+                model, list(published.rubric), worth=worth[name], adds=adds[reviewer], rng=marks_rng
             ),
             stage,
         )
         for name, state in programme.tables.applications.items()
-        for reviewer, stage in state.reviewers.items()
+        for stage, reviewer in state.asked
     ]
     programme.review_many(marked, synthetic=True)
-    found = judged(programme.tables, call.call, now_s=clock.at_s, sizing=Sizing())
+    found = judged(programme.tables, published.call, now_s=clock.at_s, sizing=Sizing())
     assert isinstance(found, Judged)
     return found, worth, took_s
 
@@ -102,7 +103,7 @@ def kendall_tau(score: Mapping[str, int], worth: Mapping[str, float]) -> float:
     return float(agree.sum() / (len(names) * (len(names) - 1)))
 
 
-def passed_over_points(call: CallPublished, candidates: list[Candidate]) -> float:
+def passed_over_points(call: Call, candidates: list[Candidate]) -> float:
     """Return by how many points the plain dated walk passes somebody over."""
     from dure.core.share_options import edges, space_of, walk_by_rank
 
@@ -117,11 +118,9 @@ def main() -> None:
     over: list[float] = []
     for seed in range(1, 11):
         found, worth, assign_s = reviewed(seed)
-        scores = found.scores
-        taus.append((kendall_tau(scores.raw_milli, worth), kendall_tau(scores.score_milli, worth)))
-        line = [
-            f"seed {seed}: assignment {assign_s:.2f} s, tau {taus[-1][0]:.3f} -> {taus[-1][1]:.3f}"
-        ]
+        raw, ours = (kendall_tau(one, worth) for one in (found.raw_milli, found.score_milli))
+        taus.append((raw, ours))
+        line = [f"seed {seed}: assignment {assign_s:.2f} s, tau {raw:.3f} -> {ours:.3f}"]
         for name, terms in RULES.items():
             call = msgspec.structs.replace(found.call, rule="optimum", **terms)
             begin_s = time.perf_counter()

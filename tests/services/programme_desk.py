@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from dure.core.calendar import DAY_S, moment_s
+from dure.core.calls.model import Call, Words, usual_stages
 from dure.core.conflicts import Reviewer
-from dure.core.events.programme import ApplicationSubmitted, CallPublished
+from dure.core.events.calls import CallDrafted
+from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
@@ -16,24 +18,18 @@ OPENS_S, CLOSES_S = moment_s("2026-01-05"), moment_s("2026-01-31")
 STARTS_S = moment_s("2026-03-01")
 OPERATOR = Actor("operator", frozenset({Role.OPERATOR}))
 REVIEWERS = [Reviewer(f"r{place}", f"review-org-{place}") for place in range(4)]
-CALL = CallPublished(
-    at_s=0,
-    by="",
+CALL = Call(
     call="t",
-    round=1,
-    kind="demand",
-    name_ko="시험",
-    name_en="test",
+    name=Words("시험", "test"),
     opens_at_s=OPENS_S,
     closes_at_s=CLOSES_S,
     starts_at_s=STARTS_S,
     capacity={"H200": 64},
     caps={"H200": 64},
-    months_max=12,
     rubric={"impact": 60, "ecosystem": 40},
     tracks={"academia": "public", "industry": "industry"},
     score_min_milli=60_000,
-    reviews_each=2,
+    stages=usual_stages(2),
 )
 
 
@@ -50,7 +46,7 @@ class SetClock:
 class Desk:
     """A programme with its clock and ledger, and shortcuts for the usual way."""
 
-    def __init__(self, call: CallPublished = CALL, ledger: MemoryLedger | None = None) -> None:
+    def __init__(self, call: Call = CALL, ledger: MemoryLedger | None = None) -> None:
         self.clock = SetClock()
         self.ledger = ledger or MemoryLedger()
         book = Book(self.ledger, encode=encode_events, decode=decode_events)
@@ -58,7 +54,10 @@ class Desk:
         self.call = call
 
     def publish(self) -> None:
-        self.programme.publish_call(OPERATOR, self.call)
+        drafted = self.programme.draft_call(OPERATOR, self.call)
+        assert isinstance(drafted, CallDrafted), drafted
+        published = self.programme.publish_call(OPERATOR, self.call.call)
+        assert not isinstance(published, Refusal), published
 
     def apply(self, lead: str, gpus: int, months: int = 12) -> str:
         answer = self.programme.apply(applicant(lead), self.call.call, form(lead, gpus, months))
@@ -80,7 +79,7 @@ class Desk:
         return names
 
     def review_all(self, application: str, points: int) -> None:
-        for reviewer in self.programme.tables.applications[application].reviewers:
+        for _, reviewer in self.programme.tables.applications[application].asked:
             marks = dict.fromkeys(self.call.rubric, points)
             self.programme.review(reviewer_actor(reviewer), application, marks)
 

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from dure.core.calls.model import Lottery
 from dure.core.events.judging import LotsDrawn, MinutesSigned, ShareOutProposed
 from dure.core.events.programme import Decided, Work
 from dure.core.lottery import lot_of
@@ -169,7 +170,7 @@ def test_a_call_with_a_lottery_is_decided_when_its_lots_are_drawn() -> None:
     desk = filled_desk()
     rules = desk.programme.tables.calls[CALL]
     desk.programme.tables.calls[CALL] = msgspec.structs.replace(
-        rules, rule="rank", lottery_band_milli=5_000
+        rules, rule="rank", lottery=Lottery(within_milli=5_000)
     )
     programme = desk.programme
 

@@ -3,6 +3,7 @@
 import pytest
 
 from dure.core.errors import DriverError, InputError
+from dure.core.orders import ArrayPlace
 from dure.services.access import Actor, Forbidden, Role
 from dure.services.desks import CancelAnswer, Refused, Submission, Submitted, WorkForm
 from dure.services.local_hands import LOST_MAX, START_TRIES_MAX
@@ -64,11 +65,49 @@ def test_the_same_key_and_text_give_the_same_job_even_after_a_restart() -> None:
     answer = again.desk.submit(again.submission(key="k-1"), by=ADMIN)
     other = again.desk.submit(again.submission("gpus: 2", key="k-1"), by=ADMIN)
 
-    assert answer == Submitted(job, is_repeat=True)
+    assert answer == Submitted(job, (job,), is_repeat=True)
     assert isinstance(other, Refused)
     assert other.problems[0].code == "KeyIsUsed"
     again.turn()
     assert len(again.machine.started) == 1
+
+
+def test_an_array_is_one_job_for_each_index_and_survives_a_restart() -> None:
+    bench = LiveBench()
+    array = bench.submit('array: "1-5:2"', key="k-1")
+    alone = bench.submit()
+    bench.turn()
+
+    elements = [f"{array}_{index}" for index in (1, 3, 5)]
+    assert [one.job for one in bench.machine.started] == [*elements, alone]
+    place = bench.machine.started[1].recipe.array
+    assert place == ArrayPlace(array, index=3, count=3, least=1, most=5)
+    assert bench.machine.started[3].recipe.array is None
+
+    again = bench.again(at_s=START_S + 60)
+    repeat = again.desk.submit(again.submission('array: "1-5:2"', key="k-1"), by=ADMIN)
+    assert repeat == Submitted(array, tuple(elements), is_repeat=True)
+    assert again.desk.cancel(elements[0], by=ADMIN) is CancelAnswer.STOPPING
+    again.turn()
+    assert [again.state(job) for job in elements] == ["STOPPING", "RUNNING", "RUNNING"]
+    later = again.submit()
+    assert later not in (array, alone, *elements)
+
+
+def test_a_job_may_wait_for_one_element_but_not_for_a_whole_array() -> None:
+    bench = LiveBench()
+    array = bench.submit('array: "0-1"')
+
+    refused = bench.desk.submit(bench.submission(f"after: {array}"), by=ADMIN)
+    follower = bench.submit(f"after: {array}_1")
+    bench.turn()
+
+    assert isinstance(refused, Refused)
+    assert refused.problems[0].code == "AfterIsTooMany"
+    assert bench.state(follower) == "PENDING"
+    bench.end(f"{array}_1")
+    bench.turn(2)
+    assert bench.state(follower) == "RUNNING"
 
 
 def test_only_ones_own_projects_are_drawn_on() -> None:

@@ -96,7 +96,7 @@ def test_nobody_acts_for_another_project() -> None:
     with pytest.raises(Forbidden):
         desk.programme.decide(applicant("lead0"), "t")
     with pytest.raises(Forbidden):
-        desk.programme.publish_call(Actor("a", frozenset({Role.AUDITOR})), CALL)
+        desk.programme.publish_call(Actor("a", frozenset({Role.AUDITOR})), CALL.call)
 
 
 def test_only_an_assigned_reviewer_marks_and_only_once() -> None:
@@ -105,7 +105,7 @@ def test_only_an_assigned_reviewer_marks_and_only_once() -> None:
     name = desk.apply("lead", 8)
     desk.clock.at_s = CLOSES_S
     desk.programme.assign_reviewers(OPERATOR, "t", REVIEWERS)
-    assigned = next(iter(desk.programme.tables.applications[name].reviewers))
+    assigned = desk.programme.tables.applications[name].asked[0][1]
     marks = {"impact": 70, "ecosystem": 70}
 
     answers = [

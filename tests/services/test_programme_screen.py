@@ -58,10 +58,10 @@ def test_a_call_shows_its_form_rules_and_result() -> None:
     assert [one.name for one in call.form if one.is_required] == [
         "title_ko",
         "organisation",
-        "gpus",
-        "months",
         "group",
         "accelerator",
+        "gpus",
+        "months",
     ]
     assert [
         (one.ours, one.published) for one in screen.compared("t") if one.code == "selected"

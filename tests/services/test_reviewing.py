@@ -33,7 +33,8 @@ def pool(count: int) -> list[Reviewer]:
 
 def panels(desk: Desk) -> dict[str, set[str]]:
     return {
-        name: set(state.reviewers) for name, state in desk.programme.tables.applications.items()
+        name: {reviewer for _, reviewer in state.asked}
+        for name, state in desk.programme.tables.applications.items()
     }
 
 

@@ -28,3 +28,17 @@ def job_of(request: AnyRequest, job: str) -> tuple[PoolDesk, PoolView, JobStory]
     if found is None:
         raise missing("job")
     return found
+
+
+def jobs_of(request: AnyRequest, job: str) -> list[tuple[PoolDesk, PoolView, JobStory]]:
+    """Return a job, or the elements of a job array, as far as the caller may see them."""
+    pools = services_of(request).pools
+    elements = [one for desk in pools.values() for one in desk.elements(job)]
+    pool = request.query_params.get("pool", "")
+    found = [
+        find_story(actor_of(request), services_of(request), one, pool=pool)
+        for one in elements or [job]
+    ]
+    if not (seen := [one for one in found if one is not None]):
+        raise missing("job")
+    return seen

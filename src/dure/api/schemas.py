@@ -188,6 +188,7 @@ class JobSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JobTaken(msgspec.Struct, frozen=True):
     pool: str
     job: str
+    jobs: list[str]
 
 
 class CancelOut(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of
-from dure.api.finding import job_of, pool_of
+from dure.api.finding import job_of, jobs_of, pool_of
 from dure.api.paging import listing
 from dure.api.problems import ProblemError, documented, missing, refused_as_problem
 from dure.api.repeats import Repeats
@@ -83,7 +83,7 @@ def submit(
         if isinstance(answer, Refused):
             raise refused_as_problem(answer)
         return Response(
-            JobTaken(pool, answer.job),
+            JobTaken(pool, answer.job, list(answer.jobs)),
             status_code=201,
             headers={"Location": f"/api/v1/jobs/{answer.job}?pool={pool}"},
         )
@@ -170,15 +170,16 @@ def output(request: AnyRequest, job: FromPath[str]) -> OutputOut:
     sync_to_thread=True,
 )
 def cancel(request: AnyRequest, job: FromPath[str]) -> CancelOut:
-    """Take a job back, or stop it; doing so twice changes nothing."""
-    desk, _, story = job_of(request, job)
-    actor = actor_of(request)
-    if not may_any(actor, "job.cancel", job_owners(story.row)):
-        require(actor, "job.cancel", owner=story.row.project)
-    answer = desk.cancel(job, by=actor)
-    if answer is CancelAnswer.NOT_FOUND:
-        raise missing("job")
-    return CancelOut(job, answer.value)
+    """Take a job or a whole array back, or stop it; doing so twice changes nothing."""
+    actor, answers = actor_of(request), []
+    for desk, _, story in jobs_of(request, job):
+        if not may_any(actor, "job.cancel", job_owners(story.row)):
+            require(actor, "job.cancel", owner=story.row.project)
+        answers.append(desk.cancel(story.row.job, by=actor))
+    for answer in (CancelAnswer.STOPPING, CancelAnswer.CANCELLED, CancelAnswer.ALREADY_ENDED):
+        if answer in answers:
+            return CancelOut(job, answer.value)
+    raise missing("job")
 
 
 ROUTES = (jobs, submit, job_detail, why, output, cancel)

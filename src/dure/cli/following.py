@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -75,6 +76,22 @@ def watch(service: "Service", job: str, *, pool: str, with_output: bool) -> None
             return
         pause_s = POLL_S_MIN if is_new else min(pause_s * 1.5, POLL_S_MAX)
         time.sleep(pause_s)
+
+
+def watch_all(service: "Service", jobs: Sequence[str], *, pool: str, with_output: bool) -> None:
+    """Wait for the ends of an array's jobs, or of one, in order.
+
+    Raises:
+        typer.Exit: with code 1, after the last, if any ended otherwise than by completing.
+    """
+    failed = 0
+    for job in jobs:
+        try:
+            watch(service, job, pool=pool, with_output=with_output)
+        except typer.Exit:
+            failed += 1
+    if failed:
+        raise typer.Exit(1)
 
 
 def refused_at_once(service: "Service", job: str, *, pool: str) -> str | None:

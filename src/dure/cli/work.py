@@ -66,7 +66,7 @@ def submit(
 ) -> None:
     """Hand a job in; its number is printed, and it is durable by then."""
     from dure.cli.client import new_key, path_of
-    from dure.cli.following import refused_at_once, watch
+    from dure.cli.following import refused_at_once, watch_all
 
     service = connect(url)
     body = {"form": form_of(job), "text": _text(job), "project": project}
@@ -82,8 +82,8 @@ def submit(
     else:
         typer.echo(taken["job"])
     if wait or follow:
-        watch(service, taken["job"], pool=pool, with_output=follow)
-    elif (reason := refused_at_once(service, taken["job"], pool=pool)) is not None:
+        watch_all(service, taken["jobs"], pool=pool, with_output=follow)
+    elif (reason := refused_at_once(service, taken["jobs"][0], pool=pool)) is not None:
         raise stop("job_refused", job=taken["job"], why=refusal(reason))
 
 

@@ -2,29 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast
 
-from dure.core.events.programme import CallPublished, Group, Work
+from dure.core.calendar import moment_s, months_later_s
+from dure.core.calls.form import questions_of, read_answers
+from dure.core.calls.model import Call
+from dure.core.calls.stages import DAY_S, track_of, with_derived
+from dure.core.events.programme import ApplicationSubmitted, Group, Work
 from dure.core.programme import Problem, Refusal
 
 Grade = Literal["C", "S", "O"]
-WORK_KINDS = ("pretraining", "finetuning", "inference", "simulation", "robotics", "other")
-GROUPS: tuple[str, ...] = get_args(Group)
-GRADES: tuple[str, ...] = get_args(Grade)
-
-TEXT_LENGTH_MAX = 200
-# No model, data set or term comes near; beyond it a product of two would leave 64 bits.
-NUMBER_MAX = 10**9
-_REQUIRED = ("title_ko", "organisation", "group", "accelerator", "gpus", "months")
-_TEXTS = ("title_ko", "title_en", "organisation", "category", "region", "project")
-_NUMBERS = ("gpus", "months", "parameters_m", "tokens_m", "mfu_milli")
-_CHOICES = ("group", "accelerator", "grade", "work_kind")
-FIELDS = (*_TEXTS, *_NUMBERS, *_CHOICES)
+# What the event of an application has fields of its own for; the rest are its ``answers``.
+_OWN = (
+    "project", "title_ko", "title_en", "organisation", "group", "category", "accelerator", "gpus",
+    "months", "region", "grade", "work_kind", "parameters_m", "tokens_m", "mfu_milli",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form that reads and keeps the rules of its call. ``project`` "" starts a new one."""
+    """A form that reads and keeps the rules of its call. ``project`` "" starts a new one.
+
+    Attributes:
+        answers: to all questions that have no field here.
+    """
 
     project: str
     title_ko: str
@@ -38,77 +39,88 @@ class Form:
     region: str
     grade: Grade
     work: Work
+    answers: Mapping[str, Any]
 
 
-def check_moment(call: CallPublished, *, at_s: int) -> Refusal | None:
+def check_moment(call: Call, *, at_s: int) -> Refusal | None:
     """Tell why nothing can be submitted at ``at_s``; the closing second itself is too late."""
     if at_s < call.opens_at_s:
         return Refusal.CALL_IS_NOT_OPEN_YET
     return Refusal.CALL_IS_CLOSED if at_s >= call.closes_at_s else None
 
 
-def read_form(fields: Mapping[str, object], call: CallPublished) -> Form | tuple[Problem, ...]:
-    """Read what a person typed (text) or a machine sent (text and numbers).
+def read_form(fields: Mapping[str, object], call: Call) -> Form | tuple[Problem, ...]:
+    """Read what a person typed (text) or a machine sent (text, numbers, lists).
 
     Returns:
-        The form; or all its problems, in the order of ``FIELDS``.
+        The form; or all its problems, in the order of the questions.
     """
-    problems: list[Problem] = []
-    choices = {
-        "group": GROUPS,
-        "accelerator": tuple(sorted(call.capacity)),
-        "grade": GRADES,
-        "work_kind": WORK_KINDS,
-    }
-    texts = {name: str(fields.get(name, "") or "").strip() for name in (*_TEXTS, *_CHOICES)}
-    texts["grade"] = texts["grade"] or "O"
-    texts["work_kind"] = texts["work_kind"] or "other"
-    numbers = {name: _whole(fields.get(name)) for name in _NUMBERS}
-    for name in FIELDS:
-        given = str(fields.get(name, "") or "").strip() != ""
-        if name in _REQUIRED and not given:
-            problems.append(Problem(name, Refusal.FIELD_IS_MISSING))
-        elif name in _TEXTS and len(texts[name]) > TEXT_LENGTH_MAX:
-            longest = {"length_max": TEXT_LENGTH_MAX}
-            problems.append(Problem(name, Refusal.FIELD_IS_TOO_LONG, longest))
-        elif name in _NUMBERS and given and numbers[name] is None:
-            problems.append(Problem(name, Refusal.FIELD_IS_NO_NUMBER))
-        elif name in _CHOICES and texts[name] not in choices[name]:
-            offered = {"offered": ", ".join(choices[name])}
-            problems.append(Problem(name, Refusal.FIELD_IS_NOT_IN_LIST, offered))
-    unknown = sorted(set(fields) - set(FIELDS))
-    problems += [Problem(name, Refusal.FIELD_IS_UNKNOWN) for name in unknown]
+    answers, problems = read_answers(fields, questions_of(call))
     if problems:
-        return tuple(problems)
+        return problems
+    group = "provider" if call.kind == "supply" else answers["group"]
     form = Form(
-        project=texts["project"],
-        title_ko=texts["title_ko"],
-        title_en=texts["title_en"] or texts["title_ko"],
-        organisation=texts["organisation"],
-        group=cast(Group, texts["group"]),
-        category=texts["category"],
-        accelerator=texts["accelerator"],
-        gpus=numbers["gpus"] or 0,
-        months=numbers["months"] or 0,
-        region=texts["region"],
-        grade=cast(Grade, texts["grade"]),
+        project=answers.get("project", ""),
+        title_ko=answers["title_ko"],
+        title_en=answers.get("title_en") or answers["title_ko"],
+        organisation=answers["organisation"],
+        group=cast(Group, group),
+        category=answers.get("category", ""),
+        accelerator=answers["accelerator"],
+        gpus=answers["gpus"],
+        months=answers.get("months") or call.months_max,
+        region=answers.get("region", ""),
+        grade=cast(Grade, answers.get("grade", "O")),
         work=Work(
-            kind=texts["work_kind"],
-            parameters_m=numbers["parameters_m"] or 0,
-            tokens_m=numbers["tokens_m"] or 0,
-            mfu_milli=numbers["mfu_milli"] or 0,
+            kind=answers.get("work_kind", "other"),
+            parameters_m=answers.get("parameters_m", 0),
+            tokens_m=answers.get("tokens_m", 0),
+            mfu_milli=answers.get("mfu_milli", 0),
         ),
+        answers={name: answer for name, answer in answers.items() if name not in _OWN},
     )
     return check_rules(form, call) or form
 
 
-def check_rules(form: Form, call: CallPublished) -> tuple[Problem, ...]:
-    """Hold size, term and group against the call."""
+def answers_of(form: Form | ApplicationSubmitted, call: Call) -> dict[str, Any]:
+    """Return all answers by field, with what follows from them, as conditions ask for them."""
+    stated = {
+        **form.answers,
+        "title_ko": form.title_ko,
+        "title_en": form.title_en,
+        "organisation": form.organisation,
+        "group": form.group,
+        "category": form.category,
+        "accelerator": form.accelerator,
+        "gpus": form.gpus,
+        "months": form.months,
+        "region": form.region,
+        "grade": form.grade,
+        "project": form.project,
+        "work_kind": form.work.kind,
+        "parameters_m": form.work.parameters_m,
+        "tokens_m": form.work.tokens_m,
+        "mfu_milli": form.work.mfu_milli,
+    }
+    stated.setdefault("purpose", "project")
+    return with_derived(call, stated)
+
+
+def check_rules(form: Form, call: Call) -> tuple[Problem, ...]:
+    """Hold group, size, term and purpose against the call."""
     problems: list[Problem] = []
-    if form.group not in call.tracks:
+    if call.kind == "demand" and not track_of(call, answers_of(form, call)):
         admitted = {"offered": ", ".join(sorted(call.tracks))}
         problems.append(Problem("group", Refusal.GROUP_IS_NOT_ADMITTED, admitted))
-    cap_gpus = call.caps.get(form.accelerator, call.capacity[form.accelerator])
+    most_gpus, most_months = call.capacity.get(form.accelerator, form.gpus), call.months_max
+    cap_gpus = call.caps.get(form.accelerator, most_gpus)
+    purpose = form.answers.get("purpose")
+    if purpose == "beta" and call.beta is not None:
+        cap_gpus = min(cap_gpus, call.beta.gpus_max)
+    if purpose == "class" and call.teaching is not None:
+        cap_gpus = min(cap_gpus, call.teaching.gpus_max)
+        most_months = call.teaching.months_max
+        problems += _check_class(form, call.teaching.students_max)
     if form.gpus > cap_gpus:
         cap: dict[str, int | str] = {"asked_gpus": form.gpus, "cap_gpus": cap_gpus}
         cap["accelerator"] = form.accelerator
@@ -116,19 +128,27 @@ def check_rules(form: Form, call: CallPublished) -> tuple[Problem, ...]:
     elif form.gpus < 1 or form.gpus % call.node_gpus:
         node = {"asked_gpus": form.gpus, "node_gpus": call.node_gpus}
         problems.append(Problem("gpus", Refusal.SIZE_IS_NOT_WHOLE_NODES, node))
-    if not 1 <= form.months <= call.months_max:
-        term = {"asked_months": form.months, "months_max": call.months_max}
+    if not 1 <= form.months <= most_months:
+        term = {"asked_months": form.months, "months_max": most_months}
         problems.append(Problem("months", Refusal.TERM_IS_OVER_CAP, term))
     return tuple(problems)
 
 
-def _whole(value: object) -> int | None:
-    """Read a whole number from 0 up; thousands may be parted by commas."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if 0 <= value <= NUMBER_MAX else None
-    text = str(value or "").strip().replace(",", "")
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(NUMBER_MAX)):
-        return None
-    return int(text) if int(text) <= NUMBER_MAX else None
+def _check_class(form: Form, students_max: int) -> list[Problem]:
+    students = int(form.answers["students"])
+    if students > students_max:
+        bounds = {"found": students, "least": 1, "most": students_max}
+        return [Problem("students", Refusal.NUMBER_IS_OUT_OF_BOUNDS, bounds)]
+    return []
+
+
+def ends_at_s(submitted: ApplicationSubmitted, call: Call, *, from_s: int) -> int:
+    """Return when an award would end: after its months, a trial's days, or a class's last day."""
+    purpose = submitted.answers.get("purpose")
+    if purpose == "beta" and call.beta is not None:
+        return from_s + call.beta.days * DAY_S
+    by_term_s = months_later_s(from_s, submitted.months)
+    if purpose == "class" and "until" in submitted.answers:
+        last_day_s = moment_s(str(submitted.answers["until"])) + DAY_S
+        return min(by_term_s, max(last_day_s, from_s + DAY_S))
+    return by_term_s

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from dure.core.calls.model import Call
 from dure.core.errors import PolicyError
-from dure.core.events.programme import CallPublished, Outcome
+from dure.core.events.programme import Outcome
 from dure.core.review import ranks
 
 
@@ -35,6 +36,8 @@ class Reason(Enum):
     WAITS_FOR_ORDER = "WaitsForOrder"
     BELOW_SCORE_LINE = "BelowScoreLine"
     EXCLUDED_BY_COMMITTEE = "ExcludedByCommittee"
+    STAGE_FAILED = "StageFailed"
+    SELECTED_AT_ONCE = "SelectedAtOnce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Candidate:
     Attributes:
         accelerator: the one preferred; all sizes are of it.
         evidence_gpus: what the stated work needs; 0: none could be derived.
+        is_preferred: goes before others of an equal score.
         months: term asked; 0 is the longest that the call allows.
         accepts: other accelerators that would do, the preferred first.
         least_gpus: smallest useful size; 0 leaves it to the call.
@@ -59,6 +63,7 @@ class Candidate:
     asked_gpus: int
     evidence_gpus: int
     score_milli: int
+    is_preferred: bool = False
     months: int = 0
     accepts: tuple[str, ...] = ()
     least_gpus: int = 0
@@ -87,7 +92,7 @@ class Award:
     from_month: int = 0
 
 
-def check_floors(call: CallPublished) -> None:
+def check_floors(call: Call) -> None:
     """Raise PolicyError if floors add up to more than 100 percent."""
     if sum(call.shares.values()) > 100:
         raise PolicyError(
@@ -97,18 +102,34 @@ def check_floors(call: CallPublished) -> None:
 
 
 def in_turn(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates as they are served: pinned ones, then by score, lot, identifier."""
+    """Return the candidates as they are served: pinned ones, then by score, lot, identifier.
+
+    Of an equal score, those whom the call prefers come first.
+    """
     return sorted(
-        candidates, key=lambda one: (not one.is_pinned, -one.serves_milli, one.lot, one.application)
+        candidates,
+        key=lambda one: (
+            not one.is_pinned,
+            -one.serves_milli,
+            one.lot,
+            not one.is_preferred,
+            one.application,
+        ),
     )
 
 
-def is_eligible(candidate: Candidate, call: CallPublished) -> bool:
+def places(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """Number the candidates from the best score, 1; lots and pins change no rank."""
+    preferred = frozenset(one.application for one in candidates if one.is_preferred)
+    return ranks({one.application: one.score_milli for one in candidates}, preferred=preferred)
+
+
+def is_eligible(candidate: Candidate, call: Call) -> bool:
     """Tell whether a candidate is at the score line or above, or pinned."""
     return candidate.is_pinned or candidate.score_milli >= call.score_min_milli
 
 
-def sized_gpus(candidate: Candidate, call: CallPublished) -> int:
+def sized_gpus(candidate: Candidate, call: Call) -> int:
     """Cut the wish to evidence, cap and, below the large line, to less than a large project.
 
     Returns:
@@ -125,7 +146,7 @@ def sized_gpus(candidate: Candidate, call: CallPublished) -> int:
     return max(gpus // node, 1) * node
 
 
-def award_by_rank(candidates: Sequence[Candidate], call: CallPublished) -> tuple[Award, ...]:
+def award_by_rank(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
     """Decide on every application of a call, each for its preferred accelerator, from month 0.
 
     Returns:
@@ -138,7 +159,7 @@ def award_by_rank(candidates: Sequence[Candidate], call: CallPublished) -> tuple
         PolicyError: if floors add up to more than 100 percent.
     """
     check_floors(call)
-    place = ranks({one.application: one.score_milli for one in candidates})
+    place = places(candidates)
     order = in_turn(candidates)
     awards: list[Award] = []
     for accelerator in sorted({one.accelerator for one in candidates}):
@@ -164,7 +185,7 @@ class _Turn:
 class _Line:
     """The walk down one accelerator's order."""
 
-    call: CallPublished
+    call: Call
     accelerator: str
     order: Sequence[Candidate]
     given: dict[str, int] = field(default_factory=dict)
@@ -260,7 +281,7 @@ class _Line:
         )
 
 
-def below_line(one: Candidate, call: CallPublished) -> Award:
+def below_line(one: Candidate, call: Call) -> Award:
     """Refuse an application whose score is below the line."""
     numbers = {
         "asked_gpus": one.asked_gpus,

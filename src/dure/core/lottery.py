@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dure.core.awards import Candidate, award_by_rank
-from dure.core.events.programme import CallPublished
+from dure.core.calls.model import Call
 
 DIGITS = 15
 
@@ -19,7 +19,7 @@ def lot_of(number: str, application: str) -> int:
     return int(hashlib.sha256(f"{number}:{application}".encode()).hexdigest()[:DIGITS], 16)
 
 
-def lines_milli(candidates: Sequence[Candidate], call: CallPublished) -> dict[tuple[str, str], int]:
+def lines_milli(candidates: Sequence[Candidate], call: Call) -> dict[tuple[str, str], int]:
     """Return the lowest score that the plain walk selects, by track and accelerator."""
     scores = {one.application: one for one in candidates}
     lines: dict[tuple[str, str], int] = {}
@@ -31,13 +31,14 @@ def lines_milli(candidates: Sequence[Candidate], call: CallPublished) -> dict[tu
     return lines
 
 
-def in_band(candidates: Sequence[Candidate], call: CallPublished) -> dict[str, int]:
+def in_band(candidates: Sequence[Candidate], call: Call) -> dict[str, int]:
     """Return who is drawn for, and the upper edge of their band: the score they are all served by.
 
     A group in which somebody waits has a line; whoever is within the call's band of it, and not
     below the score line, is drawn for.
     """
-    lines, band = lines_milli(candidates, call), call.lottery_band_milli
+    assert call.lottery is not None
+    lines, band = lines_milli(candidates, call), call.lottery.within_milli
     return {
         one.application: lines[group] + band
         for one in candidates

@@ -52,6 +52,22 @@ def checked_job_id(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayPlace:
+    """Which element of a job array a job is.
+
+    Attributes:
+        job: id of the whole array; an element's own id is ``JOB_INDEX``.
+        index: its own; ``least`` and ``most`` are those of the array's ``count`` elements.
+    """
+
+    job: str
+    index: int
+    count: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """What one attempt of a job runs. A backend never adds to it a word that a shell would read.
 
@@ -66,6 +82,7 @@ class Recipe:
         name: what a person called the job; for display.
         submit_dir: where it was submitted from, if on this machine; "" otherwise.
         dialect: ``dure`` or ``sbatch``: whether it expects Slurm's variables.
+        array: its place in a job array; None if it is in none.
     """
 
     script: str = ""
@@ -76,6 +93,7 @@ class Recipe:
     name: str = ""
     submit_dir: str = ""
     dialect: str = "dure"
+    array: ArrayPlace | None = None
 
 
 NO_RECIPE: Final = Recipe()

@@ -163,9 +163,11 @@ class _Marks:
         }
 
 
-def ranks(score_milli: Mapping[str, int]) -> dict[str, int]:
-    """Number the applications from the best, 1; a tie goes to the lower identifier."""
-    order = sorted(score_milli, key=lambda name: (-score_milli[name], name))
+def ranks(
+    score_milli: Mapping[str, int], *, preferred: frozenset[str] = frozenset()
+) -> dict[str, int]:
+    """Number the applications from the best, 1; a tie goes to the preferred, then the lower one."""
+    order = sorted(score_milli, key=lambda name: (-score_milli[name], name not in preferred, name))
     return {name: place for place, name in enumerate(order, start=1)}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dure.core.awards import Candidate, check_floors, in_turn, is_eligible, sized_gpus
-from dure.core.events.programme import CallPublished
+from dure.core.calls.model import Call
 
 Share = tuple[str, str]  # track, accelerator
 NOBODY_MILLI = -1
@@ -72,7 +72,7 @@ Picks = Mapping[str, Pick]
 class Space:
     """A call's eligible candidates in turn, the options of each, and the floors in GPUs."""
 
-    call: CallPublished
+    call: Call
     months: int
     candidates: tuple[Candidate, ...]
     options: Mapping[str, tuple[Option, ...]]
@@ -94,7 +94,7 @@ def group_of(one: Candidate) -> Share:
     return one.track, one.accelerator
 
 
-def space_of(candidates: Sequence[Candidate], call: CallPublished) -> Space:
+def space_of(candidates: Sequence[Candidate], call: Call) -> Space:
     """Lay out what a call's rules allow.
 
     Raises:
@@ -118,7 +118,7 @@ def space_of(candidates: Sequence[Candidate], call: CallPublished) -> Space:
     return Space(call, months, tuple(eligible), options, floors)
 
 
-def _options(one: Candidate, call: CallPublished, horizon: int) -> tuple[Option, ...]:
+def _options(one: Candidate, call: Call, horizon: int) -> tuple[Option, ...]:
     """Return a candidate's options: by type in its order, then by first month."""
     most_gpus = sized_gpus(one, call)
     least_gpus = most_gpus
@@ -148,7 +148,7 @@ def _options(one: Candidate, call: CallPublished, horizon: int) -> tuple[Option,
 
 
 def _exchanged(
-    one: Candidate, call: CallPublished, accelerator: str, most_gpus: int, least_gpus: int
+    one: Candidate, call: Call, accelerator: str, most_gpus: int, least_gpus: int
 ) -> tuple[int, int]:
     """Return (most, least) GPUs of another type that are worth what was asked, in whole nodes."""
     own = call.exchange_units.get(one.accelerator, 1)

@@ -12,9 +12,9 @@ from dure.core.awards import (
     award_by_rank,
     below_line,
     is_eligible,
+    places,
 )
-from dure.core.events.programme import CallPublished
-from dure.core.review import ranks
+from dure.core.calls.model import Call
 from dure.core.share_optimum import Optimum, find_optimum, settle_likes
 from dure.core.share_options import Pick, Space, keeps_band, space_of, total_value, walk_by_rank
 from dure.core.share_reasons import Standing, cheapest_swap, explain_pick, explain_wait
@@ -49,9 +49,7 @@ class ShareOut:
     rank_value: int
 
 
-def share_out(
-    candidates: Sequence[Candidate], call: CallPublished, moves: Moves | None = None
-) -> ShareOut:
+def share_out(candidates: Sequence[Candidate], call: Call, moves: Moves | None = None) -> ShareOut:
     """Decide on every application by the call's rule and the committee's moves.
 
     Raises:
@@ -67,7 +65,7 @@ def share_out(
     ]
     excluded = [_excluded(one) for one in candidates if one.application in moves.excluded]
     shared = _by_rank(admitted, call) if call.rule == "rank" else _by_optimum(admitted, call)
-    place = ranks({one.application: one.score_milli for one in candidates})
+    place = places(candidates)
     awards = [replace(one, rank=place[one.application]) for one in (*shared.awards, *excluded)]
     awards.sort(key=lambda one: one.rank)
     return replace(shared, awards=_with_positions(awards))
@@ -79,7 +77,7 @@ def unplaced(shared: ShareOut, moves: Moves) -> tuple[str, ...]:
     return tuple(sorted(moves.pinned - placed))
 
 
-def _by_rank(candidates: Sequence[Candidate], call: CallPublished) -> ShareOut:
+def _by_rank(candidates: Sequence[Candidate], call: Call) -> ShareOut:
     """Walk down the order; the optimum of the very same rules says what that costs."""
     call = msgspec.structs.replace(call, start_months=(0,), scaled_min_percent=100)
     plain = [replace(one, accepts=()) for one in candidates]
@@ -88,7 +86,7 @@ def _by_rank(candidates: Sequence[Candidate], call: CallPublished) -> ShareOut:
     return ShareOut(award_by_rank(plain, call), value, find_optimum(space).bound, value)
 
 
-def _by_optimum(candidates: Sequence[Candidate], call: CallPublished) -> ShareOut:
+def _by_optimum(candidates: Sequence[Candidate], call: Call) -> ShareOut:
     space = space_of(candidates, call)
     found = find_optimum(space)
     standing = _polished(space, found)

@@ -181,6 +181,8 @@ def _own_variables(order: StartOrder, places: Places, machine: MachineNode) -> d
         own["DURE_SUBMIT_DIR"] = order.recipe.submit_dir
     if machine.has_gpus:
         own["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for _, device in order.devices)
+    if place := order.recipe.array:
+        own |= {"DURE_ARRAY_JOB": place.job, "DURE_ARRAY_INDEX": str(place.index)}
     if order.recipe.dialect == "sbatch":
         own |= _slurm_variables(order, own)
     return own
@@ -188,7 +190,20 @@ def _own_variables(order: StartOrder, places: Places, machine: MachineNode) -> d
 
 def _slurm_variables(order: StartOrder, own: Mapping[str, str]) -> dict[str, str]:
     """Return what batch scripts read most; a script that calls ``srun`` needs a Slurm site."""
+    place = order.recipe.array
+    array = (
+        {
+            "SLURM_ARRAY_JOB_ID": place.job,
+            "SLURM_ARRAY_TASK_ID": str(place.index),
+            "SLURM_ARRAY_TASK_COUNT": str(place.count),
+            "SLURM_ARRAY_TASK_MIN": str(place.least),
+            "SLURM_ARRAY_TASK_MAX": str(place.most),
+        }
+        if place
+        else {}
+    )
     return {
+        **array,
         "SLURM_JOB_ID": order.job,
         "SLURM_JOB_NAME": order.recipe.name or order.job,
         "SLURM_JOB_NUM_NODES": "1",

@@ -129,7 +129,7 @@ async def submit(request: AnyRequest) -> Response[Any]:
         return _submit_page(request, given, (("", {"text": str(error)}),))
     if isinstance(answer, Submitted):
         return Redirect(
-            f"/jobs/{answer.job}?pool={given['pool']}&answer=submitted", status_code=303
+            f"/jobs/{answer.jobs[0]}?pool={given['pool']}&answer=submitted", status_code=303
         )
     problems = tuple((f"problem.{one.code}", dict(one.numbers)) for one in answer.problems)
     return _submit_page(request, given, problems)

@@ -87,7 +87,12 @@ _SIGNED_IN = _EVERYBODY - {Role.PUBLIC}
 ACCESS: Mapping[str, frozenset[Role]] = {
     # the programme
     "call.read": _EVERYBODY,
+    "call.draft": _OFFICE,
     "call.publish": _OFFICE,
+    "stage.read": _OFFICE_AND_AUDIT,
+    "stage.office": _OFFICE,
+    "stage.committee": _OFFICE | {Role.REVIEWER},
+    "stage.provider": _OFFICE | {Role.PROVIDER},
     "application.submit": _APPLICANT_OR_OFFICE,
     "application.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.REVIEWER},
     "application.withdraw": _APPLICANT_OR_OFFICE,

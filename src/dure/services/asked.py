@@ -1,7 +1,7 @@
 """What people asked of a pool's jobs, and which allocations it knows: named events, folded."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -14,7 +14,9 @@ from dure.core.events.programme import (
     ApplicationSubmitted,
 )
 from dure.core.events.work import JobCancelRequested, JobRequested
+from dure.core.orders import NO_RECIPE, ArrayPlace, Recipe
 from dure.services.requests import JobRequest, parse_job_json
+from dure.services.requests.arrays import array_indices
 
 Decode = Callable[[bytes], Sequence[Event]]
 
@@ -30,6 +32,11 @@ class Asked:
     at_s: int
     key: str
     request: JobRequest | None
+    array: ArrayPlace | None = None
+
+    def recipe(self) -> Recipe:
+        """Return what an attempt of it runs; nothing if its request cannot be read any more."""
+        return self.request.recipe(self.array) if self.request else NO_RECIPE
 
 
 @dataclass(slots=True)
@@ -54,6 +61,7 @@ class Demand:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Asked] = {}
+        self.elements: dict[str, tuple[str, ...]] = {}  # of a job array
         self.job_of_key: dict[tuple[str, str], str] = {}
         self.cancelled: set[str] = set()
         self.rights: dict[str, Right] = {}
@@ -88,6 +96,10 @@ class Demand:
             case _:
                 pass
 
+    def jobs_of(self, job: str) -> tuple[str, ...]:
+        """Return the jobs that a submission brought: the elements of an array, or itself."""
+        return self.elements.get(job, (job,))
+
     def reading(self, decode: Decode) -> Decode:
         """Return ``decode`` with a look of ours at every event that passes through it."""
 
@@ -100,24 +112,37 @@ class Demand:
         return read
 
     def _requested(self, event: JobRequested) -> None:
-        if event.job in self.jobs:
+        if event.job in self.jobs or event.job in self.elements:
             return
         try:
             request = parse_job_json(event.request, f"job {event.job}")
         except InputError:
             # Written by a version that knew other fields; the engine refuses it by name.
             request = None
-        self.jobs[event.job] = Asked(
-            event.job,
-            event.by,
-            event.project,
-            event.provider,
-            event.at_s,
-            event.key,
-            request,
+        whole = Asked(
+            event.job, event.by, event.project, event.provider, event.at_s, event.key, request
         )
+        if request is not None and request.array:
+            elements = {one.job: one for one in _elements(whole, request.array)}
+            self.elements[event.job] = tuple(elements)
+            self.jobs |= elements
+        else:
+            self.jobs[event.job] = whole
         if event.key:
             self.job_of_key[event.by, event.key] = event.job
+
+
+def _elements(whole: Asked, array: str) -> list[Asked]:
+    """Return the jobs of an array, by index."""
+    indices = array_indices(array, f"job {whole.job}")
+    return [
+        replace(
+            whole,
+            job=f"{whole.job}_{index}",
+            array=ArrayPlace(whole.job, index, len(indices), indices[0], indices[-1]),
+        )
+        for index in indices
+    ]
 
 
 def request_text(request: JobRequest) -> str:

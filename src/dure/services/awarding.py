@@ -1,7 +1,9 @@
 """From the decision to the allocation, and giving it back."""
 
+from dure.core.applications import ends_at_s
 from dure.core.awards import award_by_rank
 from dure.core.calendar import months_later_s
+from dure.core.calls.model import Call
 from dure.core.events import Event
 from dure.core.events.programme import (
     AgreementSigned,
@@ -14,8 +16,9 @@ from dure.core.events.programme import (
 )
 from dure.core.programme import Refusal
 from dure.services.access import Actor, require
+from dure.services.allocation_state import AllocationState
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.programme_tables import ApplicationState
 from dure.services.scoring import judged
 
 
@@ -23,7 +26,10 @@ class Awarding(Office):
     """The use cases from the last review to the end of an allocation."""
 
     def decide(self, actor: Actor, call: str) -> tuple[Decided, ...] | Refusal:
-        """Decide on every application of a call by its published rules, in order of rank."""
+        """Decide on every application of a call by its published rules, in order of rank.
+
+        Where the call is rolling, on those that passed their stages by now; the rest goes on.
+        """
         require(actor, "award.decide")
         with self._reading() as tables:
             now_s = self.clock.now_s()
@@ -94,12 +100,14 @@ class Awarding(Office):
         with self._reading() as tables:
             if call not in tables.decided_at_s:
                 return Refusal.CALL_IS_NOT_DECIDED
-            starts_at_s, now_s = tables.calls[call].starts_at_s, self.clock.now_s()
+            terms = tables.calls[call]
+            now_s = self.clock.now_s()
             events = tuple(
                 granted(
                     state,
+                    terms,
                     state.decided.gpus,
-                    max(months_later_s(starts_at_s, state.decided.from_month), now_s),
+                    max(months_later_s(terms.starts_at_s, state.decided.from_month), now_s),
                     "award",
                     now_s,
                     actor.user,
@@ -181,9 +189,9 @@ class Awarding(Office):
 
 
 def granted(
-    state: ApplicationState, gpus: int, from_s: int, cause: str, now_s: int, by: str
+    state: ApplicationState, call: Call, gpus: int, from_s: int, cause: str, now_s: int, by: str
 ) -> AllocationGranted:
-    """Make the event of an allocation for as many months as its application asked."""
+    """Make the event of an allocation for as long as its application asked."""
     submitted, decided = state.submitted, state.decided
     assert decided is not None and cause in ("award", "handover")
     return AllocationGranted(
@@ -194,7 +202,7 @@ def granted(
         decided.accelerator,
         gpus,
         from_s,
-        months_later_s(from_s, submitted.months),
+        ends_at_s(submitted, call, from_s=from_s),
         cause="award" if cause == "award" else "handover",
         at_s=now_s,
         by=by,

@@ -57,7 +57,7 @@ class Committee(Office):
             found = judged(tables, call, now_s=now_s, sizing=self.sizing, draws=False)
             if isinstance(found, Refusal):
                 return found
-            if not found.call.lottery_band_milli or found.call.rule != "rank":
+            if found.call.lottery is None or found.call.rule != "rank":
                 return Refusal.CALL_HAS_NO_LOTTERY
             if call in tables.lots or tables.last_proposal(call) is not None:
                 return Refusal.LOTS_ARE_DRAWN

@@ -64,9 +64,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job is in the ledger; ``is_repeat`` if this key had brought it before."""
+    """The job is in the ledger; ``is_repeat`` if this key had brought it before.
+
+    Attributes:
+        jobs: the elements of a job array, or the job alone.
+    """
 
     job: str
+    jobs: tuple[str, ...]
     is_repeat: bool = False
 
 
@@ -118,6 +123,10 @@ class PoolDesk(Protocol):
 
     def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
         """Take a job; it is durable when this returns. Raises InputError on unreadable text."""
+        ...
+
+    def elements(self, job: str) -> tuple[str, ...]:
+        """Return the jobs of a job array by index; none if ``job`` is no array."""
         ...
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer: ...

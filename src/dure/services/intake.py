@@ -1,25 +1,25 @@
-"""Calls, applications and reviews: everything before the decision."""
+"""Applications and reviews: everything that comes in before the decision."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from dure.core.applications import Form, check_moment, read_form
+from dure.core.applications import Form, answers_of, check_moment, read_form
+from dure.core.awards import Reason
+from dure.core.calls.eligibility import Known, check_eligibility
+from dure.core.calls.model import WRITTEN, Call, holds
+from dure.core.calls.stages import interim_of
 from dure.core.events import Event
 from dure.core.events.programme import (
     ApplicationSubmitted,
     ApplicationWithdrawn,
-    CallPublished,
+    Decided,
     ReviewGiven,
 )
 from dure.core.programme import Problem, Refusal
 from dure.core.review import check_marks
 from dure.services.access import Actor, require
-from dure.services.office import Office
-from dure.services.programme_tables import ProgrammeTables
-
-STAGES = ("written", "panel")
+from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.staging import Staging, standing_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +40,21 @@ class Marked:
     actor: Actor
     application: str
     marks: Mapping[str, int]
-    stage: str = "written"
+    stage: str = WRITTEN
 
 
-class Intake(Office):
-    """The use cases from the call to the last review."""
-
-    def publish_call(self, actor: Actor, call: CallPublished) -> CallPublished | Refusal:
-        """Open a call; ``at_s`` and ``by`` are set here."""
-        require(actor, "call.publish")
-        with self._reading() as tables:
-            if call.call in tables.calls:
-                return Refusal.CALL_EXISTS
-            event = msgspec.structs.replace(call, at_s=self.clock.now_s(), by=actor.user)
-            self._write([event])
-            return event
+class Intake(Staging):
+    """The use cases from the application to the last review."""
 
     def check_form(self, call: str, fields: Mapping[str, object]) -> tuple[Problem, ...]:
-        """Return what is wrong with a form that is not handed in yet."""
+        """Return what is wrong with a form that is not handed in yet: fields and who applies."""
         published = self.tables.calls.get(call)
         if published is None:
             return (Problem("", Refusal.CALL_IS_UNKNOWN),)
         form = read_form(fields, published)
-        return () if isinstance(form, Form) else form
+        if not isinstance(form, Form):
+            return form
+        return _check_who(self.tables, published, form, 0, at_s=self.clock.now_s())
 
     def apply(
         self, actor: Actor, call: str, fields: Mapping[str, object], *, key: str = ""
@@ -89,12 +81,15 @@ class Intake(Office):
                 return tuple((Problem("", Refusal.CALL_IS_UNKNOWN),) for _ in arrivals)
             answers: list[ApplicationSubmitted | tuple[Problem, ...]] = []
             taken: list[ApplicationSubmitted] = []
+            events: list[Event] = []
             for arrival in arrivals:
                 answer = _take(tables, published, taken, arrival, synthetic=synthetic)
+                answers.append(answer)
                 if isinstance(answer, ApplicationSubmitted) and not _is_known(tables, answer):
                     taken.append(answer)
-                answers.append(answer)
-            self._write(taken)
+                    events.append(answer)
+                    events += _at_once(tables, published, answer, events)
+            self._write(events)
             return tuple(answers)
 
     def withdraw(self, actor: Actor, application: str) -> ApplicationWithdrawn | Refusal:
@@ -118,10 +113,10 @@ class Intake(Office):
         self, actor: Actor, application: str, marks: Mapping[str, int]
     ) -> ReviewGiven | Refusal:
         """Give one's marks of an application, each criterion 0 to 100 points."""
-        stage = "written"
+        stage = ""
         state = self.tables.applications.get(application)
         if state is not None:
-            stage = state.reviewers.get(actor.user, stage)
+            stage = _stage_to_review(self.tables, state, actor.user)
         marked = Marked(self.clock.now_s(), actor, application, marks, stage)
         (answer,) = self.review_many([marked])
         return answer
@@ -134,13 +129,13 @@ class Intake(Office):
             require(review.actor, "review.give", owner=review.actor.user)
         with self._reading() as tables:
             answers: list[ReviewGiven | Refusal] = []
-            given: set[tuple[str, str]] = set()
+            given: set[tuple[str, str, str]] = set()
             for review in reviews:
                 refusal = _check_review(tables, given, review)
                 if refusal is not None:
                     answers.append(refusal)
                     continue
-                given.add((review.application, review.actor.user))
+                given.add((review.application, review.stage, review.actor.user))
                 answers.append(
                     ReviewGiven(
                         review.application,
@@ -154,19 +149,26 @@ class Intake(Office):
                     )
                 )
             events: list[Event] = [one for one in answers if isinstance(one, ReviewGiven)]
-            self._write(events)
+            names = sorted({name for name, _, _ in given})
+            states = [tables.applications[name] for name in names]
+            self._write_and_conclude(tables, states, events)
             return tuple(answers)
 
 
-def is_large(submitted: ApplicationSubmitted, call: CallPublished) -> bool:
-    """Tell whether an application needs the stage ``panel``."""
-    large_from = call.large_from.get(submitted.accelerator)
-    return large_from is not None and submitted.gpus >= large_from
+def _name(state: ApplicationState) -> str:
+    return state.submitted.application
+
+
+def _stage_to_review(tables: ProgrammeTables, state: ApplicationState, reviewer: str) -> str:
+    """Return the stage in which a reviewer is waited for, or else the last they were asked for."""
+    asked = [stage for stage, name in state.asked if name == reviewer]
+    open_ = [one.stage.stage for one in standing_in(tables, state).open]
+    return next((stage for stage in asked if stage in open_), asked[-1] if asked else "")
 
 
 def _take(
     tables: ProgrammeTables,
-    call: CallPublished,
+    call: Call,
     taken: Sequence[ApplicationSubmitted],
     arrival: Arrival,
     *,
@@ -192,6 +194,10 @@ def _take(
         same_idea = other.lead == arrival.actor.user and other.title_ko == form.title_ko
         if same_project or same_idea:
             return (Problem("", Refusal.PROJECT_HAS_APPLIED, {"application": other.application}),)
+    beside = sum(other.organisation == form.organisation for other in alive)
+    problems = _check_who(tables, call, form, beside, at_s=arrival.at_s)
+    if problems:
+        return problems
     application = f"{call.call}-{len(before) + len(taken) + 1:04d}"
     return ApplicationSubmitted(
         application,
@@ -211,9 +217,73 @@ def _take(
         form.grade,
         synthetic,
         arrival.key,
+        dict(form.answers),
         at_s=arrival.at_s,
         by=arrival.actor.user,
     )
+
+
+def _check_who(
+    tables: ProgrammeTables, call: Call, form: Form, applications: int, *, at_s: int
+) -> tuple[Problem, ...]:
+    """Hold who applies against the rules; ``applications`` of the institution came before."""
+    if not call.eligibility:
+        return ()
+    known = Known(
+        frozenset(tables.suppliers()), _owes_report(tables, form.organisation, at_s), applications
+    )
+    return check_eligibility(call, answers_of(form, call), known, at_s=at_s)
+
+
+def _owes_report(tables: ProgrammeTables, organisation: str, at_s: int) -> bool:
+    """Tell whether an institution's award stands in an interim stage past its deadline."""
+    for state in tables.applications.values():
+        if state.submitted.organisation != organisation or not state.allocation:
+            continue
+        if interim_of(tables.calls[state.submitted.call], state.answers) is None:
+            continue
+        if any(one.is_late(at_s) for one in standing_in(tables, state).open):
+            return True
+    return False
+
+
+def _at_once(
+    tables: ProgrammeTables,
+    call: Call,
+    submitted: ApplicationSubmitted,
+    before: Sequence[Event],
+) -> list[Event]:
+    """Approve a small request as it comes in, while what is set aside for such lasts."""
+    instant, kind = call.instant, submitted.accelerator
+    answers = answers_of(submitted, call)
+    if instant is None or not holds(instant.when, answers):
+        return []
+    if answers["gpu_hours"] >= instant.gpu_hours_below:
+        return []
+    given = sum(one.gpus for one in before if isinstance(one, Decided) and one.accelerator == kind)
+    at_once = given + tables.at_once_gpus(call.call, kind)
+    room = call.capacity[kind] * instant.capacity_percent // 100 - at_once
+    if submitted.gpus > min(room, tables.free_gpus(call.call, kind) - given):
+        return []
+    decided = Decided(
+        submitted.application,
+        call.call,
+        submitted.project,
+        kind,
+        "selected",
+        submitted.gpus,
+        submitted.gpus,
+        0,
+        0,
+        0,
+        0,
+        Reason.SELECTED_AT_ONCE.value,
+        {"gpus": submitted.gpus, "gpu_hours": answers["gpu_hours"],
+         "gpu_hours_below": instant.gpu_hours_below},
+        at_s=submitted.at_s,
+        by="rule:instant",
+    )  # fmt: skip
+    return [decided]
 
 
 def _is_known(tables: ProgrammeTables, submitted: ApplicationSubmitted) -> bool:
@@ -221,7 +291,7 @@ def _is_known(tables: ProgrammeTables, submitted: ApplicationSubmitted) -> bool:
 
 
 def _check_review(
-    tables: ProgrammeTables, given: set[tuple[str, str]], review: Marked
+    tables: ProgrammeTables, given: set[tuple[str, str, str]], review: Marked
 ) -> Refusal | None:
     state = tables.applications.get(review.application)
     if state is None:
@@ -230,9 +300,16 @@ def _check_review(
         return Refusal.APPLICATION_IS_WITHDRAWN
     if state.decided is not None:
         return Refusal.APPLICATION_IS_DECIDED
-    if state.reviewers.get(review.actor.user) != review.stage:
+    if (review.stage, review.actor.user) not in state.asked:
         return Refusal.REVIEWER_IS_NOT_ASSIGNED
-    again = any(one.reviewer == review.actor.user for one in state.reviews)
-    if again or (review.application, review.actor.user) in given:
+    key = (review.application, review.stage, review.actor.user)
+    again = any((one.stage, one.reviewer) == key[1:] for one in state.reviews)
+    if again or key in given:
         return Refusal.REVIEW_IS_GIVEN
-    return check_marks(review.marks, tables.calls[state.submitted.call].rubric)
+    call = tables.calls[state.submitted.call]
+    here = call.stage(review.stage)
+    if here is None:
+        return Refusal.STAGE_IS_UNKNOWN
+    if not standing_in(tables, state).is_in(review.stage):
+        return Refusal.STAGE_IS_NOT_OPEN
+    return check_marks(review.marks, call.criteria_of(here))

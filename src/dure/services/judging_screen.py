@@ -22,7 +22,7 @@ from dure.services.judging_views import (
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
 from dure.services.review_rows import review_rows
-from dure.services.scoring import past_use
+from dure.services.scoring import past_use, stated_work
 
 
 class JudgingScreen:
@@ -33,7 +33,7 @@ class JudgingScreen:
 
     def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
         state = self._tables.applications.get(application)
-        if state is None or reviewer not in state.reviewers:
+        if state is None or all(name != reviewer for _, name in state.asked):
             return None
         asked, call = state.submitted, self._tables.calls[state.submitted.call]
         fields = (
@@ -47,10 +47,15 @@ class JudgingScreen:
             ("grade", asked.grade),
             ("work_kind", asked.work.kind),
         )
-        (row,) = (
-            one for one in review_rows(self._tables, application=application)
+        rows = [
+            one
+            for one in review_rows(self._tables, application=application)
             if one.reviewer == reviewer
-        )  # fmt: skip
+        ]
+        # The one that is awaited; where none is, the last.
+        row = next((one for one in rows if not one.marks), rows[-1])
+        here = call.stage(row.stage)
+        criteria = call.rubric if here is None else call.criteria_of(here)
         return ReviewPaper(
             application,
             asked.call,
@@ -58,14 +63,14 @@ class JudgingScreen:
             row.stage,
             row.due_at_s,
             tuple((name, answer) for name, answer in fields if answer and name not in call.blind),
-            tuple(call.rubric.items()),
+            tuple(criteria.items()),
             row.marks,
             self.sizing(application),
         )
 
     def reviewers(self) -> Sequence[ReviewerRow]:
         asked = Counter(
-            name for state in list(self._tables.applications.values()) for name in state.reviewers
+            name for state in list(self._tables.applications.values()) for _, name in state.asked
         )
         given = Counter(
             one.reviewer
@@ -175,7 +180,7 @@ class JudgingScreen:
         past = past_use(self._tables, asked)
         kinds = dict.fromkeys((asked.accelerator, *sorted(call.capacity)))
         found = (
-            evidence(asked.work, accelerator=kind, months=asked.months,
+            evidence(stated_work(asked), accelerator=kind, months=asked.months,
                      sizing=self._programme.sizing, past=past)
             for kind in kinds
         )  # fmt: skip

@@ -190,14 +190,13 @@ class LocalHands:
     def _start_order(self, state: State, job: int, rows: Sequence[tuple[int, int]]) -> StartOrder:
         name, attempt = self._key(state, job)
         asked = self._demand.jobs.get(name)
-        recipe = asked.request.recipe() if asked and asked.request else NO_RECIPE
         return StartOrder(
             action_id=f"{self._pool}:{name}~{attempt}",
             job=name,
             attempt=attempt,
             devices=devices_of(state, rows),
             gpu_milli=int(state.c.jobs[col.J_MILLI, job]),
-            recipe=recipe,
+            recipe=asked.recipe() if asked else NO_RECIPE,
             gang_class=col.KINDS[int(state.c.jobs[col.J_CLASS, job])],
         )
 

@@ -10,7 +10,7 @@ from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
 from dure.services.access import Actor, Role, require
-from dure.services.asked import Asked, Demand, request_text
+from dure.services.asked import Demand, request_text
 from dure.services.book import Book
 from dure.services.desks import (
     CancelAnswer,
@@ -61,6 +61,9 @@ class WatchedPool:
 
     def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
         return _refused("PoolTakesNoJobs")
+
+    def elements(self, job: str) -> tuple[str, ...]:
+        return ()
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
         return CancelAnswer.NOT_FOUND
@@ -114,7 +117,7 @@ class WorkingPool:
             self._book.catch_up()
             known = self._demand.job_of_key.get((by.user, submission.key))
             if submission.key and known is not None:
-                return self._again(self._demand.jobs[known], request, project)
+                return self._again(known, request, project)
             refusal = self._refusal(request)
             if refusal is not None:
                 return refusal
@@ -130,7 +133,10 @@ class WorkingPool:
             )
             self._book.append([event])
         self._wake()
-        return Submitted(job)
+        return Submitted(job, self._demand.jobs_of(job))
+
+    def elements(self, job: str) -> tuple[str, ...]:
+        return self._demand.elements.get(job, ())
 
     def cancel(self, job: str, *, by: Actor) -> CancelAnswer:
         """Ask that a job end; asking twice changes nothing."""
@@ -200,15 +206,18 @@ class WorkingPool:
         is_over = story.row.state in ENDED
         return Printout(self._printed, job, last, is_over=is_over).part(offset)
 
-    def _again(self, asked: Asked, request: JobRequest, project: str) -> Submitted | Refused:
+    def _again(self, job: str, request: JobRequest, project: str) -> Submitted | Refused:
+        jobs = self._demand.jobs_of(job)
+        asked = self._demand.jobs[jobs[0]]
         if asked.request != request or asked.project != project:
-            return _refused("KeyIsUsed", numbers={"job": asked.job})
-        return Submitted(asked.job, is_repeat=True)
+            return _refused("KeyIsUsed", numbers={"job": job})
+        return Submitted(job, jobs, is_repeat=True)
 
     def _refusal(self, request: JobRequest) -> Refused | None:
-        if len(request.after) > 1:
-            return _refused("AfterIsTooMany", field="after", numbers={"jobs": len(request.after)})
-        for job in request.after:
+        before = [one for job in request.after for one in self._demand.jobs_of(job)]
+        if len(before) > 1:
+            return _refused("AfterIsTooMany", field="after", numbers={"jobs": len(before)})
+        for job in before:
             if job not in self._demand.jobs:
                 return _refused("AfterIsUnknown", field="after", numbers={"job": job})
         if self.view().waiting_jobs >= WAITING_MAX:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from dure.core.calls.stages import track_of
 from dure.core.programme import Refusal
 from dure.reports.round import round_report
 from dure.services.awarding import Awarding
+from dure.services.calling import Calling
 from dure.services.committee import Committee
 from dure.services.intake import Intake
 from dure.services.recalling import Recalling
@@ -13,7 +15,7 @@ from dure.services.reviewing import Reviewing
 Row = dict[str, object]
 
 
-class Programme(Intake, Reviewing, Committee, Awarding, Recalling):
+class Programme(Calling, Intake, Reviewing, Committee, Awarding, Recalling):
     """What people do with calls, applications, awards, allocations and recalls.
 
     Every use case takes the ``Actor`` first, asks ``access.require``, and answers with its events
@@ -125,7 +127,7 @@ class Programme(Intake, Reviewing, Committee, Awarding, Recalling):
             "title_en": submitted.title_en,
             "organisation": submitted.organisation,
             "group": submitted.group,
-            "track": self.tables.calls[submitted.call].tracks[submitted.group],
+            "track": track_of(self.tables.calls[submitted.call], state.answers),
             "accelerator": submitted.accelerator,
             "asked_gpus": submitted.gpus,
             "months": submitted.months,

@@ -6,14 +6,16 @@ What a project runs and used is the engine's to know; it comes through ``UseSour
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from dure.core.applications import FIELDS, GRADES, NUMBER_MAX, TEXT_LENGTH_MAX, WORK_KINDS
-from dure.core.events.programme import ApplicationSubmitted, CallPublished
+from dure.core.calls.model import Call
+from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Problem, Refusal
 from dure.reports.messages import has, text
 from dure.services.access import Actor
+from dure.services.allocation_state import AllocationState
 from dure.services.desks import Applied, Refused
+from dure.services.form_rows import form_of
 from dure.services.programme import Programme
-from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.programme_tables import ApplicationState
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,
@@ -21,7 +23,6 @@ from dure.services.programme_views import (
     CheckRow,
     ComparedFigure,
     FieldProblem,
-    FormField,
     MonthUse,
     ProjectPage,
     ProjectRow,
@@ -33,8 +34,6 @@ from dure.services.programme_views import (
 from dure.services.review_rows import review_rows
 from dure.services.views import Name
 
-_REQUIRED = ("title_ko", "organisation", "group", "accelerator", "gpus", "months")
-_NUMBERS = ("gpus", "months", "parameters_m", "tokens_m", "mfu_milli")
 _AWARDED = ("allocated", "signed")
 
 
@@ -213,7 +212,7 @@ class ProgrammeScreen:
             used[one.who] = own + one.own_gpu_s, entitled + one.entitled_gpu_s
         return used
 
-    def _call_row(self, call: CallPublished) -> CallRow:
+    def _call_row(self, call: Call) -> CallRow:
         now_s = self.now_s()
         states = [self._tables.applications[name] for name in self._tables.of_call[call.call]]
         selected = [
@@ -242,14 +241,14 @@ class ProgrammeScreen:
         )
         return CallRow(
             call.call,
-            Name(call.name_ko, call.name_en),
+            Name(call.name.ko, call.name.en),
             Name(_offer("ko", call), _offer("en", call)),
             call.kind,
             status,
             (row,),
-            _form(call),
+            form_of(call),
             tuple(
-                (_criterion(name), weight)
+                (_criterion(name, call), weight)
                 for name, weight in sorted(call.rubric.items(), key=lambda one: (-one[1], one[0]))
             ),
             tuple(call.caps.items()),
@@ -352,39 +351,18 @@ def _allocation_status(state: AllocationState, now_s: int) -> str:
     return "active" if now_s >= state.granted.from_s else "upcoming"
 
 
-def _form(call: CallPublished) -> tuple[FormField, ...]:
-    choices = {
-        "group": tuple(call.tracks),
-        "accelerator": tuple(call.capacity),
-        "grade": GRADES,
-        "work_kind": WORK_KINDS,
-    }
-    most = {"gpus": max(call.caps.values(), default=NUMBER_MAX), "months": call.months_max}
-    fields = []
-    for name in FIELDS:
-        required = name in _REQUIRED
-        if name in choices:
-            fields.append(FormField(name, "choice", required, choices[name]))
-        elif name in _NUMBERS:
-            least = 1 if required else 0
-            fields.append(
-                FormField(name, "whole", required, least=least, most=most.get(name, NUMBER_MAX))
-            )
-        else:
-            fields.append(FormField(name, "text", required, most=TEXT_LENGTH_MAX))
-    return tuple(fields)
-
-
 def _problems(problems: Sequence[Problem]) -> tuple[FieldProblem, ...]:
     return tuple(FieldProblem(one.field, one.refusal.value, one.numbers) for one in problems)
 
 
-def _criterion(name: str) -> Name:
+def _criterion(name: str, call: Call) -> Name:
+    if name in call.criteria:
+        return Name(call.criteria[name].ko, call.criteria[name].en)
     key = f"criterion.{name}"
     return Name(text("ko", key), text("en", key)) if has(key) else Name(name, name)
 
 
-def _offer(lang: Any, call: CallPublished) -> str:
+def _offer(lang: Any, call: Call) -> str:
     offered = ", ".join(f"{kind} {gpus:,}" for kind, gpus in call.capacity.items())
     return text(lang, "call_offer.summary", offered=offered, months=call.months_max)
 

@@ -1,13 +1,21 @@
 """The programme as tables: nothing but its events folded in order."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dure.core.applications import answers_of
+from dure.core.awards import Reason
+from dure.core.calls.model import Call
+from dure.core.calls.published import call_of
+from dure.core.calls.stages import StageFacts
 from dure.core.events import Event
+from dure.core.events import calls as stage_ev
 from dure.core.events import judging as jv
 from dure.core.events import programme as ev
+from dure.core.review import weighted_milli
+from dure.services.allocation_state import AllocationState, RecallState
 
 # A pool of GPUs that a call offers: (call, accelerator).
 Offer = tuple[str, str]
@@ -15,13 +23,23 @@ Offer = tuple[str, str]
 
 @dataclass(slots=True)
 class ApplicationState:
-    """An application and all that became of it."""
+    """An application and all that became of it.
+
+    Attributes:
+        answers: as conditions ask for them.
+        asked: (stage, reviewer) of each review or vote asked for.
+    """
 
     submitted: ev.ApplicationSubmitted
+    answers: dict[str, Any] = field(default_factory=dict)
     is_withdrawn: bool = False
-    reviewers: dict[str, str] = field(default_factory=dict)
-    due_at_s: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    due_at_s: dict[tuple[str, str], int] = field(default_factory=dict)
     reviews: list[ev.ReviewGiven] = field(default_factory=list)
+    ticked: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
+    votes: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
+    concluded: dict[str, stage_ev.StageConcluded] = field(default_factory=dict)
+    touched_at_s: dict[str, int] = field(default_factory=dict)
     decided: ev.Decided | None = None
     signed_at_s: int | None = None
     declined_at_s: int | None = None
@@ -40,63 +58,42 @@ class ApplicationState:
             return "signed"
         if self.decided is not None:
             return self.decided.decision
-        return "in_review" if self.reviewers else "submitted"
+        if any(one.outcome == "failed" for one in self.concluded.values()):
+            return "stage_failed"
+        return "in_review" if self.asked or self.touched_at_s else "submitted"
 
     @property
     def waits(self) -> bool:
         return self.status == "waitlisted"
 
+    def asked_in(self, stage: str) -> list[str]:
+        """Return who was asked to review or vote in a stage, in the order of asking."""
+        return [reviewer for name, reviewer in self.asked if name == stage]
 
-@dataclass(slots=True)
-class AllocationState:
-    """An allocation; ``steps`` are the sizes it had, each from its moment on."""
-
-    granted: ev.AllocationGranted
-    gpus: int
-    steps: list[tuple[int, int]]
-    ended_at_s: int | None = None
-
-    def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (from_s, to_s, gpus) for each size that lasted."""
-        ends = [*(at_s for at_s, _ in self.steps[1:]), self.granted.to_s]
-        for (from_s, gpus), to_s in zip(self.steps, ends, strict=True):
-            to_s = min(to_s, self.granted.to_s)
-            if gpus > 0 and to_s > from_s:
-                yield from_s, to_s, gpus
-
-    def entitled_gpu_s(self, from_s: int, to_s: int) -> int:
-        """Return GPUs x time within an interval, as the size was then."""
-        return sum(
-            gpus * max(0, min(end_s, to_s) - max(start_s, from_s))
-            for start_s, end_s, gpus in self.spans()
-        )
-
-    def held_s(self, from_s: int, to_s: int) -> int:
-        """Return how long it held any GPU within an interval."""
-        return sum(
-            max(0, min(end_s, to_s) - max(start_s, from_s)) for start_s, end_s, _ in self.spans()
-        )
-
-    def is_active(self, at_s: int) -> bool:
-        return self.gpus > 0 and self.granted.from_s <= at_s < self.granted.to_s
-
-
-@dataclass(slots=True)
-class RecallState:
-    """A recall from its notice on. ``outcome``: "" while open, then recalled or withdrawn."""
-
-    noticed: ev.RecallNoticed
-    answer: str = ""
-    returned_gpus: int = 0
-    outcome: str = ""
-    handed_to: list[str] = field(default_factory=list)
+    def stage_facts(self, call: Call) -> dict[str, StageFacts]:
+        """Return what happened to it, by stage, as the stage machine reads it."""
+        facts = {}
+        for stage in call.stages:
+            name, rubric = stage.stage, call.criteria_of(stage)
+            end = self.concluded.get(name)
+            facts[name] = StageFacts(
+                len(self.asked_in(name)),
+                tuple(weighted_milli(one.marks, rubric) for one in self.reviews
+                      if one.stage == name),
+                tuple(self.votes[name].values()) if name in self.votes else (),
+                frozenset(item for item, is_ok in self.ticked.get(name, {}).items() if is_ok),
+                end.outcome if end else None,
+                self.touched_at_s.get(name, 0),
+            )  # fmt: skip
+        return facts
 
 
 class ProgrammeTables:
     """Calls, applications, reviews, decisions, allocations, waitlist, checks and recalls."""
 
     def __init__(self) -> None:
-        self.calls: dict[str, ev.CallPublished] = {}
+        self.calls: dict[str, Call] = {}
+        self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
         self.led: dict[str, list[str]] = defaultdict(list)
@@ -116,6 +113,10 @@ class ProgrammeTables:
         self.freed: dict[Offer, dict[str, int]] = defaultdict(dict)
         self._fold: dict[type[Event], Callable[[Any], None]] = {
             ev.CallPublished: self._call_published,
+            stage_ev.CallDrafted: self._call_drafted,
+            stage_ev.ChecklistFilled: self._checklist_filled,
+            stage_ev.VoteCast: self._vote_cast,
+            stage_ev.StageConcluded: self._stage_concluded,
             ev.ApplicationSubmitted: self._application_submitted,
             ev.ApplicationWithdrawn: self._application_withdrawn,
             ev.ReviewerAssigned: self._reviewer_assigned,
@@ -152,19 +153,41 @@ class ProgrammeTables:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
 
-    def late_reviewers(self, state: ApplicationState, now_s: int) -> set[str]:
-        """Return who was asked, has a deadline that is over, and gave no marks."""
-        given = {one.reviewer for one in state.reviews}
-        return {
-            reviewer
-            for reviewer in state.reviewers
-            if reviewer not in given and 0 < state.due_at_s.get(reviewer, 0) <= now_s
-        }
+    def late_reviewers(self, state: ApplicationState, now_s: int) -> list[tuple[str, str]]:
+        """Return (stage, reviewer) of whoever has a deadline that is over, and gave no marks."""
+        given = {(one.stage, one.reviewer) for one in state.reviews}
+        return sorted(
+            place
+            for place in state.asked
+            if place not in given and 0 < state.due_at_s.get(place, 0) <= now_s
+        )
 
     def last_proposal(self, call: str) -> jv.ShareOutProposed | None:
         """Return what was put before a call's committee last."""
         proposals = self.proposals.get(call)
         return proposals[-1] if proposals else None
+
+    def at_once_gpus(self, call: str, accelerator: str) -> int:
+        """Return what a call gave to small requests as they came in."""
+        states = (self.applications[name] for name in self.of_call[call])
+        return sum(
+            one.decided.gpus
+            for one in states
+            if one.decided is not None
+            and one.decided.reason == Reason.SELECTED_AT_ONCE.value
+            and one.decided.accelerator == accelerator
+            and one.declined_at_s is None
+        )
+
+    def suppliers(self) -> set[str]:
+        """Return the institutions that were selected in a supply call."""
+        return {
+            one.submitted.organisation
+            for one in self.applications.values()
+            if one.decided is not None
+            and one.decided.decision == "selected"
+            and self.calls[one.submitted.call].kind == "supply"
+        }
 
     def waitlist(self, call: str, accelerator: str) -> list[ApplicationState]:
         """Return who waits for a call's GPUs of one type, first in line first."""
@@ -200,10 +223,31 @@ class ProgrammeTables:
         return drawn
 
     def _call_published(self, event: ev.CallPublished) -> None:
-        self.calls[event.call] = event
+        self.calls[event.call] = call_of(event)
+
+    def _call_drafted(self, event: stage_ev.CallDrafted) -> None:
+        self.drafts[event.call].append(event)
+
+    def _checklist_filled(self, event: stage_ev.ChecklistFilled) -> None:
+        state = self._touched(event.application, event.stage, event.at_s)
+        state.ticked[event.stage].update(event.items)
+
+    def _vote_cast(self, event: stage_ev.VoteCast) -> None:
+        state = self._touched(event.application, event.stage, event.at_s)
+        state.votes[event.stage][event.voter] = event.recognises
+
+    def _stage_concluded(self, event: stage_ev.StageConcluded) -> None:
+        state = self._touched(event.application, event.stage, event.at_s)
+        state.concluded[event.stage] = event
+
+    def _touched(self, application: str, stage: str, at_s: int) -> ApplicationState:
+        state = self.applications[application]
+        state.touched_at_s[stage] = max(at_s, state.touched_at_s.get(stage, 0))
+        return state
 
     def _application_submitted(self, event: ev.ApplicationSubmitted) -> None:
-        self.applications[event.application] = ApplicationState(event)
+        answers = answers_of(event, self.calls[event.call])
+        self.applications[event.application] = ApplicationState(event, answers)
         self.of_call[event.call].append(event.application)
         self.led[event.lead].append(event.project)
 
@@ -212,8 +256,8 @@ class ProgrammeTables:
 
     def _reviewer_assigned(self, event: ev.ReviewerAssigned) -> None:
         state = self.applications[event.application]
-        state.reviewers[event.reviewer] = event.stage
-        state.due_at_s[event.reviewer] = event.due_at_s
+        state.asked.append((event.stage, event.reviewer))
+        state.due_at_s[event.stage, event.reviewer] = event.due_at_s
 
     def _reviewer_registered(self, event: jv.ReviewerRegistered) -> None:
         self.pool[event.reviewer] = event
@@ -226,17 +270,18 @@ class ProgrammeTables:
 
     def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
         state = self.applications[event.application]
-        state.reviewers.pop(event.reviewer)
-        state.due_at_s.pop(event.reviewer, None)
-        state.reviewers[event.successor] = event.stage
-        state.due_at_s[event.successor] = event.due_at_s
+        state.asked.remove((event.stage, event.reviewer))
+        state.due_at_s.pop((event.stage, event.reviewer), None)
+        state.asked.append((event.stage, event.successor))
+        state.due_at_s[event.stage, event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
-        self.applications[event.application].reviews.append(event)
+        self._touched(event.application, event.stage, event.at_s).reviews.append(event)
 
     def _decided(self, event: ev.Decided) -> None:
         self.applications[event.application].decided = event
-        self.decided_at_s[event.call] = event.at_s
+        if event.reason != Reason.SELECTED_AT_ONCE.value:
+            self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
             self.committed_gpus[event.call, event.accelerator] += event.gpus
 

@@ -11,12 +11,15 @@ from dure.services.views import NEVER_S, Name, Numbers
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One question of a call's application form; ``form.NAME`` is its label.
+    """One question of a call's application form.
 
     Attributes:
-        kind: ``text``, ``long``, ``whole`` (a whole number), ``choice``, ``date`` or ``email``.
-        choices: of a choice; ``choice.NAME.VALUE`` is the label of each.
-        least, most: bounds of a number, or of a text's length.
+        kind: ``text``, ``long``, ``whole`` (a whole number), ``choice``, ``choices``, ``date``,
+            ``file`` or ``table``.
+        choices: of a choice; ``choice.NAME.VALUE`` is the label of each, unless ``labels`` has it.
+        least, most: bounds of a number, or of a text's length, or of a table's rows.
+        label: ``form.NAME`` if there is none: a question that every form has.
+        asked_if: the field whose answer decides whether this is asked; "" for always.
     """
 
     name: str
@@ -25,6 +28,12 @@ class FormField:
     choices: tuple[str, ...] = ()
     least: int = 0
     most: int = 4000
+    label: Name | None = None
+    hint: Name | None = None
+    unit: str = ""
+    labels: tuple[Name, ...] = ()
+    columns: tuple["FormField", ...] = ()
+    asked_if: str = ""
 
 
 @dataclass(frozen=True, slots=True)

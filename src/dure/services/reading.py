@@ -63,10 +63,16 @@ class EventReader:
         batch = _Batch(state, self._demand, now_s)
         rights = [one for one in events if isinstance(one, _OF_RIGHTS)]
         batch.add_rights([one.allocation for one in rights], first_index=self._first_index)
-        self._latest = [one.job for one in events if isinstance(one, JobRequested)]
+        self._latest = [
+            job
+            for one in events
+            if isinstance(one, JobRequested)
+            for job in self._demand.jobs_of(one.job)
+        ]
         for event in events:
             if isinstance(event, JobRequested):
-                batch.add_job(event.job, is_aside=event.job in self._aside)
+                for job in self._demand.jobs_of(event.job):
+                    batch.add_job(job, is_aside=job in self._aside)
             elif isinstance(event, JobCancelRequested):
                 batch.add_cancel(event.job)
             elif isinstance(event, NodeDrained | NodeResumed):

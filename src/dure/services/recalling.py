@@ -16,9 +16,10 @@ from dure.core.events.programme import (
 from dure.core.programme import Refusal
 from dure.core.recall import Verdict, Waiting, check_use, next_in_line
 from dure.services.access import Actor, require
+from dure.services.allocation_state import AllocationState, RecallState
 from dure.services.awarding import granted, resized
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ProgrammeTables, RecallState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Recalling(Office):
@@ -277,7 +278,8 @@ class Recalling(Office):
         state = tables.applications[chosen.waiting.application]
         now_s = self.clock.now_s()
         from_s = max(now_s, tables.calls[call].starts_at_s)
-        allocation = granted(state, chosen.waiting.gpus, from_s, "handover", now_s, by)
+        terms = tables.calls[call]
+        allocation = granted(state, terms, chosen.waiting.gpus, from_s, "handover", now_s, by)
         handed = HandedOver(
             call,
             chosen.waiting.application,

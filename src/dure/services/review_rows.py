@@ -14,13 +14,14 @@ def review_rows(tables: ProgrammeTables, *, application: str = "") -> list[Revie
     return [
         _row(state, reviewer, stage)
         for state in states
-        for reviewer, stage in sorted(state.reviewers.items())
+        for reviewer, stage in sorted((reviewer, stage) for stage, reviewer in state.asked)
     ]
 
 
 def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
     asked = state.submitted
-    given = next((one for one in state.reviews if one.reviewer == reviewer), None)
+    own = [one for one in state.reviews if (one.stage, one.reviewer) == (stage, reviewer)]
+    given = own[0] if own else None
     return ReviewRow(
         asked.application,
         asked.call,
@@ -31,5 +32,5 @@ def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
         stage,
         tuple(given.marks.items()) if given else (),
         given.at_s if given else NEVER_S,
-        state.due_at_s.get(reviewer, 0) or NEVER_S,
+        state.due_at_s.get((stage, reviewer), 0) or NEVER_S,
     )

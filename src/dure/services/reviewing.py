@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from dure.core.assigning import BIDS, CLOSED_BID, assign_panels, pairing
+from dure.core.calls.form import partners_of
+from dure.core.calls.model import WRITTEN
 from dure.core.conflicts import Conflict, Entry, Reviewer, conflict_of, people_of
 from dure.core.events import Event
 from dure.core.events.judging import (
@@ -15,9 +17,9 @@ from dure.core.events.judging import (
 from dure.core.events.programme import ApplicationSubmitted, ReviewerAssigned
 from dure.core.programme import Refusal
 from dure.services.access import Actor, require
-from dure.services.intake import STAGES, is_large
 from dure.services.office import Office
 from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.staging import standing_in
 
 TEXT_MAX = 500
 WORDS_MAX = 50
@@ -79,7 +81,8 @@ class Reviewing(Office):
                 return Refusal.APPLICATION_IS_UNKNOWN
             if state.decided is not None:
                 return Refusal.APPLICATION_IS_DECIDED
-            if own and reviewer not in state.reviewers and reviewer not in tables.pool:
+            stages = [stage for stage, name in state.asked if name == reviewer]
+            if own and not stages and reviewer not in tables.pool:
                 return Refusal.REVIEWER_IS_UNKNOWN
             if any(one.reviewer == reviewer for one in state.reviews):
                 return Refusal.REVIEW_IS_GIVEN
@@ -89,11 +92,14 @@ class Reviewing(Office):
                 at_s=self.clock.now_s(), by=actor.user,
             )  # fmt: skip
             events: list[Event] = [declared]
-            if reviewer in state.reviewers:
-                successor = self._successor(tables, state, {reviewer})
+            out = {reviewer}
+            for stage in stages:
+                successor = self._successor(tables, state, out)
                 if isinstance(successor, Refusal):
                     return successor
-                events.append(self._replaced(state, reviewer, successor, "conflict", actor.user))
+                out.add(successor)
+                place = stage, reviewer
+                events.append(self._replaced(state, place, successor, "conflict", actor.user))
             self._write(events)
             return tuple(events)
 
@@ -103,11 +109,11 @@ class Reviewing(Office):
         call: str,
         reviewers: Sequence[Reviewer] | None = None,
         *,
-        stage: str = "written",
+        stage: str = WRITTEN,
         due_at_s: int = 0,
         peers: bool = False,
     ) -> tuple[ReviewerAssigned, ...] | Refusal:
-        """Give each application its reviewers; of the stage ``panel``, only large ones get any.
+        """Give each application that is in a stage the reviewers whom it needs there.
 
         Args:
             reviewers: who may be asked; the pool if not given.
@@ -115,13 +121,17 @@ class Reviewing(Office):
             peers: the leads of the call review one another, instead of the pool.
         """
         require(actor, "review.assign")
-        assert stage in STAGES
         with self._reading() as tables:
             published = tables.calls.get(call)
             if published is None:
                 return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s:
+            if self.clock.now_s() < published.closes_at_s and not published.rolling:
                 return Refusal.CALL_IS_STILL_OPEN
+            here = published.stage(stage)
+            if here is None:
+                return Refusal.STAGE_IS_UNKNOWN
+            if not here.reviewers:
+                return Refusal.STAGE_TAKES_OTHER_INPUT
             alive = [
                 state
                 for name in tables.of_call[call]
@@ -130,27 +140,31 @@ class Reviewing(Office):
             open_ = [
                 state
                 for state in alive
-                if stage not in state.reviewers.values()
-                and (stage == "written" or is_large(state.submitted, published))
+                if state.decided is None
+                and not state.asked_in(stage)
+                and standing_in(tables, state).is_in(stage)
             ]
             asked = _peers(alive) if peers else list(reviewers or _pool(tables))
-            pairs = pairing(
-                [entry_of(state.submitted) for state in open_],
-                asked,
-                closed=_closed(tables, open_, asked, alive=() if peers else alive),
-                bids=tables.bids,
-            )
-            chosen = assign_panels(pairs, each=published.reviews_each)
+            applicants = () if peers else alive
+            chosen: dict[str, tuple[str, ...]] | Refusal = Refusal.REVIEWERS_ARE_TOO_FEW
+            for fresh in (True, False):
+                # Fresh eyes where there are enough of them; otherwise those who know it already.
+                closed = _closed(tables, open_, asked, alive=applicants, fresh=fresh)
+                entries = [entry_of(state.submitted) for state in open_]
+                pairs = pairing(entries, asked, closed=closed, bids=tables.bids)
+                chosen = assign_panels(pairs, each=here.reviewers)
+                if not isinstance(chosen, Refusal):
+                    break
             if isinstance(chosen, Refusal):
                 return chosen
+            now_s = self.clock.now_s()
             events = tuple(
                 ReviewerAssigned(
-                    application, call, name, stage, due_at_s,
-                    at_s=self.clock.now_s(), by=actor.user,
+                    application, call, name, stage, due_at_s, at_s=now_s, by=actor.user
                 )
                 for application, names in chosen.items()
                 for name in names
-            )  # fmt: skip
+            )
             self._write(events)
             return events
 
@@ -168,17 +182,17 @@ class Reviewing(Office):
                 return Refusal.CALL_IS_UNKNOWN
             replaced: list[ReviewerReplaced] = []
             late = [
-                (state, reviewer)
+                (state, place)
                 for name in tables.of_call[call]
                 if not (state := tables.applications[name]).is_withdrawn
-                for reviewer in sorted(tables.late_reviewers(state, self.clock.now_s()))
+                for place in tables.late_reviewers(state, self.clock.now_s())
             ]
-            everyone_late = {reviewer for _, reviewer in late}
-            for state, reviewer in late:
+            everyone_late = {reviewer for _, (_, reviewer) in late}
+            for state, place in late:
                 successor = self._successor(tables, state, everyone_late)
                 if isinstance(successor, Refusal):
                     return successor
-                event = self._replaced(state, reviewer, successor, "late", actor.user, due_at_s)
+                event = self._replaced(state, place, successor, "late", actor.user, due_at_s)
                 # Written one by one: the next choice sees this one's load.
                 self._write([event])
                 replaced.append(event)
@@ -199,7 +213,7 @@ class Reviewing(Office):
             asked,
             closed=_closed(tables, [state], asked, alive=alive),
             bids=tables.bids,
-            load=Counter(name for one in states for name in one.reviewers),
+            load=Counter(name for one in states for _, name in one.asked),
         )
         fit, open_ = pairs.fit[0].tolist(), pairs.is_open[0].tolist()
         free = [
@@ -214,20 +228,21 @@ class Reviewing(Office):
     def _replaced(
         self,
         state: ApplicationState,
-        reviewer: str,
+        place: tuple[str, str],
         successor: str,
         cause: str,
         by: str,
         due_at_s: int = 0,
     ) -> ReviewerReplaced:
+        stage, reviewer = place
         return ReviewerReplaced(
             state.submitted.application,
             state.submitted.call,
             reviewer,
             successor,
-            state.reviewers[reviewer],
+            stage,
             cause,
-            due_at_s or (state.due_at_s.get(reviewer, 0) if cause == "conflict" else 0),
+            due_at_s or (state.due_at_s.get(place, 0) if cause == "conflict" else 0),
             at_s=self.clock.now_s(),
             by=by,
         )
@@ -236,7 +251,8 @@ class Reviewing(Office):
 def entry_of(submitted: ApplicationSubmitted) -> Entry:
     """Return an application as conflicts and affinity see it."""
     text = f"{submitted.title_ko} {submitted.title_en} {submitted.work.kind} {submitted.category}"
-    return Entry(submitted.application, (submitted.lead,), (submitted.organisation,), text)
+    houses = (submitted.organisation, *partners_of(submitted.answers))
+    return Entry(submitted.application, (submitted.lead,), houses, text)
 
 
 def _pool(tables: ProgrammeTables) -> list[Reviewer]:
@@ -257,13 +273,15 @@ def _closed(
     reviewers: Sequence[Reviewer],
     *,
     alive: Iterable[ApplicationState],
+    fresh: bool = True,
 ) -> dict[str, frozenset[str]]:
-    """Return who may not review each application: by rule, by declaration, or asked already."""
+    """Return who may not review an application: by rule, declared, or (``fresh``) asked already."""
     applicants = people_of([entry_of(state.submitted) for state in alive])
     closed: dict[str, frozenset[str]] = defaultdict(frozenset)
     for state in states:
         entry = entry_of(state.submitted)
         found = {one.name for one in reviewers if conflict_of(one, entry, applicants=applicants)}
         declared = tables.conflicts.get(entry.application, {})
-        closed[entry.application] = frozenset({*found, *declared, *state.reviewers})
+        before = {name for _, name in state.asked} if fresh else set()
+        closed[entry.application] = frozenset({*found, *declared, *before})
     return closed

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,12 +10,12 @@ import msgspec
 import numpy as np
 import yaml
 
-from dure.core.calendar import moment_s
+from dure.core.calls.model import Call
 from dure.core.conflicts import Reviewer
 from dure.core.errors import InputError
-from dure.core.events.programme import CallPublished
 from dure.core.rates import RATES
 from dure.core.sizing import Sizing
+from dure.services.requests.call_yaml import read_call
 from dure.twin.parameters import MODELS
 
 ROUND_2026_1 = MODELS / "round-2026-1.yaml"
@@ -35,57 +36,26 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CallModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call with its dates (Korean civil time) and what will be asked of it."""
+    """What is imagined about a call: its dates after the closing, and what will be asked of it.
 
-    call: str
-    round: int
-    name_ko: str
-    name_en: str
-    opens: str
-    closes: str
+    Attributes:
+        file: the call itself, in ``models/calls``.
+    """
+
+    file: str
     reviewed_from: str
     reviewed_to: str
     decided: str
     declined: str
     signed: str
     granted: str
-    starts: str
-    capacity: dict[str, int]
-    caps: dict[str, int]
-    months_max: int
-    rubric: dict[str, int]
-    tracks: dict[str, str]
     cells: tuple[Cell, ...]
-    score_min: int
-    large_score_min: int = 0
-    large_from: dict[str, int] = {}
-    shares: dict[str, int] = {}
     declines: int = 0
 
-    def published(self) -> CallPublished:
-        """Return the call as its event; when and by whom is set at publication."""
-        return CallPublished(
-            self.call,
-            self.round,
-            "demand",
-            self.name_ko,
-            self.name_en,
-            moment_s(self.opens),
-            moment_s(self.closes),
-            moment_s(self.starts),
-            self.capacity,
-            self.caps,
-            self.months_max,
-            self.rubric,
-            self.tracks,
-            shares=self.shares,
-            large_from=self.large_from,
-            score_min_milli=1000 * self.score_min,
-            large_score_min_milli=1000 * self.large_score_min,
-            synthetic=True,
-            at_s=0,
-            by="",
-        )
+    @property
+    def terms(self) -> Call:
+        """The call with all its rules."""
+        return model_call(self.file)
 
 
 class RoundModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +94,23 @@ class Imagined:
     worth: float
 
 
+@cache
+def model_call(file: str) -> Call:
+    """Read a call of ``models/calls``.
+
+    Raises:
+        InputError: for a file that is not there, or is no call.
+    """
+    path = MODELS / "calls" / file
+    try:
+        found = read_call(path.read_text(encoding="utf-8"), file)
+    except OSError as error:
+        raise InputError(str(path), found=str(error), expected="a call") from error
+    if not isinstance(found, Call):
+        raise InputError(file, found=str(found[0]), expected="a call without mistakes")
+    return found
+
+
 def read_round(path: Path = ROUND_2026_1) -> RoundModel:
     """Read a round's parameters.
 
@@ -147,7 +134,7 @@ def imagine_applications(
     Number and GPUs asked are exactly those of the call's cells; all else is drawn.
     """
     cells = [(cell, size) for cell in call.cells for size in _sizes(model, call, cell, rng)]
-    opens_s, closes_s = moment_s(call.opens), moment_s(call.closes)
+    opens_s, closes_s = call.terms.opens_at_s, call.terms.closes_at_s
     share = rng.beta(*model.arrival_beta, size=len(cells))
     moments = opens_s + np.sort((share * (closes_s - opens_s)).astype(np.int64))
     order = rng.permutation(len(cells))
@@ -191,9 +178,9 @@ def imagine_marks(
 def _sizes(model: RoundModel, call: CallModel, cell: Cell, rng: np.random.Generator) -> list[int]:
     """Draw the GPUs that each application of a cell asks, to the cell's sum exactly."""
     if cell.sizes:
-        assert len(cell.sizes) == cell.applications, f"{call.call}: sizes of {cell.group}"
+        assert len(cell.sizes) == cell.applications, f"{call.file}: sizes of {cell.group}"
         return list(cell.sizes)
-    cap = call.caps[cell.accelerator] // NODE_GPUS
+    cap = call.terms.caps[cell.accelerator] // NODE_GPUS
     assert cell.applications <= cell.servers <= cap * cell.applications
     choices = {size: weight for size, weight in model.servers_weights.items() if size <= cap}
     servers = np.array([_pick(choices, rng) for _ in range(cell.applications)])
@@ -216,7 +203,7 @@ def _imagine(
 ) -> Imagined:
     national = cell.group == "national"
     kind = "pretraining" if national else _pick(model.work_weights, rng)
-    months = call.months_max if national else _pick(model.months_weights, rng)
+    months = call.terms.months_max if national else _pick(model.months_weights, rng)
     field_ko, field_en = model.fields[int(rng.integers(len(model.fields)))]
     title_ko, title_en = model.titles[kind]
     home = lead - 1 if national else int(rng.integers(model.organisations[cell.group]))
@@ -238,7 +225,7 @@ def _imagine(
     worth = float(rng.normal(model.worth["mean"], model.worth["spread"]))
     # National projects were chosen by the state before they come here.
     worth = max(worth, 75.0) if national else worth
-    return Imagined(at_s, f"pi-{call.call}-{lead:04d}", fields, worth)
+    return Imagined(at_s, f"pi-{call.terms.call}-{lead:04d}", fields, worth)
 
 
 def _training(

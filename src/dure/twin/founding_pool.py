@@ -148,7 +148,7 @@ class Founding:
     @property
     def published(self) -> dict[str, dict[str, Any]]:
         """By call, figures of reality to set beside the result; the last call has them."""
-        return {self.calls.calls[-1].call: dict(self.calls.published)}
+        return {self.calls.calls[-1].terms.call: dict(self.calls.published)}
 
     @property
     def names(self) -> dict[str, Name]:

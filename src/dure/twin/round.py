@@ -8,6 +8,7 @@ import numpy as np
 
 from dure.core.calendar import moment_s
 from dure.core.events import Event
+from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import ReviewGiven
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Role
@@ -63,8 +64,8 @@ def hold_round(
         move_to(at_s)
         step()
     published = model.published
-    reports: dict[str, Mapping[str, Any]] = {call.model.call: call.report for call in calls}
-    last = calls[-1].model.call
+    reports: dict[str, Mapping[str, Any]] = {call.model.terms.call: call.report for call in calls}
+    last = calls[-1].model.terms.call
     compared = programme.round_report(last, published)
     assert not isinstance(compared, Refusal)
     reports[last] = compared
@@ -86,8 +87,8 @@ class _Call:
     def steps(self) -> list[Step]:
         call = self.model
         return [
-            (moment_s(call.opens), self._publish),
-            (moment_s(call.closes), self._apply),
+            (call.terms.opens_at_s, self._publish),
+            (call.terms.closes_at_s, self._apply),
             (moment_s(call.reviewed_from), self._assign),
             (moment_s(call.reviewed_to), self._review),
             (moment_s(call.decided), self._decide),
@@ -97,29 +98,35 @@ class _Call:
         ]
 
     def _publish(self) -> None:
-        _taken(self.programme.publish_call(OPERATOR, self.model.published()))
+        drafted = self.programme.draft_call(OPERATOR, self.model.terms)
+        assert isinstance(drafted, CallDrafted), drafted
+        _taken(self.programme.publish_call(OPERATOR, self.model.terms.call))
 
     def _apply(self) -> None:
         """Take in what came until the closing moment, each with its own."""
         imagined = imagine_applications(self.round, self.model, self.applications_rng)
         answers = self.programme.apply_many(
-            self.model.call, [_arrival(one) for one in imagined], synthetic=True
+            self.model.terms.call, [_arrival(one) for one in imagined], synthetic=True
         )
         for one, answer in zip(imagined, answers, strict=True):
             assert not isinstance(answer, tuple), f"{one.fields}: {answer}"
             self.worth[answer.application] = one.worth
 
     def _assign(self) -> None:
-        call = self.model.call
-        _taken(self.programme.assign_reviewers(OPERATOR, call, self.reviewers))
-        _taken(self.programme.assign_reviewers(OPERATOR, call, self.reviewers, stage="panel"))
+        call = self.model.terms
+        for stage in call.stages:
+            _taken(
+                self.programme.assign_reviewers(
+                    OPERATOR, call.call, self.reviewers, stage=stage.stage
+                )
+            )
 
     def _review(self) -> None:
         """Give all reviews, spread over the time that reviewers had."""
         asked = [
             (name, reviewer, stage)
-            for name in self.programme.tables.of_call[self.model.call]
-            for reviewer, stage in self.programme.tables.applications[name].reviewers.items()
+            for name in self.programme.tables.of_call[self.model.terms.call]
+            for stage, reviewer in self.programme.tables.applications[name].asked
         ]
         from_s, to_s = moment_s(self.model.reviewed_from), moment_s(self.model.reviewed_to)
         moments = np.sort(self.marks_rng.integers(from_s, to_s, size=len(asked)))
@@ -134,7 +141,7 @@ class _Call:
     def _mark(self, at_s: int, application: str, reviewer: str, stage: str) -> Marked:
         marks = imagine_marks(
             self.round,
-            list(self.model.rubric),
+            list(self.model.terms.rubric),
             worth=self.worth[application],
             adds=self.adds[reviewer],
             rng=self.marks_rng,
@@ -142,15 +149,15 @@ class _Call:
         return Marked(at_s, Actor(reviewer, frozenset({Role.REVIEWER})), application, marks, stage)
 
     def _decide(self) -> None:
-        _taken(self.programme.decide(OPERATOR, self.model.call))
-        report = self.programme.round_report(self.model.call)
+        _taken(self.programme.decide(OPERATOR, self.model.terms.call))
+        report = self.programme.round_report(self.model.terms.call)
         assert not isinstance(report, Refusal)
         self.report = report
 
     def _decline(self) -> None:
         selected = [
             state.submitted
-            for name in self.programme.tables.of_call[self.model.call]
+            for name in self.programme.tables.of_call[self.model.terms.call]
             if (state := self.programme.tables.applications[name]).status == "selected"
         ]
         count = min(self.model.declines, len(selected))
@@ -161,13 +168,13 @@ class _Call:
             _taken(self.programme.decline(lead, application, cause="other-funding"))
 
     def _sign(self) -> None:
-        _taken(self.programme.sign_all(OPERATOR, self.model.call))
+        _taken(self.programme.sign_all(OPERATOR, self.model.terms.call))
 
     def _grant(self) -> None:
-        _taken(self.programme.grant(OPERATOR, self.model.call))
-        for accelerator in sorted(self.model.capacity):
+        _taken(self.programme.grant(OPERATOR, self.model.terms.call))
+        for accelerator in sorted(self.model.terms.capacity):
             # Nobody may be waiting, or nobody may fit: then the rest stays surplus.
-            self.programme.hand_over(OPERATOR, self.model.call, accelerator)
+            self.programme.hand_over(OPERATOR, self.model.terms.call, accelerator)
 
 
 def _arrival(one: Imagined) -> Arrival:

@@ -147,7 +147,8 @@ def test_an_unknown_directive_is_kept_in_the_notes() -> None:
     ("text", "where", "words"),
     [
         ("echo hi\n", "job.sbatch, line 1", "#!"),
-        ("#!/bin/sh\n#SBATCH --array=1-4\n", "job.sbatch, line 2, --array", "job arrays"),
+        ("#!/bin/sh\n#SBATCH --array=4-1\n", "job.sbatch, line 2, --array", "0-15"),
+        ("#!/bin/sh\n#SBATCH -a 1-4%2\n", "job.sbatch, line 2, --array", "allocation bounds"),
         ("#!/bin/sh\n#SBATCH hetjob\n", "job.sbatch, line 2, --hetjob", "heterogeneous"),
         ("#!/bin/sh\n\n#SBATCH --time=soon\n", "job.sbatch, line 3, --time", "'soon'"),
         ("#!/bin/sh\n#SBATCH --gres='gpu\n", "job.sbatch, line 2", "quotation"),

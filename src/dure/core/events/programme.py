@@ -1,13 +1,14 @@
 """Named events of the programme: from a call to the handover of what was recalled."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from dure.core.calls.model import Call
 from dure.core.events.base import Event
 
 Outcome = Literal["selected", "waitlisted", "rejected"]
-Group = Literal["academia", "industry", "research", "national"]
+Group = Literal["academia", "industry", "research", "national", "provider"]
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,45 +48,23 @@ class CallPublished(Event, frozen=True):
 
     Attributes:
         call: the call's id, for instance ``2026-1``.
-        kind: ``demand`` (teams apply) or ``supply`` (providers apply).
-        capacity: GPUs offered by accelerator.
-        caps: most GPUs a project may get, by accelerator.
-        organisation_caps: the same for all projects of one organisation; absent: none.
-        large_from: projects of this many GPUs or more need the extra stage ``panel``.
-        rubric: weight of each criterion, percent, sum 100.
-        tracks: group -> track; applications of a group without a track are not admitted.
-        shares: floor of a track, percent of the capacity of each accelerator.
-        score_min_milli: comparable score below which nothing is awarded, thousandths of a point.
-        large_score_min_milli: the same for a large size; below it a project is cut to less.
-        reviews_each: reviews that an application gets.
-        node_gpus: sizes are whole nodes of this many GPUs.
-        starts_at_s: first second of the allocations.
-        rule: how the capacity is shared: ``rank`` down the order, ``optimum`` by the best total.
-        start_months: months after ``starts_at_s`` at which ``optimum`` may let an award begin; with
-            more than one, everything counts in GPU-months over ``months_max``.
-        scaled_min_percent: smallest size ``optimum`` may give, of the size by evidence; 100: whole.
-        extra_milli: worth of a GPU beyond the smallest size, per thousand of one within it.
-        band_milli: ``optimum`` leaves nobody waiting who scores this much more than somebody
-            selected of the same track and preferred accelerator; 0: it may.
-        lottery_band_milli: whose score is so close to the line is ordered by lot; 0: no lottery. Of
-            the rule ``rank`` alone.
-        blind: what reviewers are not shown: organisation, group, region, category.
-        exchange_units: worth of one GPU by accelerator, for applications that accept several.
+        terms: the call. All other fields are those of earlier versions, which had no ``terms``:
+            ``core.calls.published.call_of`` reads both.
     """
 
     call: str
-    round: int
-    kind: Literal["demand", "supply"]
-    name_ko: str
-    name_en: str
-    opens_at_s: int
-    closes_at_s: int
-    starts_at_s: int
-    capacity: dict[str, int]
-    caps: dict[str, int]
-    months_max: int
-    rubric: dict[str, int]
-    tracks: dict[str, str]
+    round: int = 1
+    kind: Literal["demand", "supply"] = "demand"
+    name_ko: str = ""
+    name_en: str = ""
+    opens_at_s: int = 0
+    closes_at_s: int = 0
+    starts_at_s: int = 0
+    capacity: dict[str, int] = {}
+    caps: dict[str, int] = {}
+    months_max: int = 12
+    rubric: dict[str, int] = {}
+    tracks: dict[str, str] = {}
     shares: dict[str, int] = {}
     organisation_caps: dict[str, int] = {}
     large_from: dict[str, int] = {}
@@ -94,14 +73,7 @@ class CallPublished(Event, frozen=True):
     reviews_each: int = 3
     node_gpus: int = 8
     synthetic: bool = False
-    rule: Literal["rank", "optimum"] = "rank"
-    start_months: tuple[int, ...] = (0,)
-    scaled_min_percent: int = 100
-    extra_milli: int = 1000
-    band_milli: int = 10_000
-    exchange_units: dict[str, int] = {}
-    lottery_band_milli: int = 0
-    blind: tuple[str, ...] = ()
+    terms: Call | None = None
 
 
 class ApplicationSubmitted(Event, frozen=True):
@@ -112,6 +84,7 @@ class ApplicationSubmitted(Event, frozen=True):
         key: of the submission: a second one of the same lead with the same key is the same.
         accepts: other accelerators that would do, the preferred first.
         gpus_min: smallest useful size of ``accelerator``; 0 leaves it to the call.
+        answers: what was asked besides: partners, plans, the call's own questions; by field.
     """
 
     application: str
@@ -131,6 +104,7 @@ class ApplicationSubmitted(Event, frozen=True):
     grade: Literal["C", "S", "O"] = "O"
     synthetic: bool = False
     key: str = ""
+    answers: dict[str, Any] = {}
     accepts: tuple[str, ...] = ()
     gpus_min: int = 0
 
@@ -143,7 +117,7 @@ class ApplicationWithdrawn(Event, frozen=True):
 
 
 class ReviewerAssigned(Event, frozen=True):
-    """A reviewer without a conflict was asked to review. ``stage``: written or panel.
+    """A reviewer without a conflict was asked to review. ``stage``: one of the call's.
 
     ``due_at_s``: until when the marks are awaited; 0 for no deadline.
     """
@@ -177,6 +151,7 @@ class Decided(Event, frozen=True):
         position: place in the line of its accelerator if waitlisted, else 0.
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
+        stage: the stage that ended its way, for the reason ``StageFailed``.
         from_month: months after the call's start at which the award begins.
         half_milli: half of the interval around the score in which the worth lies nine times in ten.
     """
@@ -194,6 +169,7 @@ class Decided(Event, frozen=True):
     position: int
     reason: str
     numbers: dict[str, int]
+    stage: str = ""
     from_month: int = 0
     half_milli: int = 0
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from dure.core.errors import InputError
-from dure.core.orders import JOB_ID, NOTICE_SIGNALS, Recipe
+from dure.core.orders import JOB_ID, NOTICE_SIGNALS, ArrayPlace, Recipe
+from dure.services.requests.arrays import array_indices
 from dure.services.requests.values import DURATION_S_MAX, locality, shown
 
 TEXT_BYTES_MAX = 262_144
@@ -70,6 +71,7 @@ class JobRequest(
         gang_class: the one way it may run (``own``, ``loan``, ``scavenge``); "" any it may.
         deadline_at_s: when its result is worth nothing any more, -1 never.
         after: ids of jobs that must have completed.
+        array: indices of a job array, as ``0-15``: one job for each; "" for one job.
         notice_signal: see ``core.orders.Recipe``.
         dialect: ``dure`` or ``sbatch``.
     """
@@ -97,14 +99,15 @@ class JobRequest(
     grade: Literal["C", "S", "O"] = "O"
     deadline_at_s: int = -1
     after: tuple[str, ...] = ()
+    array: str = ""
     env: dict[str, str] = {}
     notice_signal: str = "USR1"
     submit_dir: str = ""
     dialect: Literal["dure", "sbatch"] = "dure"
     notes: tuple[Note, ...] = ()
 
-    def recipe(self) -> Recipe:
-        """Return what a backend needs to run an attempt."""
+    def recipe(self, array: ArrayPlace | None = None) -> Recipe:
+        """Return what a backend needs to run an attempt; ``array``: of which element of one."""
         return Recipe(
             script=self.run,
             command=self.command,
@@ -114,6 +117,7 @@ class JobRequest(
             name=self.name,
             submit_dir=self.submit_dir,
             dialect=self.dialect,
+            array=array,
         )
 
 
@@ -254,6 +258,8 @@ def _check_words(request: JobRequest, place: Place) -> None:
             place("submit_dir"), found=shown(request.submit_dir), expected="a whole path"
         )
     locality(request.locality, place("locality"))
+    if request.array:
+        array_indices(request.array, place("array"))
 
 
 _BOUNDS = {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dure.core.errors import InputError
+from dure.services.requests.arrays import array_text
 from dure.services.requests.values import (
     cpus_milli,
     duration_s,
@@ -60,5 +61,6 @@ OWN_FIELDS: dict[str, tuple[str, Reader]] = {
     "grade": ("grade", one_of("C", "S", "O")),
     "deadline": ("deadline_at_s", moment_s),
     "after": ("after", ids),
+    "array": ("array", array_text),
     "notice_signal": ("notice_signal", lambda text, _where: text.removeprefix("SIG")),
 }

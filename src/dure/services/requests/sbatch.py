@@ -1,7 +1,7 @@
 """Batch scripts of Slurm, unchanged: what their ``#SBATCH`` lines ask, as a request of ours.
 
-A directive that has no meaning here is kept as a note. One that would change *what* runs (an array,
-a heterogeneous job) is refused: running something else would be worse than not running.
+A directive that has no meaning here is kept as a note. One that would change *what* runs (a
+heterogeneous job) is refused: running something else would be worse than not running.
 
 Source:
     sbatch(1) of Slurm 22.05. Lines ``#DURE name=value`` beside them hold our own fields; to Slurm
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dure.core.errors import InputError
+from dure.services.requests.arrays import array_text
 from dure.services.requests.model import JobRequest, Note, checked
 from dure.services.requests.own_fields import OWN_FIELDS
 from dure.services.requests.sbatch_words import (
@@ -46,7 +47,7 @@ MEMORY = {
 }
 READ = {
     "job-name", "account", "nodes", "gpus", "gres", "gpus-per-node", "gpus-per-task", "time",
-    "signal", "dependency", "switches", "export", *COUNTS, *MEMORY,
+    "signal", "dependency", "switches", "export", "array", *COUNTS, *MEMORY,
 }  # fmt: skip
 
 
@@ -173,6 +174,8 @@ def _take_value(option: Option, value: str, asked: Asked) -> None:
             asked.put("name", value, option)
         case "account":
             asked.put("project", value, option)
+        case "array":
+            asked.put("array", array_text(value, option.where), option)
         case "time":
             asked.put("estimate_s", slurm_time_s(value, option.where), option)
         case "signal":

@@ -24,7 +24,6 @@ FLAGS = {
 }  # fmt: skip
 # Options that change what runs, or whether it does: running something else would be worse.
 REFUSED = {
-    "array": "one job for each index; job arrays are not taken yet",
     "hetjob": "one job for each part; heterogeneous jobs are not taken yet",
     "packjob": "one job for each part; heterogeneous jobs are not taken yet",
     "hold": "the script without it, submitted when it may start",

@@ -82,8 +82,11 @@ class Field(NamedTuple):
         )  # fmt: skip
 
 
-def read_yaml(text: str, file: str) -> Field:
-    """Read one YAML document.
+JOB = "a job: at least 'run:' or a command"
+
+
+def read_yaml(text: str, file: str, *, what: str = JOB) -> Field:
+    """Read one YAML document; ``what`` it should be, for the message about an empty one.
 
     Raises:
         InputError: if it is none, is empty or is too large.
@@ -99,11 +102,11 @@ def read_yaml(text: str, file: str) -> Field:
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(file + line, found=str(wrong.problem), expected="YAML") from wrong
     except RecursionError as wrong:
-        raise InputError(file, found="brackets within brackets", expected="a job") from wrong
+        raise InputError(file, found="brackets within brackets", expected=what) from wrong
     except (yaml.YAMLError, ValueError) as wrong:
         raise InputError(file, found=str(wrong)[:120], expected="YAML") from wrong
     if node is None:
-        raise InputError(file, found="nothing", expected="a job: at least 'run:' or a command")
+        raise InputError(file, found="nothing", expected=what)
     return Field(file, "", node)
 
 
