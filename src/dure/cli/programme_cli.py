@@ -226,7 +226,7 @@ def application_show(
     from dure.reports import formats
 
     found = connect(url).get(path_of("applications", application))
-    row, score_milli = found["row"], found["score_milli"]
+    row, score_milli, raw_milli = found["row"], found["score_milli"], found["raw_milli"]
     facts = [
         ("application", row["application"]),
         ("call", row["call"]),
@@ -241,7 +241,7 @@ def application_show(
         ("rank", number(row["rank"]) if row["rank"] else ""),
         ("score", formats.points(lang(), score_milli) if score_milli is not None else ""),
         ("plus_minus", formats.points(lang(), found["half_milli"]) if found["half_milli"] else ""),
-        ("raw", formats.points(lang(), found["raw_milli"]) if score_milli is not None else ""),
+        ("raw", formats.points(lang(), raw_milli) if raw_milli is not None else ""),
         ("why", name_of(found["reason"])),
     ]
     show_facts(found, facts, output)
