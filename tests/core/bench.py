@@ -53,9 +53,11 @@ class Bench:
             listed.append(key)
         return listed.index(key) if name else 0
 
-    def entitle(self, name: str, gpus: int, *, index: int = 0, to_s: int = col.FOREVER_S) -> None:
+    def entitle(
+        self, name: str, gpus: int, *, index: int = 0, from_s: int = 0, to_s: int = col.FOREVER_S
+    ) -> None:
         account = self.account(name)
-        self.observe(col.K_ALLOCATED, to_s, index, account, 0, gpus * col.WHOLE, 0)
+        self.observe(col.K_ALLOCATED, to_s, index, account, 0, gpus * col.WHOLE, from_s)
 
     def submit(self, owner: str = "", **asked: int) -> int:
         """Hand in a job; keywords are columns without their ``J_``. Return its index."""

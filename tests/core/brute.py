@@ -18,6 +18,34 @@ def is_aside(node: list[int]) -> bool:
     return bool(node[col.N_PROBATION] or node[col.N_SPARE])
 
 
+def least_gpus(state: State, job: int) -> int:
+    """Return the devices a gang needs to start: an elastic one its minimum, in whole parts."""
+    asked = {name: int(state.c.jobs[getattr(col, f"J_{name}"), job]) for name in _ELASTIC}
+    gpus, each = asked["GPUS"], asked["GPN"]
+    if asked["NODES"] > 0:
+        each = gpus // asked["NODES"]
+    is_elastic = (
+        state.policy.name == "dure"
+        and state.policy.lend
+        and 0 < asked["MIN_GPUS"] < gpus
+        and asked["PREEMPTIBLE"] == 1
+        and asked["CLASS_ASKED"] != 1 + col.OWN
+        and (asked["CKPT_EVERY"] > 0 or asked["CKPT_TAKES"] >= 0)
+        and asked["MILLI"] == col.WHOLE
+        and asked["CPU"] == asked["MEMORY"] == asked["SEGMENT"] == 0
+    )
+    if not is_elastic:
+        return gpus
+    sizes = range(asked["MIN_GPUS"], gpus + 1)
+    return next(size for size in sizes if each <= 0 or size % each == 0)
+
+
+_ELASTIC = (
+    *("GPUS", "GPN", "NODES", "MIN_GPUS", "PREEMPTIBLE", "CLASS_ASKED"),
+    *("MILLI", "CKPT_EVERY", "CKPT_TAKES", "CPU", "MEMORY", "SEGMENT"),
+)
+
+
 class Look:
     """A state read into Python's own lists, for oracles that ask it again and again.
 
@@ -75,10 +103,10 @@ class Look:
 
     def parts(self, job: int, node_gpus: int) -> list[int]:
         """Return how many devices the gang takes on each node of that size, largest part first."""
-        gpus, nodes = self.asked(col.J_GPUS, job), self.asked(col.J_NODES, job)
+        gpus, nodes = least_gpus(self.state, job), self.asked(col.J_NODES, job)
         each = self.asked(col.J_GPN, job)
         if nodes > 0:
-            return [gpus // nodes] * nodes
+            each = self.asked(col.J_GPUS, job) // nodes
         if each > 0:
             return [each] * (gpus // each)
         if gpus < node_gpus:
@@ -164,7 +192,7 @@ def entitled_types(state: State, job: int) -> int:
     c, jobs = state.c, state.c.jobs
     if int(jobs[col.J_CLASS_ASKED, job]) > 1 + col.OWN:
         return 0
-    owner, milli = int(jobs[col.J_OWNER, job]), int(jobs[col.J_GPUS, job] * jobs[col.J_MILLI, job])
+    owner, milli = int(jobs[col.J_OWNER, job]), least_gpus(state, job) * int(jobs[col.J_MILLI, job])
     mask = 0
     for kind in range(c.rights.shape[2]):
         taken = int(c.rights[col.E_OWN, owner, kind] + c.rights[col.E_CLAIMED, owner, kind])
@@ -209,7 +237,12 @@ def waits_in_vain(state: State) -> list[int]:
 def ends_before_dates(state: State, job: int) -> bool:
     """Tell whether a job would be gone, by its own word, before anybody's date."""
     dates = state.c.jobs[col.J_DATE, : len(state.job_names)]
-    estimate_s = int(state.c.jobs[col.J_ESTIMATE, job])
+    estimate_s, gpus = (int(state.c.jobs[row, job]) for row in (col.J_ESTIMATE, col.J_GPUS))
     limit_s = estimate_s if estimate_s >= 0 else col.UNKNOWN_S + 1
+    least = least_gpus(state, job)
+    if estimate_s >= 0 and least < gpus:
+        # By its word it may have its minimum all the time.
+        left_s = max(0, estimate_s - int(state.c.jobs[col.J_SAVED, job]))
+        limit_s = -(-left_s * gpus // least)
     ends_s = state.now_s + limit_s + state.policy.cleaning_s
     return not (dates >= 0).any() or ends_s <= int(dates[dates >= 0].min())

@@ -178,3 +178,54 @@ def own_use_booked_to_another(state: State) -> bool:
         state.c.rights[col.E_OWN, found[0][0], found[0][1]] -= 1000
         state.c.rights[col.E_OWN, (found[0][0] + 1) % len(state.accounts), found[0][1]] += 1000
     return bool(len(found))
+
+
+@defect
+def a_lent_device_forgotten(state: State) -> bool:
+    """What an own gang borrows is counted as own."""
+    rows = state.c.rows
+    for job in running(state):
+        row = int(state.c.jobs[col.J_ROWS, job])
+        while row >= 0:
+            if rows[col.R_LENT, row]:
+                rows[col.R_LENT, row] &= rows[col.R_LENT, row] - 1
+                return True
+            row = int(rows[col.R_NEXT_OF_JOB, row])
+    return False
+
+
+@defect
+def a_borrower_that_lends(state: State) -> bool:
+    for job in running(state):
+        if state.c.jobs[col.J_CLASS, job] != col.OWN:
+            row = int(state.c.jobs[col.J_ROWS, job])
+            state.c.rows[col.R_LENT, row] = state.c.rows[col.R_MASK, row]
+            return True
+    return False
+
+
+@defect
+def a_gang_below_its_minimum(state: State) -> bool:
+    jobs = state.c.jobs
+    for job in running(state):
+        if jobs[col.J_USED, job] < jobs[col.J_GPUS, job] * jobs[col.J_MILLI, job]:
+            jobs[col.J_SIZE, job] = jobs[col.J_GPUS, job]
+            return True
+    return False
+
+
+@defect
+def a_right_that_begins_unseen(state: State) -> bool:
+    if len(state.accounts) > 1:
+        state.c.rights[col.E_SOON, 1, 0] += 1000
+    return len(state.accounts) > 1
+
+
+@defect
+def a_hurried_job_that_kept_its_place(state: State) -> bool:
+    """The last of the line got the key of a job whose time nears, and was not moved."""
+    found = waiting(state)
+    if len(found) > 1 and not (state.c.jobs[col.J_KEY, found] < 0).any():
+        state.c.jobs[col.J_KEY, max(found)] = 1 - col.FOREVER_S
+        return True
+    return False

@@ -18,9 +18,14 @@ END_S = 1 << 40
 
 def pace_of(state: State, job: int) -> Fraction:
     """Return the seconds of its work that a job gets done in a second where it stands."""
+    return pace_on(state, job, int(state.c.jobs[col.J_PLACED_TYPE, job]))
+
+
+def pace_on(state: State, job: int, kind: int) -> Fraction:
+    """Return the same on devices of a type."""
     pool, jobs = state.pool, state.c.jobs
     named = int(jobs[col.J_PREFERRED, job]) % 64
-    here = pool.types[int(jobs[col.J_PLACED_TYPE, job])]
+    here = pool.types[kind]
     reference = pool.rate_of(pool.types[named - 1]).speed_milli if named else 1000
     return Fraction(pool.rate_of(here).speed_milli, reference)
 
@@ -55,11 +60,13 @@ class Machines:
 
     def carry_out(self, state: State, record: CycleRecord) -> None:
         drain_s = state.policy.drain_s
-        for kind, at_s, job, a, _, c, *_ in record.decided.tolist():
+        for kind, at_s, job, a, _, c, d, _ in record.decided.tolist():
             if kind == col.K_STARTED:
                 column = state.column_of(job)
-                left_s = int(state.c.jobs[col.J_WORK, column]) - self.kept_s.get(job, 0)
-                self.running[job] = (a, at_s + ceil(max(0, left_s) / pace_of(state, column)))
+                left_s = max(0, int(state.c.jobs[col.J_WORK, column]) - self.kept_s.get(job, 0))
+                gpus = int(state.c.jobs[col.J_GPUS, column])
+                left_s = -(-left_s * gpus // (d or gpus))
+                self.running[job] = (a, at_s + ceil(left_s / pace_of(state, column)))
             elif kind == col.K_RECLASSED:
                 self.running[job] = (a, self.running[job][1])
             elif kind == col.K_STOPPED:

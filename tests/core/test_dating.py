@@ -177,22 +177,32 @@ class Yard:
     """Runs gangs through the planner; reads from the facts who was promised what, and who came."""
 
     def __init__(
-        self, gangs: list[tuple[int, int, int, int]], *, honest: bool, **rules: object
+        self,
+        gangs: list[tuple[int, int, int, int]],
+        *,
+        honest: bool,
+        elastic: bool = False,
+        **rules: object,
     ) -> None:
+        self.elastic = elastic
         self.gangs = sorted(gangs)
         policy = policy_named("dure", **{"reserve_s": 7, "large_pct": 30} | rules)
         self.state, self.honest = State(flat_pool(*[8] * 6, leaves=2), policy), honest
         self.ends: dict[int, tuple[int, int]] = {}
         self.promised: dict[int, int] = {}
         self.started: dict[int, int] = {}
-        self.dates = 0
+        self.saved: dict[int, int] = {}
+        self.dates = self.resized = 0
 
     def jobs(self, chosen: range) -> Jobs:
         bench = Bench(flat_pool(8))
         for i in chosen:
             _, gpus, runs_s, more_s = self.gangs[i]
             known = self.honest or i % 5
-            bench.submit(gpus=gpus, estimate=runs_s + more_s if known else -1, preemptible=0)
+            asked = {"preemptible": 0}
+            if self.elastic and i % 3:
+                asked = {"min_gpus": (gpus + 3) // 4, "ckpt_every": 1 + 3 * (i % 2)}
+            bench.submit(gpus=gpus, estimate=runs_s + more_s if known else -1, **asked)
         columns = np.stack(bench._jobs, axis=1)
         columns[col.J_SUBMIT] = [self.gangs[i][0] for i in chosen]
         return Jobs([f"g{i}" for i in chosen], columns)
@@ -210,10 +220,19 @@ class Yard:
         jobs = self.jobs(range(new[0], new[-1] + 1)) if new else no_jobs()
         record = plan_cycle(self.state, Observed([], jobs, facts_of(facts)), now_s).record
         self.record = unpack(pack(record))
-        for kind, _, job, a, *_ in record.decided.tolist():
+        for kind, _, job, a, b, c, d, _ in record.decided.tolist():
             if kind == col.K_STARTED:
-                self.ends[job] = (now_s + self.gangs[job][2], a)
-                self.started[job] = now_s
+                _, gpus, runs_s, _ = self.gangs[job]
+                left_s = runs_s - self.saved.get(job, 0)
+                self.ends[job] = (now_s - -left_s * gpus // (d or gpus), a)
+                self.started.setdefault(job, now_s)
+            elif kind == col.K_RECLASSED:
+                self.ends[job] = (self.ends[job][0], a)
+            elif kind == col.K_STOPPED:
+                assert b == col.BY_RESIZE
+                self.resized += 1
+                self.saved[job] = c
+                del self.ends[job]
             elif kind == col.K_BOOKED:
                 self.dates += 1
                 self.promised.setdefault(job, a)
@@ -241,6 +260,39 @@ def test_with_honest_limits_nobody_starts_later_than_promised(
         if yard.started[job] > date_s
     }
     assert late == {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(gangs=gangs_of, cleaning_s=st.sampled_from([0, 3]))
+def test_gangs_that_grow_delay_nobodys_date(
+    gangs: list[tuple[int, int, int, int]], cleaning_s: int
+) -> None:
+    yard = Yard(gangs, honest=True, elastic=True, cleaning_s=cleaning_s, start_s=0, grow_s=2)
+
+    for now_s in range(4 * seconds(gangs).stop):
+        yard.step(now_s)
+
+    assert len(yard.started) == len(gangs)
+    late = {job for job, date_s in yard.promised.items() if yard.started[job] > date_s}
+    assert late == set()
+
+
+def test_the_gangs_above_grow_while_somebody_has_a_date() -> None:
+    rng, resized, dates = np.random.default_rng(11), 0, 0
+    for _ in range(6):
+        rows = zip(*(rng.integers(low, high, 30) for low, high in BOUNDS), strict=True)
+        yard = Yard([tuple(map(int, row)) for row in rows], honest=True, elastic=True, grow_s=2)
+        for now_s in range(600):
+            before = yard.resized
+            yard.step(now_s)
+            resized += (yard.resized - before) * int(yard.state.c.scalars[col.S_BOOKED] > 0)
+        dates += yard.dates
+
+    assert dates > 0
+    assert resized > 0
+
+
+BOUNDS = ((0, 90), (1, 48), (1, 40), (0, 40))
 
 
 @settings(max_examples=30, deadline=None)

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dure.core import columns as col
+from dure.core.alarms import pop_alarms, push_alarm
 from dure.core.columns import Columns
 from dure.core.kernel import kernel
-from dure.core.moves import dequeue, enqueue, pop_alarms, push_alarm, skip_dead, sweep_queue
+from dure.core.moves import dequeue, enqueue, skip_dead, sweep_queue
 from dure.core.policy import policy_named
 from dure.core.state import Jobs, State
 from tests.core.worlds import pool_of_rows, random_jobs
@@ -50,6 +51,7 @@ def small_state(jobs: int, policy: str = "fifo") -> State:
     state = State(pool, policy_named(policy))
     columns = random_jobs(pool, 1, jobs, np.random.default_rng(jobs))
     state.prepare([], Jobs([f"j{i}" for i in range(jobs)], columns), np.zeros((0, 8), np.int64))
+    state.c.jobs[col.J_SIZE] = state.c.jobs[col.J_GPUS]
     return state
 
 

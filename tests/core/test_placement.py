@@ -11,7 +11,7 @@ from dure.core.fitting import could_ever_fit, fits_now
 from dure.core.kernel import kernel
 from dure.core.placement import find_place
 from dure.core.state import State
-from tests.core.brute import Look
+from tests.core.brute import Look, least_gpus
 from tests.core.driving import Drive
 from tests.core.worlds import random_jobs, random_world
 
@@ -44,6 +44,7 @@ def probes(state: State, seed: int, count: int = 40) -> np.ndarray:
     asked = random_jobs(state.pool, len(state.accounts), count, np.random.default_rng(seed))
     here = np.flatnonzero(state.c.jobs[col.J_ROWS, : len(state.job_names)] < 0)[:count]
     state.c.jobs[: asked.shape[0], here] = asked[:, : here.size]
+    state.c.jobs[col.J_SIZE, here] = [least_gpus(state, job) for job in here.tolist()]
     state.c.jobs[col.J_SUBMIT, here] = state.now_s - asked[col.J_PATIENCE, : here.size] // 2 * 2
     return here
 
@@ -83,6 +84,7 @@ def test_segments_find_a_place_where_trying_all_finds_one(policy: str, seed: int
     asked[col.J_SEGMENT, jobs] = rng.choice([2, 4, 6, 8, 16], jobs.size)
     asked[col.J_GPUS, jobs] = asked[col.J_SEGMENT, jobs] * rng.integers(1, 6, jobs.size)
     asked[col.J_NODES, jobs], asked[col.J_GPN, jobs] = 0, 0
+    asked[col.J_SIZE, jobs] = asked[col.J_GPUS, jobs]
     look = Look(state)
 
     for job in jobs.tolist():

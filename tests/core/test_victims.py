@@ -35,6 +35,7 @@ def lent_out(seed: int) -> State:
     world = random_world(seed, jobs=140)
     world.jobs[col.J_PREEMPTIBLE] = 1
     world.jobs[col.J_CLASS_ASKED] = np.where(np.arange(140) % 5, 1 + col.LOAN, 0)
+    world.jobs[col.J_MIN_GPUS] = 0
     run = Drive(world, fold_too=False)
     while run.state.c.scalars[col.S_RUNNING] < 12 and run.next_s() < 5_000:
         run.step(run.next_s())
@@ -45,9 +46,10 @@ def claimants(state: State, seed: int) -> list[int]:
     """Give jobs that are not there yet demands of their own."""
     first = len(state.job_names)
     asked = random_jobs(state.pool, len(state.accounts), 30, np.random.default_rng(seed))
-    asked[col.J_SUBMIT] = state.now_s
+    asked[col.J_SUBMIT], asked[col.J_MIN_GPUS] = state.now_s, 0
     room = min(30, state.c.jobs.shape[1] - first)
     state.c.jobs[: asked.shape[0], first : first + room] = asked[:, :room]
+    state.c.jobs[col.J_SIZE, first : first + room] = asked[col.J_GPUS, :room]
     return list(range(first, first + room))
 
 

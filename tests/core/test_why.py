@@ -300,7 +300,7 @@ def starts_if(state: State, job: int, wish: int, limit_s: int = 0) -> tuple[bool
     c.scalars[col.S_FREED] = 1
     PLANNERS[state.policy.name](c, state.now_s, no_facts())
     started = asked[col.J_STATE] == col.RUNNING
-    return bool(started), int(asked[col.J_PLACED_TYPE]), int(asked[col.J_GPUS])
+    return bool(started), int(asked[col.J_PLACED_TYPE]), int(asked[col.J_SIZE])
 
 
 @pytest.mark.parametrize("policy", ["dure", "greedy", "fifo"])

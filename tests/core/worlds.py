@@ -187,6 +187,10 @@ def random_jobs(pool: Pool, accounts: int, count: int, rng: np.random.Generator)
     jobs[col.J_MEMORY, limited] = (
         rng.integers(1, 65, int(limited.sum())) * jobs[col.J_GPUS, limited]
     )
+    # Chance of its own, so that what else a seed gives stays as it is.
+    elastic = rng.spawn(1)[0]
+    some = elastic.random(count) < 0.5
+    jobs[col.J_MIN_GPUS, some] = elastic.integers(0, jobs[col.J_GPUS, some] + 1)
     return jobs
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from dure.core.alarms import pop_alarms
 from dure.core.breaker import ease_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import release
 from dure.core.kernel import inner, kernel
-from dure.core.moves import pop_alarms
 from dure.core.rights import count_rights
 
 DECAY_PARTS = 10_000

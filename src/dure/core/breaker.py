@@ -6,11 +6,12 @@ nodes stand in nobody's way, and only small gangs that lose little are tried (``
 as many fail again, it is shut again; else it is open.
 """
 
+from dure.core.alarms import push_alarm
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import release
 from dure.core.kernel import inner
-from dure.core.moves import cordon, push_alarm
+from dure.core.moves import cordon
 
 FEWEST = 4  # fewer nodes than this are no mass failure, however small their provider
 

@@ -9,10 +9,13 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.check_dates import dates_broken
 from dure.core.check_promises import promises_broken
+from dure.core.check_rights import rights_broken
 from dure.core.checked import Checked, checked
 from dure.core.columns import IntArray
 from dure.core.moves import bits_of
 from dure.core.state import State
+
+_SIZES = (col.J_SIZE, col.J_GPUS)
 
 
 def violations(state: State) -> list[str]:
@@ -21,7 +24,7 @@ def violations(state: State) -> list[str]:
     found: list[str] = []
     for part in (_rows, _devices, _kinds, _nodes, _accounts, _jobs, _places, _line):
         found += part(seen)
-    return found + promises_broken(seen) + dates_broken(seen)
+    return found + rights_broken(seen) + promises_broken(seen) + dates_broken(seen)
 
 
 def _first(wrong: IntArray) -> int:
@@ -38,6 +41,8 @@ def _rows(k: Checked) -> list[str]:
     mask, milli = c.rows[col.R_MASK, rows], c.rows[col.R_MILLI, rows]
     if (mask <= 0).any() or (mask >> gpus != 0).any():
         found.append("a placement names a device that its node does not have")
+    if (c.rows[col.R_LENT, rows] & ~mask).any():
+        found.append("a placement lends a device that it does not have")
     if (milli != c.jobs[col.J_MILLI, k.job]).any():
         found.append("a placement takes another share of its devices than its job asked for")
     pairs = k.job * c.nodes.shape[1] + k.node
@@ -97,6 +102,7 @@ def _kinds(k: Checked) -> list[str]:
     kind = c.jobs[col.J_CLASS, k.job]
     for part in (col.OWN, col.LOAN, col.SCAVENGE):
         held = int(k.milli[kind == part].sum())
+        held += int(k.lent.sum()) * ((part == col.LOAN) - (part == col.OWN))
         if held != int(now[part]):
             found.append(f"{col.KINDS[part]}: placements hold {held}, count {now[part]}")
     for part, by_node in zip((col.IDLE, col.RESERVED, col.DRAINING, col.DOWN), k.free, strict=True):
@@ -182,75 +188,29 @@ def _limits(k: Checked, asked: int) -> tuple[IntArray, IntArray]:
 
 
 def _accounts(k: Checked) -> list[str]:
-    """2: own use and claims stay within the entitlement, which is what active allocations give."""
-    c, s, state = k.state.c, k.state.c.scalars, k.state
-    own, entitled = np.zeros_like(c.rights[col.E_OWN]), np.zeros_like(c.rights[col.E_OWN])
+    """2: what accounts use, borrow and owe is what their placements hold."""
+    c = k.state.c
+    own = np.zeros_like(c.rights[col.E_OWN])
     owner, kind = c.jobs[col.J_OWNER, k.job], c.nodes[col.N_TYPE, k.node]
     class_ = c.jobs[col.J_CLASS, k.job]
     is_own = class_ == col.OWN
-    np.add.at(own, (owner[is_own], kind[is_own]), k.milli[is_own])
+    np.add.at(own, (owner[is_own], kind[is_own]), (k.milli - k.lent)[is_own])
     found = []
     if (own != c.rights[col.E_OWN]).any():
         found.append("an account's own use is not what its placements hold")
-    borrowed = np.bincount(owner[~is_own], k.milli[~is_own], c.accounts.shape[1])
-    if (borrowed != c.accounts[col.A_BORROWED]).any():
+    borrowed = np.where(is_own, k.lent, k.milli)
+    if (np.bincount(owner, borrowed, c.accounts.shape[1]) != c.accounts[col.A_BORROWED]).any():
         found.append("what an account borrows is not what its placements hold")
     each = c.jobs[col.J_MILLI, k.job]
-    units = k.milli // np.maximum(each, 1) * (each * c.types[col.T_EXCHANGE, kind] // col.WHOLE)
-    owed = np.bincount(owner[~is_own], units[~is_own], c.accounts.shape[1])
+    units = borrowed // np.maximum(each, 1) * (each * c.types[col.T_EXCHANGE, kind] // col.WHOLE)
+    owed = np.bincount(owner, units, c.accounts.shape[1])
     if (owed != c.accounts[col.A_OWES]).any():
         found.append("what an account owes is not its placements in exchange units")
     for part, row in ((col.SCAVENGE, col.T_SCAVENGED), (col.LOAN, col.T_LENT)):
-        held = np.bincount(kind[class_ == part], k.milli[class_ == part], c.types.shape[1])
+        milli = np.where(class_ == part, k.milli, k.lent if part == col.LOAN else 0)
+        held = np.bincount(kind, milli, c.types.shape[1])
         if (held != c.types[row]).any():
             found.append(f"{col.KINDS[part]} of a type is not what its placements hold")
-    allocs, now_s = c.allocs[:, : s[col.S_ALLOCS]], s[col.S_NOW]
-    active = allocs[:, (allocs[col.L_FROM] <= now_s) & (now_s < allocs[col.L_TO])]
-    np.add.at(entitled, (active[col.L_ACCOUNT], active[col.L_TYPE]), active[col.L_MILLI])
-    pool = c.accounts[col.A_KIND] == col.ACCOUNT_POOL
-    pool[s[col.S_ACCOUNTS] :] = False
-    entitled[pool] = c.rights[col.E_ENTITLED, pool]
-    if (entitled != c.rights[col.E_ENTITLED]).any():
-        found.append("an entitlement is not what the active allocations add up to")
-    if (entitled[~pool].sum(axis=0) != c.types[col.T_ENTITLED]).any():
-        found.append("a type's entitlements do not add up")
-    found += _cells(k)
-    over = c.rights[col.E_OWN] + c.rights[col.E_CLAIMED] > c.rights[col.E_ENTITLED]
-    if state.policy.name == "dure" and over[~pool].any():
-        account, bad = (int(i) for i in np.argwhere(over & ~pool[:, None])[0])
-        found.append(
-            f"account {state.accounts[account].name!r} uses or claims "
-            f"{c.rights[col.E_OWN, account, bad] + c.rights[col.E_CLAIMED, account, bad]} milli of "
-            f"{state.pool.types[bad]} as its own, more than its entitlement "
-            f"{c.rights[col.E_ENTITLED, account, bad]}"
-        )
-    return found
-
-
-def _cells(k: Checked) -> list[str]:
-    """2: a cell is whole for its holder; no other's own work stands there."""
-    c, s = k.state.c, k.state.c.scalars
-    index, shelf, nodes = c.cells[: s[col.S_CELLS]].T
-    now_s = s[col.S_NOW]
-    on = (c.allocs[col.L_FROM, index] <= now_s) & (now_s < c.allocs[col.L_TO, index])
-    index, shelf, nodes = index[on], shelf[on], nodes[on]
-    account, kind = c.allocs[col.L_ACCOUNT, index], c.allocs[col.L_TYPE, index]
-    holder, shaped = np.zeros_like(c.shelves[0]), np.zeros_like(c.rights[col.E_CELLS])
-    holder[shelf] = account + 1
-    np.add.at(shaped, (account, kind), nodes * c.shelves[col.H_GPUS, shelf] * col.WHOLE)
-    found = []
-    if np.unique(shelf).size != shelf.size:
-        found.append("a leaf is promised to two")
-    if (holder != c.shelves[col.H_HOLDER]).any() or (shaped != c.rights[col.E_CELLS]).any():
-        found.append("who holds a leaf is not what the active allocations say")
-    if k.state.policy.name != "dure":
-        return found
-    placed = (c.jobs[col.J_CLASS, k.job] == col.OWN) & (c.jobs[col.J_STATE, k.job] == col.RUNNING)
-    node = np.concatenate((k.node[placed], k.holds[0]))
-    owner = c.jobs[col.J_OWNER, np.concatenate((k.job[placed], k.holds[1]))]
-    at, type_ = c.nodes[col.N_SHELF, node], c.nodes[col.N_TYPE, node]
-    if (holder[at] != np.where(shaped[owner, type_] > 0, owner + 1, 0)).any():
-        found.append("an owner's own work stands in, or claims, a cell that is not its own")
     return found
 
 
@@ -261,12 +221,16 @@ def _jobs(k: Checked) -> list[str]:
     status = jobs[col.J_STATE]
     active = (status == col.RUNNING) | (status == col.STOPPING)
     used = np.bincount(k.job, k.milli, jobs.shape[1]).astype(np.int64)
-    want = np.where(active, jobs[col.J_GPUS] * jobs[col.J_MILLI], 0)
+    least, most = (np.where(active, jobs[row] * jobs[col.J_MILLI], 0) for row in _SIZES)
     found = []
-    if (used != want).any() or (jobs[col.J_USED] != want).any():
-        bad = _first((used != want) | (jobs[col.J_USED] != want))
+    wrong = (used < least) | (used > most) | (jobs[col.J_USED] != used)
+    if wrong.any():
+        bad = _first(wrong)
         name = k.state.job_names[bad]
-        found.append(f"job {name}: {used[bad]} milli placed, {want[bad]} due")
+        found.append(f"job {name}: {used[bad]} milli placed, {least[bad]} to {most[bad]} due")
+    lent = np.bincount(k.job, k.lent, jobs.shape[1]).astype(np.int64)
+    if (lent != np.where(jobs[col.J_CLASS] == col.OWN, used - least, 0)).any():
+        found.append("an own gang has other devices on loan than those beyond its size")
     running = c.running[: s[col.S_RUNNING]]
     if not np.array_equal(np.sort(running), np.flatnonzero(active)):
         found.append(f"{active.sum()} jobs run, {s[col.S_RUNNING]} are listed")

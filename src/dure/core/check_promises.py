@@ -24,7 +24,7 @@ def _claims(k: Checked) -> list[str]:
     if (c.jobs[col.J_STATE, claimants] != col.PENDING).any():
         found.append("a claim of a job that does not wait")
     claimed = np.zeros_like(c.rights[col.E_CLAIMED])
-    milli = c.jobs[col.J_GPUS, claimants] * c.jobs[col.J_MILLI, claimants]
+    milli = c.jobs[col.J_SIZE, claimants] * c.jobs[col.J_MILLI, claimants]
     np.add.at(claimed, (c.jobs[col.J_OWNER, claimants], kind), milli)
     if (claimed != c.rights[col.E_CLAIMED]).any():
         found.append("what an account claims is not what its claims add up to")
@@ -46,7 +46,7 @@ def _holds(k: Checked) -> list[str]:
     found = []
     if not np.array_equal(np.flatnonzero(held), np.unique(claimants)):
         found.append("a hold without a claim, or a claim without a hold")
-    elif (held[claimants] != c.jobs[col.J_GPUS, claimants]).any():
+    elif (held[claimants] != c.jobs[col.J_SIZE, claimants]).any():
         found.append("a claim holds more or fewer devices than its gang needs")
     type_of = np.full(c.jobs.shape[1], -1)
     type_of[claimants] = kind
@@ -73,7 +73,12 @@ def _borrowers(k: Checked) -> list[str]:
     # A reservation waits until whoever stands there has ended; nobody is told to leave.
     is_claim = c.jobs[col.J_CLAIM_DUE, claimant] < col.FOREVER_S
     found = []
-    if (is_claim & (c.jobs[col.J_CLASS, borrower] == col.OWN)).any():
+    row = k.row_of_device[on]
+    place = k.device[on] - c.nodes[col.N_FIRST, c.rows[col.R_NODE, row]]
+    is_own = (c.jobs[col.J_CLASS, borrower] == col.OWN) & (
+        c.rows[col.R_LENT, row] >> place & 1 == 0
+    )
+    if (is_claim & is_own).any():
         found.append("a claim holds devices on which an owner's own gang runs")
     if (is_claim & is_running & ((stop_at_s < 0) | (stop_at_s > latest_s))).any():
         found.append("a borrower on a claimed device was not told to leave, or leaves too late")

@@ -16,7 +16,7 @@ class Checked:
 
     Attributes:
         rows: indices of the placement rows of running jobs, with each row's ``job``, ``node``,
-            ``milli`` (in all).
+            ``milli`` (in all), ``lent`` (the part an own gang borrows).
         device, row_of_device: a pair for every device of every row.
         free: free milli by node: idle, reserved, draining, down; shape (4, node).
         holds: (node, job, devices) for each node and job that devices are held for.
@@ -28,6 +28,7 @@ class Checked:
     job: IntArray
     node: IntArray
     milli: IntArray
+    lent: IntArray
     device: IntArray
     row_of_device: IntArray
     free: IntArray
@@ -52,6 +53,7 @@ def checked(state: State) -> Checked:
         c.rows[col.R_JOB, rows],
         node,
         c.rows[col.R_MILLI, rows] * bits_of(mask),
+        c.rows[col.R_MILLI, rows] * bits_of(c.rows[col.R_LENT, rows]),
         device,
         rows[of],
         _free_by_node(state),

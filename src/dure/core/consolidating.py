@@ -11,6 +11,7 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.elastic import is_elastic
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.moves import bits, move_cost, moved_this_hour
@@ -38,7 +39,9 @@ def _may_move(c: Columns, job: int) -> bool:
         return False
     if jobs[J_PREEMPTIBLE, job] == 0 or jobs[J_CKPT_EVERY, job] <= 0 or not is_plain(c, job):
         return False
-    if jobs[J_MOVABLE_AT, job] > now_s or c.rows[R_NEXT_OF_JOB, jobs[J_ROWS, job]] >= 0:
+    if is_elastic(jobs, job) or jobs[J_MOVABLE_AT, job] > now_s:
+        return False
+    if c.rows[R_NEXT_OF_JOB, jobs[J_ROWS, job]] >= 0:
         return False
     saved_at_s = last_checkpoint(c, job, now_s)
     return bool(saved_at_s > jobs[J_RUN_SINCE, job] and now_s - saved_at_s <= FRESH_S)
@@ -158,7 +161,7 @@ def make_room(c: Columns, job: int, types: int) -> bool:
         return False
     if jobs[J_LOCALITY, job] != LOCALITY_ANY or jobs[J_SEGMENT, job] > 0:
         return False
-    if s[S_KIND + IDLE] < jobs[J_GPUS, job] * jobs[J_MILLI, job]:
+    if s[S_KIND + IDLE] < jobs[J_SIZE, job] * jobs[J_MILLI, job]:
         return False
     plan = np.empty((MOVERS_MOST, 2), dtype=np.int64)
     targets = np.empty(c.nodes.shape[1], dtype=np.int64)

@@ -4,12 +4,14 @@ log.
 
 import numpy as np
 
+from dure.core.alarms import push_alarm
 from dure.core.bookings import book, unbook
 from dure.core.breaker import open_breaker
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import blame, watch
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.laxity import watch_deadline
 from dure.core.moves import (
     add_running,
     bits,
@@ -19,16 +21,17 @@ from dure.core.moves import (
     dequeue,
     drop_running,
     enqueue,
+    move_in_line,
     occupy,
-    push_alarm,
     refresh_node,
+    set_lent,
     skip_dead,
     sweep_queue,
     take_limits,
     vacate,
 )
 from dure.core.numbers import column_of, is_of_job
-from dure.core.rights import count_cells, count_rights
+from dure.core.rights import allocate, count_rights, wake_when_due
 from dure.core.shapes import recognise
 
 
@@ -66,6 +69,8 @@ def _started(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
     jobs[J_STARTED, job], jobs[J_RUN_SINCE, job] = at_s, at_s
     if jobs[J_FIRST_START, job] < 0:
         jobs[J_FIRST_START, job] = at_s
+    if jobs[J_SIZE, job] < jobs[J_GPUS, job] and c.policy[P_GROW_S] > 0:
+        push_alarm(c, at_s + c.policy[P_GROW_S], ALARM_RETRY, job)
     add_running(c, job)
 
 
@@ -91,6 +96,7 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         jobs[J_RECLAIMS, job] += 1
         jobs[J_ELIGIBLE, job] = at_s + min(wait_s, c.policy[P_BACKOFF_S_MAX])
         push_alarm(c, jobs[J_ELIGIBLE, job], ALARM_RETRY, job)
+    watch_deadline(c, job, at_s + 1)
     enqueue(c, job)
 
 
@@ -122,7 +128,7 @@ def _drop_claim(c: Columns, job: int) -> None:
         else:
             held_type = c.claims[i, 1]
     s[S_CLAIMS] = kept
-    c.rights[E_CLAIMED, jobs[J_OWNER, job], held_type] -= jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    c.rights[E_CLAIMED, jobs[J_OWNER, job], held_type] -= jobs[J_SIZE, job] * jobs[J_MILLI, job]
     for node in range(nodes.shape[1]):
         if nodes[N_HELD, node] == 0:
             continue
@@ -151,7 +157,7 @@ def _hold(c: Columns, job: int, node: int, mask: int) -> None:
     if c.claims[last, 1] < 0:
         c.claims[last, 1] = c.nodes[N_TYPE, node]
         c.rights[E_CLAIMED, c.jobs[J_OWNER, job], c.nodes[N_TYPE, node]] += (
-            c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
+            c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]
         )
 
 
@@ -188,31 +194,14 @@ def _clean(c: Columns, node: int, mask: int) -> None:
 
 
 @inner
-def _allocate(c: Columns, f: np.ndarray) -> None:
-    index = f[3]
-    allocs = c.allocs
-    allocs[L_ACCOUNT, index], allocs[L_TYPE, index], allocs[L_MILLI, index] = f[4], f[5], f[6]
-    allocs[L_FROM, index], allocs[L_TO, index], allocs[L_LENDABLE, index] = f[7], f[2], 1
-    c.scalars[S_ALLOCS] = max(c.scalars[S_ALLOCS], index + 1)
-    now_s = c.scalars[S_NOW]
-    push_alarm(c, max(f[7], now_s), ALARM_RIGHTS, index)
-    if f[2] < FOREVER_S:
-        push_alarm(c, max(f[2], now_s), ALARM_RIGHTS, index)
-    # An allocation that changes is seated anew, by facts that follow.
-    kept = 0
-    for i in range(c.scalars[S_CELLS]):
-        if c.cells[i, Z_ALLOCATION] != index:
-            c.cells[kept] = c.cells[i]
-            kept += 1
-    c.scalars[S_CELLS] = kept
-    count_rights(c, now_s)
-
-
-@inner
 def _reclass(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
     """A running gang changes class: its attempt ends, the next opens on the same devices."""
     jobs, used = c.jobs, c.jobs[J_USED, job]
     jobs[J_RUN_S, job] += at_s - jobs[J_STARTED, job]
+    row = jobs[J_ROWS, job]
+    while row >= 0:
+        set_lent(c, row, 0)
+        row = c.rows[R_NEXT_OF_JOB, row]
     charge(c, job, -used)
     jobs[J_CLASS, job], jobs[J_ATTEMPT, job], jobs[J_STARTED, job] = kind, attempt, at_s
     charge(c, job, used)
@@ -233,6 +222,24 @@ def _cancel(c: Columns, job: int, at_s: int) -> None:
         push_alarm(c, at_s, ALARM_STOP, job)
     elif jobs[J_STATE, job] == STOPPING:
         jobs[J_STOP_CAUSE, job] = BY_CANCEL
+
+
+@inner
+def _tell_to_stop(c: Columns, job: int, stop_at_s: int, saves: int, cause: int) -> None:
+    jobs = c.jobs
+    jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = stop_at_s, saves
+    jobs[J_STOP_CAUSE, job] = cause
+    if stop_at_s > c.scalars[S_NOW]:
+        push_alarm(c, stop_at_s, ALARM_STOP, job)
+
+
+@inner
+def _lent(c: Columns, job: int, node: int, mask: int) -> None:
+    row = c.jobs[J_ROWS, job]
+    while row >= 0:
+        if c.rows[R_NODE, row] == node:
+            set_lent(c, row, mask)
+        row = c.rows[R_NEXT_OF_JOB, row]
 
 
 @inner
@@ -257,6 +264,7 @@ def _submitted(c: Columns, job: int) -> None:
     recognise(c, job)
     if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED and jobs[J_PATIENCE, job] > 0:
         push_alarm(c, jobs[J_SUBMIT, job] + jobs[J_PATIENCE, job], ALARM_RETRY, job)
+    watch_deadline(c, job, c.scalars[S_NOW])
     enqueue(c, job)
 
 
@@ -296,20 +304,19 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
         jobs[J_CLAIM_DUE, job], jobs[J_CLAIM_ASKED, job] = f[3], at_s
         c.claims[c.scalars[S_CLAIMS], 0], c.claims[c.scalars[S_CLAIMS], 1] = job, -1
         c.scalars[S_CLAIMS] += 1
+        wake_when_due(c, job)
     elif kind == K_HELD:
         _hold(c, job, f[3], f[4])
     elif kind == K_NOTICED:
-        if jobs[J_STOP_AT, job] < 0:
-            jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = f[4], f[5]
-            jobs[J_STOP_CAUSE, job] = BY_RECLAIM
-            if f[4] > at_s:
-                push_alarm(c, f[4], ALARM_STOP, job)
+        # Who was only to grow must give something back instead.
+        if jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_CAUSE, job] == BY_RESIZE:
+            _tell_to_stop(c, job, f[4], f[5], BY_RECLAIM)
     elif kind == K_WITHDRAWN:
         jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = -1, 0
     elif kind == K_CLAIM_ENDED:
         _drop_claim(c, job)
     elif kind == K_ALLOCATED:
-        _allocate(c, f)
+        allocate(c, f)
     else:
         _apply_rare(c, f)
 
@@ -332,13 +339,19 @@ def _apply_rare(c: Columns, f: np.ndarray) -> None:
         for column in range(Z_COUNT):
             c.cells[s[S_CELLS], column] = f[3 + column]
         s[S_CELLS] += 1
-        count_cells(c, s[S_NOW])
+        count_rights(c, s[S_NOW])
     elif kind == K_SPARED:
         c.nodes[N_SPARE, f[3]], c.nodes[N_SPARE, f[4]] = 0, IS_SPARE
         refresh_node(c, f[3])
         refresh_node(c, f[4])
     elif kind == K_BOOKED:
         book(c, job, f[3], f[4])
+    elif kind == K_LENT:
+        _lent(c, job, f[3], f[4])
+    elif kind == K_RESIZE_DUE:
+        _tell_to_stop(c, job, f[3], 1, BY_RESIZE)
+    elif kind == K_MOVED_UP:
+        move_in_line(c, job, f[3])
     elif kind == K_BESIDE:
         c.scalars[S_BESIDE], c.scalars[S_RESERVED_BESIDE] = f[3], f[4]
 

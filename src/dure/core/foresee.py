@@ -31,7 +31,7 @@ def _need_before(c: Columns, job: int, types: int) -> int:
         if other == job:
             return need
         if c.jobs[J_STATE, other] == PENDING and c.jobs[J_TYPES, other] & types:
-            need += c.jobs[J_GPUS, other] * c.jobs[J_MILLI, other]
+            need += c.jobs[J_SIZE, other] * c.jobs[J_MILLI, other]
     return need
 
 
@@ -44,7 +44,7 @@ def _expected(c: Columns, w: np.ndarray, idle: IntArray) -> int:
         return int(w[W_UNTIL])
     if gate in (FOR_JOB, TOO_LARGE):
         return NEVER_S
-    need = jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    need = jobs[J_SIZE, job] * jobs[J_MILLI, job]
     if gate == RIGHTS_IN_USE:
         # It waits for its own project's jobs alone.
         have = w[W_HAVE]

@@ -15,7 +15,7 @@ from dure.core.columns import AFTER_DONE, Columns, IntArray
 from dure.core.line import gather_cohorts
 from dure.core.shapes import spread_examples
 
-_OF_JOBS = (col.ALARM_STOP, col.ALARM_RETRY)
+_OF_JOBS = (col.ALARM_STOP, col.ALARM_RETRY, col.ALARM_LAXITY)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def close_ranks(c: Columns, kept: IntArray) -> None:
     held = c.devices[col.D_HOLD] > 0
     c.devices[col.D_HOLD, held] = place[c.devices[col.D_HOLD, held] - 1] + 1
     s[col.S_JOBS] = kept.size
+    s[col.S_ELASTIC] = (c.jobs[col.J_SIZE, : kept.size] < c.jobs[col.J_GPUS, : kept.size]).sum()
     s[col.S_SHARED_ROWS] = shared_rows(c.jobs[:, : kept.size], c.nodes.shape[1])
     _renumber(c, col.J_SHAPE, col.S_SHAPES)
     _renumber(c, col.J_COHORT, col.S_COHORTS)

@@ -7,10 +7,11 @@ are tried on it (``core.testing``). Few nodes may be on probation at once, so th
 (or a pool of one node) does not close the pool.
 """
 
+from dure.core.alarms import push_alarm
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
-from dure.core.moves import push_alarm, refresh_node
+from dure.core.moves import refresh_node
 
 FAULT = 1000  # what one fault weighs on its day
 

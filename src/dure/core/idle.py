@@ -52,7 +52,7 @@ def _take(c: Columns, job: int, hist: np.ndarray) -> int:
                 hist[shelf, k] -= got
                 hist[shelf, k - each] += got
                 left -= got
-        return int(c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job])
+        return int(c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job])
     return 0
 
 

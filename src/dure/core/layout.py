@@ -70,7 +70,7 @@ K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
 K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again, c who asks (OF_OPERATOR ...)
 K_SEATED = 9  # a allocation, b shelf, c nodes: a cell of its shape (after its K_ALLOCATED)
 K_REFUSED = 20  # job, a reason
-K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it
+K_STARTED = 21  # job, a attempt, b class, c 1 if on GPUs that were held for it, d devices if fewer
 K_PLACED = 22  # job, a node, b device mask, c milli of each device
 K_STOPPED = 23  # job, a attempt, b cause, c progress kept in s, d lost milli-GPU-s
 K_STOP_ORDERED = 24  # job, a attempt, b cause
@@ -85,6 +85,9 @@ K_BESIDE = 32  # a idle milli beside a queue, b reserved milli beside a queue
 K_BREAKER = 33  # a provider, b until_s: no gang starts there
 K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it takes the place
 K_BOOKED = 35  # job, a the date at which it starts at latest (-1: given up), b group
+K_LENT = 36  # job, a node, b mask of its devices there that are on loan, the gang being own
+K_RESIZE_DUE = 37  # job, a when it has saved and goes on with more devices, if any are idle then
+K_MOVED_UP = 38  # job, a its new key: a deadline nears (below 0), or cannot be met any more (0)
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -131,7 +134,9 @@ K_BOOKED = 35  # job, a the date at which it starts at latest (-1: given up), b 
     S_AS_OWN,
     S_LISTED,
     S_BOOKED,
-) = range(42)
+    S_ELASTIC,
+    S_RISING,
+) = range(44)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them
 SCALARS = 72
@@ -164,7 +169,9 @@ SCALARS = 72
     P_BREAKER_WINDOW_S,
     P_BREAKER_S,
     P_LARGE_PCT,
-) = range(26)
+    P_GROW_S,
+    P_URGENT_S,
+) = range(28)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
@@ -197,6 +204,7 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
 (D_FREE, D_DOWN, D_HOLD, D_CLEANING, D_CLEAN_AT, D_OWNER, D_COUNT) = range(7)
 
 # --- jobs: first what is asked (written once), then what became of it ---------------------------
+# ``J_SIZE``: devices it starts with, its minimum if it is elastic, else all.
 (
     J_PROJECT,
     J_PROVIDER,
@@ -230,8 +238,9 @@ POLICY_SIZE = P_FLOOR + GROUPS_MOST
     J_COHORT,
     J_ODD,
     J_NUMBER,
+    J_SIZE,
     J_ASKED,
-) = range(33)
+) = range(34)
 AFTER_DONE = -2  # ``J_AFTER`` of a job that comes after one that ended well and was forgotten
 BROUGHT = J_KEY  # the columns of a job that its submission brings
 (
@@ -267,13 +276,14 @@ BROUGHT = J_KEY  # the columns of a job that its submission brings
     J_PROMISED,
 ) = range(J_ASKED, J_ASKED + 30)
 J_COUNT = J_ASKED + 30
-(R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_COUNT) = range(7)
+(R_JOB, R_NODE, R_MASK, R_MILLI, R_NEXT_OF_NODE, R_NEXT_OF_JOB, R_LENT, R_COUNT) = range(8)
 
 # --- who -------------------------------------------------------------------------------------
 (A_KIND, A_WEIGHT, A_GROUP, A_BORROWED, A_DECAYED, A_TODAY, A_CREDIT, A_OWES, A_COUNT) = range(9)
 (ACCOUNT_POOL, ACCOUNT_PROJECT, ACCOUNT_PROVIDER) = range(3)
-# E_CELLS: entitled in shapes; who holds a leaf (H_HOLDER) is an account + 1, or 0.
-(E_ENTITLED, E_OWN, E_CLAIMED, E_CELLS, E_COUNT) = range(5)
+# E_CELLS: entitled in shapes; who holds a leaf (H_HOLDER) is an account + 1, or 0. E_SOON: entitled
+# at most until a claim made now is due.
+(E_ENTITLED, E_OWN, E_CLAIMED, E_CELLS, E_SOON, E_COUNT) = range(6)
 (Z_ALLOCATION, Z_SHELF, Z_NODES, Z_COUNT) = range(4)  # columns of a cell
 (T_CAPACITY, T_ENTITLED, T_SCAVENGED, T_LENT, T_SPEED, T_EXCHANGE, T_COUNT) = range(7)
 (L_ACCOUNT, L_TYPE, L_MILLI, L_FROM, L_TO, L_LENDABLE, L_COUNT) = range(7)
@@ -284,6 +294,7 @@ DATES_MAX = 1000  # so many at once
 
 # --- alarms: (at_s, what, who), a binary heap ------------------------------------------------
 (ALARM_CLEAN, ALARM_STOP, ALARM_RIGHTS, ALARM_RETRY, ALARM_PROBATION, ALARM_BREAKER) = range(6)
+ALARM_LAXITY = 6
 
 # --- workspace: memo of one pass (by shape, by family), rows of scratch --------------------------
 # What came free since the last pass: room that anyone sees, or only rights and devices to clean;
@@ -313,8 +324,9 @@ DATES_MAX = 1000  # so many at once
     X_LEAVES,
     X_NODE,
     X_PATH,
+    X_SHED,
     X_COUNT,
-) = range(12)
+) = range(13)
 # The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
 # One cohort is one row, so that a look at it is a look at one place in memory: what a pass asks of
 # every cohort comes first.

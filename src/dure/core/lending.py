@@ -11,14 +11,26 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.elastic import goes_on
+from dure.core.entitled import entitled_types, has_begun
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
-from dure.core.pace import work_s_of
 from dure.core.placement import find_own_place, is_open_to, seek_own
 from dure.core.profile import keep_dates
 from dure.core.sparing import is_owed_spares, open_spares
 from dure.core.starting import start
-from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
+from dure.core.victims import choose_victims, leave_by, stay_longest, way_out
+
+
+@inner
+def _next_right(c: Columns, job: int) -> int:
+    """Return when the next allocation of a job's owner begins, or ``FOREVER_S``."""
+    allocs, next_s = c.allocs, FOREVER_S
+    for i in range(c.scalars[S_ALLOCS]):
+        is_ahead = c.scalars[S_NOW] < allocs[L_FROM, i] < next_s
+        if is_ahead and allocs[L_ACCOUNT, i] == c.jobs[J_OWNER, job]:
+            next_s = allocs[L_FROM, i]
+    return int(next_s)
 
 
 @inner
@@ -30,7 +42,8 @@ def claim(c: Columns, job: int, types: int) -> bool:
     """
     s = c.scalars
     now_s = s[S_NOW]
-    latest_s = leave_by(c, now_s)
+    latest_s, is_early = leave_by(c, now_s), (entitled_types(c, job) & types) == 0
+    early_s = min(latest_s, _next_right(c, job) - (now_s + c.policy[P_RETURN_S] - latest_s))
     seek_own(c, True)
     count = choose_victims(c, job, types, latest_s)
     if count == 0 and is_owed_spares(c, job):
@@ -55,56 +68,28 @@ def claim(c: Columns, job: int, types: int) -> bool:
             ):
                 c.marks[borrower] = c.memo[M_STAMP, STAMP_MARKS]
                 stop_at_s, saves, _ = way_out(c, borrower, latest_s)
-                milli = c.jobs[J_USED, borrower]
+                if is_early and saves > 0:
+                    # The right has not begun: it may use the time until then.
+                    stop_at_s = max(stop_at_s, stay_longest(c, borrower, early_s))
+                milli = _called_from(c, borrower, job)
                 emit(c, K_NOTICED, borrower, job, stop_at_s, saves, milli, due_at_s)
             row = following
     return True
 
 
-@inner_of_ints(3)
-def stop_borrower(c: Columns, job: int, cause: int, saves: int) -> None:
-    """Stop a running job now; without ``saves`` it falls back to its last checkpoint."""
-    jobs, now_s = c.jobs, c.scalars[S_NOW]
-    if c.policy[P_INSTANT] == 0 and jobs[J_LEFT, job] == 0:
-        if jobs[J_STATE, job] == RUNNING:
-            emit(c, K_STOP_ORDERED, job, jobs[J_ATTEMPT, job], cause, 0, 0, 0)
-        return
-    kept_s = (now_s if saves > 0 else last_checkpoint(c, job, now_s)) - jobs[J_RUN_SINCE, job]
-    lost_s = now_s - jobs[J_RUN_SINCE, job] - kept_s
-    lost = lost_s * jobs[J_USED, job]
-    saved_s = jobs[J_SAVED, job] + work_s_of(c, job, kept_s)
-    emit(c, K_STOPPED, job, jobs[J_ATTEMPT, job], cause, saved_s, lost, 0)
-
-
 @inner
-def stop_due(c: Columns) -> None:
-    """Stop whoever's time has come, and book whoever has left by itself."""
-    s, jobs = c.scalars, c.jobs
-    for i in range(s[S_DUE]):
-        if c.due[i, 1] != ALARM_STOP:
-            continue
-        job = c.due[i, 2]
-        active = jobs[J_STATE, job] == RUNNING or jobs[J_STATE, job] == STOPPING
-        if not active:
-            continue
-        if jobs[J_LEFT, job] > 0:
-            asked = jobs[J_STOP_AT, job] >= 0 or jobs[J_STATE, job] == STOPPING
-            cause = jobs[J_STOP_CAUSE, job] if asked else BY_PREEMPTION
-            stop_borrower(c, job, cause, jobs[J_LEFT, job] - 1)
-        elif 0 <= jobs[J_STOP_AT, job] <= s[S_NOW]:
-            stop_borrower(c, job, jobs[J_STOP_CAUSE, job], jobs[J_STOP_SAVES, job])
-
-
-@inner
-def stop_noticed_now(c: Columns) -> None:
-    """Stop the borrowers of this cycle's claims that had no reason to run on."""
-    s, jobs = c.scalars, c.jobs
-    i = s[S_RUNNING] - 1
-    while i >= 0:
-        job = c.running[i]
-        if jobs[J_STATE, job] == RUNNING and 0 <= jobs[J_STOP_AT, job] <= s[S_NOW]:
-            stop_borrower(c, job, jobs[J_STOP_CAUSE, job], jobs[J_STOP_SAVES, job])
-        i = min(i - 1, s[S_RUNNING] - 1)
+def _called_from(c: Columns, borrower: int, claimant: int) -> int:
+    """Return the milli-GPU that a borrower leaves for a claim: all it has, unless it goes on."""
+    if not goes_on(c, borrower):
+        return int(c.jobs[J_USED, borrower])
+    row, milli = c.jobs[J_ROWS, borrower], 0
+    while row >= 0:
+        first = c.nodes[N_FIRST, c.rows[R_NODE, row]]
+        for d in range(c.nodes[N_GPUS, c.rows[R_NODE, row]]):
+            if c.rows[R_MASK, row] >> d & 1 and c.devices[D_HOLD, first + d] == claimant + 1:
+                milli += c.rows[R_MILLI, row]
+        row = c.rows[R_NEXT_OF_JOB, row]
+    return int(milli)
 
 
 @inner
@@ -210,7 +195,9 @@ def settle_claims(c: Columns) -> None:
         job, kind = c.claims[i, 0], c.claims[i, 1]
         owner = jobs[J_OWNER, job]
         taken = rights[E_OWN, owner, kind] + rights[E_CLAIMED, owner, kind]
-        over = taken > rights[E_ENTITLED, owner, kind]
+        over = taken > rights[E_SOON, owner, kind]
+        # Its right was put off, or is over again: what was promised cannot be used.
+        over = over or (s[S_NOW] >= jobs[J_CLAIM_DUE, job] and not has_begun(c, job, kind))
         over = over and c.accounts[A_KIND, owner] != ACCOUNT_POOL
         if over or jobs[J_STATE, job] != PENDING:
             end_claim(c, job, CLAIM_CANCELLED)
@@ -229,6 +216,8 @@ def serve_claims(c: Columns) -> None:
         waiting[i] = c.claims[i, 0]
     for i in range(waiting.size):
         job = waiting[i]
+        if not has_begun(c, job, c.claims[_position(c, job), 1]):
+            continue
         count = _held_rows(c, job)
         if count > 0:
             start(c, job, OWN, count, 1)

@@ -26,8 +26,22 @@ def is_before(c: Columns, i: int, j: int) -> bool:
 @inner
 def limit_of(c: Columns, job: int) -> int:
     """Return how long the job may run by its own word, in seconds."""
-    estimate_s = c.jobs[J_ESTIMATE, job]
+    jobs, estimate_s = c.jobs, c.jobs[J_ESTIMATE, job]
+    if estimate_s >= 0 and jobs[J_SIZE, job] < jobs[J_GPUS, job]:
+        # It may have its minimum all the time. What it has done counts: whoever goes on with other
+        # devices ends no later than it said before.
+        left_s = max(0, estimate_s - jobs[J_SAVED, job])
+        return int(-(-left_s * jobs[J_GPUS, job] // jobs[J_SIZE, job]))
     return int(estimate_s if estimate_s >= 0 else UNKNOWN_S + 1)
+
+
+@inner
+def estimate_within(c: Columns, job: int, limit_s: int) -> int:
+    """Return the longest estimate with which a job would run no longer than ``limit_s``."""
+    jobs = c.jobs
+    if jobs[J_SIZE, job] == jobs[J_GPUS, job]:
+        return limit_s
+    return int(jobs[J_SAVED, job] + limit_s * jobs[J_SIZE, job] // jobs[J_GPUS, job])
 
 
 @inner
@@ -61,7 +75,7 @@ def _describe(c: Columns, cohort: int, job: int) -> None:
     jobs, row = c.jobs, c.cohorts[cohort]
     asked = jobs[J_CLASS_ASKED, job]
     row[C_SHAPE], row[C_FAMILY] = jobs[J_SHAPE, job], jobs[J_FAMILY, job]
-    row[C_GPUS], row[C_MILLI] = jobs[J_GPUS, job], jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    row[C_GPUS], row[C_MILLI] = jobs[J_SIZE, job], jobs[J_SIZE, job] * jobs[J_MILLI, job]
     row[C_TYPES], row[C_OWNER] = jobs[J_TYPES, job], jobs[J_OWNER, job]
     row[C_FLAGS] = IS_ODD if jobs[J_ODD, job] == 1 else 0
     if asked != 1 + LOAN and asked != 1 + SCAVENGE:

@@ -1,65 +1,15 @@
-"""The smallest moves of the state, compiled: alarms, queue, nodes, devices, placement rows.
+"""The smallest moves of the state, compiled: queue, nodes, devices, placement rows.
 
 Everything that keeps a counter true lives here, so no other kernel touches counters.
 """
 
 import numpy as np
 
+from dure.core.alarms import push_alarm
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import is_before, join_cohort, leave_cohort, limit_of
-
-
-# --- alarms: a binary heap of (at_s, what, who), smallest first; ties by what, then who -----------
-@inner
-def _before(alarms: np.ndarray, i: int, j: int) -> bool:
-    for k in range(3):
-        if alarms[i, k] != alarms[j, k]:
-            return bool(alarms[i, k] < alarms[j, k])
-    return False
-
-
-@inner
-def _swap(alarms: np.ndarray, i: int, j: int) -> None:
-    for k in range(3):
-        alarms[i, k], alarms[j, k] = alarms[j, k], alarms[i, k]
-
-
-@inner
-def push_alarm(c: Columns, at_s: int, what: int, who: int) -> None:
-    """Wake the cycle at ``at_s``; the array has room (the caller of a cycle sees to that)."""
-    i = c.scalars[S_ALARMS]
-    c.alarms[i, 0], c.alarms[i, 1], c.alarms[i, 2] = at_s, what, who
-    c.scalars[S_ALARMS] = i + 1
-    while i > 0 and _before(c.alarms, i, (i - 1) // 2):
-        _swap(c.alarms, i, (i - 1) // 2)
-        i = (i - 1) // 2
-
-
-@inner
-def pop_alarms(c: Columns, now_s: int) -> None:
-    """Move every alarm up to ``now_s`` from the heap to ``due``, in order."""
-    s, alarms = c.scalars, c.alarms
-    s[S_DUE] = 0
-    while s[S_ALARMS] > 0 and alarms[0, 0] <= now_s:
-        for k in range(3):
-            c.due[s[S_DUE], k] = alarms[0, k]
-        s[S_DUE] += 1
-        last = s[S_ALARMS] - 1
-        s[S_ALARMS] = last
-        for k in range(3):
-            alarms[0, k] = alarms[last, k]
-        i = 0
-        while True:
-            least = i
-            for child in (2 * i + 1, 2 * i + 2):
-                if child < last and _before(alarms, child, least):
-                    least = child
-            if least == i:
-                break
-            _swap(alarms, i, least)
-            i = least
 
 
 # --- the queue: sorted by (key, job); dead entries are skipped and swept now and then -------------
@@ -102,6 +52,20 @@ def dequeue(c: Columns, job: int) -> None:
         s[S_Q_HEAD] += 1
     else:
         s[S_Q_DEAD] += 1
+
+
+@inner
+def move_in_line(c: Columns, job: int, key: int) -> None:
+    """Give a waiting job another key and the place that goes with it; O(n)."""
+    s, queue, at = c.scalars, c.queue, c.scalars[S_Q_HEAD]
+    leave_cohort(c, job)
+    while queue[at] != job:
+        at += 1
+    s[S_Q_TAIL] -= 1
+    for i in range(at, s[S_Q_TAIL]):
+        queue[i] = queue[i + 1]
+    c.jobs[J_IN_QUEUE, job], c.jobs[J_KEY, job] = 0, key
+    enqueue(c, job)
 
 
 @inner
@@ -217,6 +181,16 @@ def take_limits(c: Columns, job: int, node: int, devices: int, times: int) -> No
 
 
 @inner
+def _charge_borrower(c: Columns, job: int, milli: int) -> None:
+    """Add ``milli`` (or take it away) to what the job's owner borrows, and owes in exchange."""
+    owner, each = c.jobs[J_OWNER, job], c.jobs[J_MILLI, job]
+    exchange = c.types[T_EXCHANGE, c.jobs[J_PLACED_TYPE, job]]
+    c.accounts[A_BORROWED, owner] += milli
+    # Rounded device by device, so that what leaves takes away what it brought.
+    c.accounts[A_OWES, owner] += milli // each * (each * exchange // WHOLE)
+
+
+@inner
 def charge(c: Columns, job: int, milli: int) -> None:
     """Add ``milli`` (or take it away) to what the job's owner uses in the job's present class."""
     jobs, s = c.jobs, c.scalars
@@ -227,16 +201,12 @@ def charge(c: Columns, job: int, milli: int) -> None:
     if kind == OWN:
         c.rights[E_OWN, owner, jobs[J_PLACED_TYPE, job]] += milli
         return
-    placed = jobs[J_PLACED_TYPE, job]
-    c.accounts[A_BORROWED, owner] += milli
-    # Rounded device by device, so that what leaves takes away what it brought.
-    each = jobs[J_MILLI, job]
-    c.accounts[A_OWES, owner] += milli // each * (each * c.types[T_EXCHANGE, placed] // WHOLE)
+    _charge_borrower(c, job, milli)
     if kind == LOAN:
         s[S_LENT] += milli
-        c.types[T_LENT, placed] += milli
+        c.types[T_LENT, jobs[J_PLACED_TYPE, job]] += milli
     else:
-        c.types[T_SCAVENGED, placed] += milli
+        c.types[T_SCAVENGED, jobs[J_PLACED_TYPE, job]] += milli
 
 
 MOVE_AGAIN_S = 4 * 3600  # a job is moved once in so long
@@ -279,6 +249,28 @@ def _recount_end(c: Columns, node: int) -> None:
         ends_s = max(ends_s, c.jobs[J_RUN_SINCE, job] + lasts_s(c, job))
         row = c.rows[R_NEXT_OF_NODE, row]
     c.nodes[N_ENDS, node] = ends_s
+
+
+@inner
+def lend_part(c: Columns, job: int, milli: int) -> None:
+    """Book ``milli`` of what an own gang uses as borrowed (or, below 0, as own again)."""
+    s, owner, placed = c.scalars, c.jobs[J_OWNER, job], c.jobs[J_PLACED_TYPE, job]
+    s[S_KIND + OWN] -= milli
+    s[S_KIND + LOAN] += milli
+    c.rights[E_OWN, owner, placed] -= milli
+    s[S_LENT] += milli
+    c.types[T_LENT, placed] += milli
+    _charge_borrower(c, job, milli)
+
+
+@inner
+def set_lent(c: Columns, row: int, mask: int) -> None:
+    """Have these devices of a placement row, and no others of it, be on loan."""
+    rows = c.rows
+    if rows[R_LENT, row] != mask:
+        more = bits(mask) - bits(rows[R_LENT, row])
+        rows[R_LENT, row] = mask
+        lend_part(c, rows[R_JOB, row], more * rows[R_MILLI, row])
 
 
 @inner
@@ -348,6 +340,7 @@ def _leave(c: Columns, row: int, at_s: int) -> None:
                     push_alarm(c, clean_at, ALARM_CLEAN, node)
                     alarm_at = clean_at
     take_limits(c, job, node, bits(mask), -1)
+    set_lent(c, row, 0)
     charge(c, job, -milli * bits(mask))
     rows[R_NEXT_OF_JOB, row], s[S_ROWS_FREE] = s[S_ROWS_FREE], row
     refresh_node(c, node)

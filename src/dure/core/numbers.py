@@ -28,4 +28,4 @@ def is_of_job(kind: int) -> bool:
     """Tell whether a fact's third number is a job; other kinds may keep something else there."""
     if kind in (K_SUBMITTED, K_ENDED, K_CANCELLED, K_VACATED):
         return True
-    return bool(K_REFUSED <= kind <= K_CLAIM_ENDED or kind == K_BOOKED)
+    return bool(K_REFUSED <= kind <= K_CLAIM_ENDED or K_BOOKED <= kind <= K_MOVED_UP)

@@ -1,7 +1,7 @@
 """Which accelerator a job takes, and how fast its work is done there.
 
-Durations, estimates and progress are counted in seconds of the job's reference: the first type that
-it named, or a device of speed 1000.
+Durations, estimates and progress are counted in seconds of the job's reference, the first type that
+it named, or a device of speed 1000; and on all its devices: work goes with how many it has.
 """
 
 from dure.core.columns import *
@@ -21,6 +21,9 @@ def _speeds(c: Columns, job: int) -> tuple[int, int]:
 def run_s_of(c: Columns, job: int, work_s: int) -> int:
     """Return how long work takes where the job stands, rounded up."""
     speed, reference = _speeds(c, job)
+    used, whole = c.jobs[J_USED, job], c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
+    if 0 < used < whole:
+        work_s = -(-work_s * whole // used)
     # In two parts, because the product of long work and a speed is beyond 63 bits.
     return work_s // speed * reference + (work_s % speed * reference + speed - 1) // speed
 
@@ -29,7 +32,9 @@ def run_s_of(c: Columns, job: int, work_s: int) -> int:
 def work_s_of(c: Columns, job: int, run_s: int) -> int:
     """Return the work done in a time where the job stands, rounded down."""
     speed, reference = _speeds(c, job)
-    return run_s // reference * speed + run_s % reference * speed // reference
+    used, whole = c.jobs[J_USED, job], c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
+    work_s = run_s // reference * speed + run_s % reference * speed // reference
+    return work_s * used // whole if 0 < used < whole else work_s
 
 
 @inner

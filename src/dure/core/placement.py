@@ -12,6 +12,7 @@ from dure.core.hazard import next_calm
 from dure.core.kernel import inner
 from dure.core.moves import share_of, stands_aside
 from dure.core.pace import next_choice
+from dure.core.shapes import each_of
 
 
 @inner
@@ -85,9 +86,9 @@ def suits(c: Columns, job: int, shelf: int) -> bool:
 def shape_of(c: Columns, job: int, node_gpus: int) -> tuple[int, int, int]:
     """Return (nodes, devices on each, devices on one more) that the gang takes on such nodes."""
     jobs = c.jobs
-    gpus, nodes, each = jobs[J_GPUS, job], jobs[J_NODES, job], jobs[J_GPN, job]
-    if nodes > 0:
-        return nodes, (gpus + nodes - 1) // nodes, 0
+    gpus, nodes, each = jobs[J_SIZE, job], jobs[J_NODES, job], each_of(c.jobs, job)
+    if nodes > 0 and gpus == jobs[J_GPUS, job]:
+        return nodes, each, 0
     if each > 0:
         return gpus // each, each, 0
     if gpus < node_gpus:

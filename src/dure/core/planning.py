@@ -10,11 +10,12 @@ from dure.core.easy import start_easy
 from dure.core.facts import apply_told, emit, end_cycle
 from dure.core.idle import measure_beside
 from dure.core.kernel import inner, kernel
-from dure.core.lending import end_claim, stop_borrower, stop_due
+from dure.core.lending import end_claim
 from dure.core.preempting import refill
 from dure.core.refusing import refuse_impossible, refuse_orphans
 from dure.core.sharing import share
 from dure.core.starting import start_in_order, start_what_fits
+from dure.core.stopping import stop_borrower, stop_due
 from dure.core.swapping import swap_departed, swap_struck
 
 

@@ -25,6 +25,7 @@ from dure.core.columns import (
     P_FLOOR,
     P_GOES_ON_S,
     P_GROUPS,
+    P_GROW_S,
     P_HAZARD_S,
     P_HORIZON_S,
     P_INSTANT,
@@ -38,6 +39,7 @@ from dure.core.columns import (
     P_RETURN_S,
     P_START_S,
     P_SWAP,
+    P_URGENT_S,
     POLICIES,
     POLICY_SIZE,
     IntArray,
@@ -66,6 +68,9 @@ class Policy:
         lend: whether idle entitlement is lent at all.
         half_life_days: use this old counts half in the order of loans.
         horizon_s: what runs now counts as if it ran this much longer in the order of loans.
+        urgent_s: a job goes before others of its owner so long before it must start for its
+            deadline.
+        grow_s: an elastic gang grows once in so long at most.
         reserve_s: an entitled gang that waited so long gets a date, or holds nodes until it has
             all; 0 is never.
         large_pct: a gang of so many in a hundred of the nodes of a kind gets its date at once; 0 is
@@ -100,6 +105,8 @@ class Policy:
     lend: bool = True
     half_life_days: int = 7
     horizon_s: int = 3600
+    grow_s: int = 600
+    urgent_s: int = 3600
     reserve_s: int = DAY_S
     large_pct: int = 0
     instant_stop: bool = True
@@ -175,10 +182,11 @@ class Policy:
         p[P_HORIZON_S], p[P_INSTANT], p[P_DAY_S] = self.horizon_s, int(self.instant_stop), DAY_S
         p[P_RESERVE_S], p[P_LARGE_PCT] = self.reserve_s, self.large_pct
         p[P_SWAP], p[P_CONSOLIDATE] = int(self.swap), self.consolidate_gpu_s_per_h
-        p[P_GOES_ON_S] = self.goes_on_s
+        p[P_GOES_ON_S], p[P_GROW_S] = self.goes_on_s, self.grow_s
         p[P_GROUPS] = 1 + len(self.floors)
         p[P_FLOOR : P_FLOOR + p[P_GROUPS]] = [self._rest_pct(), *self.floors.values()]
-        # The baselines know nothing of their nodes' past.
+        # The baselines know neither deadlines nor their nodes' past.
+        p[P_URGENT_S] = self.urgent_s if self.name == POLICIES[DURE] else 0
         if self.name == POLICIES[DURE] and self.lemon_faults > 0:
             p[P_HAZARD_S], p[P_LEMON_FAULTS] = self.hazard_half_life_days * DAY_S, self.lemon_faults
             p[P_PROBATION_S], p[P_LEMONS_PCT] = self.probation_s, self.lemons_pct

@@ -10,9 +10,10 @@ from dure.core.columns import Columns
 from dure.core.entitled import entitled_types
 from dure.core.kernel import inner, kernel
 from dure.core.limits import before_head_s, on_reserved_s
-from dure.core.line import limit_of
+from dure.core.line import estimate_within, limit_of
 from dure.core.placement import find_own_place, find_place, widest_level
 from dure.core.probing import Probe, movable, probe_of
+from dure.core.shapes import size_at_start
 from dure.core.starting import is_ready
 from dure.core.why import may_borrow, types_open
 
@@ -39,14 +40,14 @@ def _try(p: Columns, of: np.ndarray) -> None:
     if (own != 0 and find_own_place(p, 0, own) > 0) or find_place(p, 0, others) > 0:
         of[B_STARTS] = 1
         of[B_TYPE] = p.nodes[N_TYPE, p.picks[0, 0]]
-        of[B_GPUS] = p.jobs[J_GPUS, 0]
+        of[B_GPUS] = p.jobs[J_SIZE, 0]
 
 
 @inner
 def _halve(p: Columns) -> bool:
     """Ask for half the GPUs in the same shape; tell whether there is such a half."""
     jobs, gpus, nodes = p.jobs, p.jobs[J_GPUS, 0], p.jobs[J_NODES, 0]
-    if gpus < 2 or (nodes > 0 and nodes % 2 == 1):
+    if gpus < 2 or jobs[J_SIZE, 0] < gpus or (nodes > 0 and nodes % 2 == 1):
         return False
     if jobs[J_SEGMENT, 0] > 0 and gpus // 2 % jobs[J_SEGMENT, 0] != 0:
         return False
@@ -96,6 +97,7 @@ def _relax(c: Columns, p: Columns, job: int, out: IntArray) -> None:
             p.jobs[J_LOCALITY, 0] = LOCALITY_ANY
         elif not _halve(p):
             continue
+        p.jobs[J_SIZE, 0] = size_at_start(p, 0)
         _try(p, out[wish])
 
 
@@ -120,8 +122,8 @@ def _shorten(c: Columns, p: Columns, job: int, of: np.ndarray) -> None:
         limit_s = on_reserved_s(c, p, types)
     if 0 < limit_s < limit_of(c, job):
         find_place(p, 0, types)
-        of[B_STARTS], of[B_LIMIT] = 1, limit_s
-        of[B_TYPE], of[B_GPUS] = p.nodes[N_TYPE, p.picks[0, 0]], jobs[J_GPUS, job]
+        of[B_STARTS], of[B_LIMIT] = 1, estimate_within(c, job, limit_s)
+        of[B_TYPE], of[B_GPUS] = p.nodes[N_TYPE, p.picks[0, 0]], jobs[J_SIZE, job]
 
 
 def _keeps_gaps(c: Columns) -> bool:

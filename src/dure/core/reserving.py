@@ -12,7 +12,7 @@ import numpy as np
 from dure.core.bookings import nodes_of
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.entitled import entitled_types, is_covered, start_as, start_own
+from dure.core.entitled import entitled_types, has_begun, is_covered, start_as, start_own
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim
@@ -249,13 +249,15 @@ def start_reserved(c: Columns) -> None:
     """Start the gang with the reservation as soon as what is held and what is idle are enough."""
     s = c.scalars
     job = reserved_for(c) if s[S_FREED] > 0 else -1
-    milli = c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]
+    milli = c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]
     if job < 0 or s[S_KIND + IDLE] == 0 or s[S_KIND + IDLE] + s[S_KIND + RESERVED] < milli:
         return
     freed, held_type = s[S_FREED], 0
     for i in range(s[S_CLAIMS]):
         if c.claims[i, 0] == job:
             held_type = c.claims[i, 1]
+    if not has_begun(c, job, held_type):
+        return
     nodes, masks, _ = _free_and_ready(c, job)
     _show_held(c, job, nodes, masks, 1)
     count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))

@@ -17,6 +17,7 @@ from dure.core.kernel import inner, kernel
 _ASKED = np.array(
     [
         J_GPUS,
+        J_SIZE,
         J_MILLI,
         J_NODES,
         J_GPN,
@@ -76,9 +77,40 @@ def _takes_whole_nodes(c: Columns, job: int) -> bool:
             return False
     for group in range(c.groups.shape[1]):
         takes = jobs[J_TYPES, job] >> c.groups[G_TYPE, group] & 1
-        if takes and (c.groups[G_GPUS, group] != each or jobs[J_GPUS, job] % each > 0):
+        if takes and (c.groups[G_GPUS, group] != each or jobs[J_SIZE, job] % each > 0):
             return False
     return True
+
+
+@inner
+def each_of(jobs: IntArray, job: int) -> int:
+    """Return how many devices a gang takes on each of its nodes, 0 if it does not say."""
+    if jobs[J_NODES, job] > 0:
+        return int((jobs[J_GPUS, job] + jobs[J_NODES, job] - 1) // jobs[J_NODES, job])
+    return int(max(0, jobs[J_GPN, job]))
+
+
+@inner
+def size_at_start(c: Columns, job: int) -> int:
+    """Return the devices a gang needs to start: all, or its minimum if it can be resized.
+
+    It can if it agrees to borrow what it has beyond the minimum and saves, so that a resize costs
+    no work; its devices are whole, in no segments, and nothing else is limited with them.
+    """
+    jobs = c.jobs
+    gpus, least, each = jobs[J_GPUS, job], jobs[J_MIN_GPUS, job], each_of(c.jobs, job)
+    borrows = jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN
+    saves = jobs[J_CKPT_EVERY, job] > 0 or jobs[J_CKPT_TAKES, job] >= 0
+    is_plain = jobs[J_MILLI, job] == WHOLE and jobs[J_CPU, job] == 0 and jobs[J_MEMORY, job] == 0
+    is_plain = is_plain and jobs[J_SEGMENT, job] == 0
+    lends = c.policy[P_POLICY] == DURE and c.policy[P_LEND] == 1
+    if least <= 0 or not (lends and borrows and saves and is_plain):
+        return int(gpus)
+    if each > 0:
+        if gpus % each > 0:
+            return int(gpus)
+        least = (least + each - 1) // each * each
+    return int(min(gpus, least))
 
 
 @inner
@@ -111,6 +143,9 @@ def recognise(c: Columns, job: int) -> None:
     """
     jobs, shapes, alike, s = c.jobs, c.shapes, c.alike, c.scalars
     is_vague = jobs[J_LOCALITY, job] == LOCALITY_PREFERRED
+    jobs[J_SIZE, job] = size_at_start(c, job)
+    if jobs[J_SIZE, job] < jobs[J_GPUS, job]:
+        s[S_ELASTIC] += 1
     jobs[J_FAMILY, job], jobs[J_SHAPE, job] = _family(c, job), 0
     jobs[J_ODD, job] = 1 if is_vague or jobs[J_AFTER, job] != -1 else 0
     if not is_vague:

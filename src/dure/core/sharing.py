@@ -8,7 +8,9 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.consolidating import make_room
 from dure.core.dating import backfill, plan_dates, start_dated
+from dure.core.elastic import is_elastic, pick_kept
 from dure.core.entitled import (
+    claimable_types,
     could_be_own,
     entitled_types,
     has_room,
@@ -18,8 +20,10 @@ from dure.core.entitled import (
 )
 from dure.core.facts import emit
 from dure.core.groups import fair_charge, furthest_below, had, line_up
+from dure.core.growing import grow
 from dure.core.kernel import inner
-from dure.core.lending import claim, serve_claims, settle_claims, stop_noticed_now
+from dure.core.laxity import key_by_laxity
+from dure.core.lending import claim, serve_claims, settle_claims
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
@@ -27,7 +31,8 @@ from dure.core.placement import stands_open
 from dure.core.profile import open_stairs, runs_as_own_only
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.sparing import is_owed_spares, stands_on_spare
-from dure.core.starting import begin_pass, is_hopeful, is_ready
+from dure.core.starting import begin_pass, is_hopeful, is_ready, lend_beyond
+from dure.core.stopping import stop_noticed_now
 from dure.core.succeeding import succeed
 from dure.core.swapping import start_stranded
 from dure.core.testing import fill_aside
@@ -60,9 +65,12 @@ def _promote(c: Columns) -> None:
     running = np.sort(running[:count])
     for i in range(count):
         job = running[i]
-        has = has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], jobs[J_USED, job])
+        milli = jobs[J_SIZE, job] * jobs[J_MILLI, job]
+        has = has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], milli)
         if has and stands_open(c, job):
             emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, OWN, 0, 0, 0)
+            if is_elastic(jobs, job):
+                lend_beyond(c, job, pick_kept(c, job))
 
 
 @inner
@@ -121,6 +129,29 @@ def _start_entitled(c: Columns) -> None:
 
 
 @inner
+def _claim_ahead(c: Columns) -> None:
+    """Claim for every gang that still waits and whose owner will be entitled to enough before the
+    claim is due; what its borrowers leave beside that is lent.
+    """
+    jobs = c.jobs
+    if c.scalars[S_RISING] == 0:
+        return
+    skip_dead(c)
+    _open_entitled(c)
+    while c.heads[0] > 0:
+        job = c.heads[1]
+        following = next_of(c, job)
+        types = claimable_types(c, job)
+        goes_on = jobs[J_ODD, job] == 1 or jobs[J_CLAIM_DUE, job] >= 0
+        if jobs[J_CLAIM_DUE, job] < 0 and types != 0 and is_ready(c, job):
+            goes_on = _claim_once(c, job, types) or goes_on
+        replace_head(c, following if goes_on else -1)
+    stop_noticed_now(c)
+    begin_pass(c)
+    _lend(c)
+
+
+@inner
 def _open_entitled(c: Columns) -> None:
     """Gather the first of every cohort whose owner may still use enough as its own."""
     heads, count = c.heads, 0
@@ -145,7 +176,7 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
     # What is only being cleaned goes to whoever has a date.
     if coming == 0 or (lent == 0 and s[S_BOOKED] > 0):
         return False
-    if coming + s[S_KIND + IDLE] < c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job]:
+    if coming + s[S_KIND + IDLE] < c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]:
         return False
     # Where there are cells, one owner's failure says nothing of another's.
     if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp and s[S_CELLS] == 0:
@@ -213,9 +244,22 @@ def _lend_next(c: Columns, owner: int) -> bool:
 
 
 @inner
+def _move_urgent(c: Columns) -> None:
+    """Move up in the line whoever must start soon for its deadline; back, whoever is too late."""
+    s = c.scalars
+    for i in range(s[S_DUE]):
+        job = c.due[i, 2]
+        if c.due[i, 1] == ALARM_LAXITY and c.jobs[J_STATE, job] == PENDING:
+            key = key_by_laxity(c, job)
+            if key != c.jobs[J_KEY, job]:
+                emit(c, K_MOVED_UP, job, key, 0, 0, 0, 0)
+
+
+@inner
 def share(c: Columns) -> None:
     """One pass of the policy ``dure``: claims, promotions, own, reclaims, promotions, loans."""
     s = c.scalars
+    _move_urgent(c)
     settle_claims(c)
     begin_pass(c)
     plan_dates(c)
@@ -228,7 +272,8 @@ def share(c: Columns) -> None:
     if s[S_FREED] > 0:
         _demote(c)
         _promote(c)
-    if is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0):
+    is_changed = is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0)
+    if is_changed:
         reserve_for_longest(c)
         start_stranded(c, OWN)
         succeed(c, OWN)
@@ -241,6 +286,8 @@ def share(c: Columns) -> None:
         start_stranded(c, LOAN)
         succeed(c, LOAN)
         _lend(c)
+        _claim_ahead(c)
         fill_reserved(c)
         backfill(c)
         fill_aside(c)
+    grow(c, is_changed)

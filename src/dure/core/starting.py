@@ -7,16 +7,38 @@ from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
 from dure.core.line import first_of, next_of, order_heads, replace_head
-from dure.core.moves import skip_dead
+from dure.core.moves import bits, skip_dead
 from dure.core.placement import find_place
+
+
+@inner
+def lend_beyond(c: Columns, job: int, count: int) -> None:
+    """Have an own gang borrow what it has in ``picks`` beyond its size: the last devices."""
+    own = c.jobs[J_SIZE, job]
+    if own == c.jobs[J_GPUS, job]:
+        return
+    for i in range(count):
+        lent = c.picks[i, 1]
+        while own > 0 and lent:
+            lent &= lent - 1
+            own -= 1
+        if lent:
+            emit(c, K_LENT, job, c.picks[i, 0], lent, 0, 0, 0)
 
 
 @inner_of_ints(4)
 def start(c: Columns, job: int, kind: int, count: int, held: int) -> None:
     """Start a job on the ``count`` rows of ``picks``."""
-    emit(c, K_STARTED, job, c.jobs[J_ATTEMPT, job] + 1, kind, held, 0, 0)
+    jobs, fewer = c.jobs, 0
+    if jobs[J_SIZE, job] < jobs[J_GPUS, job]:
+        for i in range(count):
+            fewer += bits(c.picks[i, 1])
+        fewer = fewer if fewer < jobs[J_GPUS, job] else 0
+    emit(c, K_STARTED, job, jobs[J_ATTEMPT, job] + 1, kind, held, fewer, 0)
     for i in range(count):
         emit(c, K_PLACED, job, c.picks[i, 0], c.picks[i, 1], c.picks[i, 2], 0, 0)
+    if kind == OWN:
+        lend_beyond(c, job, count)
 
 
 @inner
@@ -45,7 +67,7 @@ def failed_already(jobs: IntArray, memo: IntArray, job: int) -> bool:
     shape, family = jobs[J_SHAPE, job], jobs[J_FAMILY, job]
     if shape > 0 and memo[M_FAILED, shape] == memo[M_STAMP, STAMP_PASS]:
         return True
-    return bool(family >= 0 and jobs[J_GPUS, job] >= memo[M_LEAST, family])
+    return bool(family >= 0 and jobs[J_SIZE, job] >= memo[M_LEAST, family])
 
 
 @inner
@@ -54,7 +76,7 @@ def remember_failure(c: Columns, job: int) -> None:
     shape, family = c.jobs[J_SHAPE, job], c.jobs[J_FAMILY, job]
     c.memo[M_FAILED, shape] = c.memo[M_STAMP, STAMP_PASS]
     if family >= 0:
-        c.memo[M_LEAST, family] = min(c.memo[M_LEAST, family], c.jobs[J_GPUS, job])
+        c.memo[M_LEAST, family] = min(c.memo[M_LEAST, family], c.jobs[J_SIZE, job])
 
 
 @inner

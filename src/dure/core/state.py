@@ -146,7 +146,7 @@ class State:
         if account.group in groups:
             self.c.accounts[col.A_GROUP, index] = 1 + groups.index(account.group)
         if account.kind == col.ACCOUNT_POOL:
-            self.c.rights[col.E_ENTITLED, index] = col.UNLIMITED
+            self.c.rights[[col.E_ENTITLED, col.E_SOON], index] = col.UNLIMITED
         self.c.scalars[col.S_ACCOUNTS] = index + 1
         return index
 
@@ -269,8 +269,8 @@ class State:
             self.c = self.c.but(rows=wider(self.c.rows, 2 * rows))
         c, rows = self.c, self.c.rows.shape[1]
         active = int(s[col.S_RUNNING] + s[col.S_Q_TAIL] - s[col.S_Q_HEAD]) + observed
-        alarms = int(s[col.S_ALARMS]) + 4 * active + 2 * rows + 256
-        facts = 4 * rows + 16 * active + c.nodes.shape[1] + 256
+        alarms = int(s[col.S_ALARMS]) + 6 * active + 2 * rows + 256
+        facts = 6 * rows + 20 * active + c.nodes.shape[1] + 256
         if alarms > c.alarms.shape[0]:
             self.c = c = c.but(alarms=longer(c.alarms, 2 * alarms), due=longer(c.due, 2 * alarms))
         if facts > c.facts.shape[0]:

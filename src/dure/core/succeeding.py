@@ -68,7 +68,7 @@ def succeed(c: Columns, kind: int) -> None:
     if kind == LOAN:
         owners *= may_go_on(c)
     _chain_of(c, owners, kind)
-    at = 0
+    at, has_shared = 0, False
     while at < pairs.size:
         owner, end = pairs[at] // count, at + 1
         while end < pairs.size and pairs[end] // count == owner:
@@ -78,11 +78,17 @@ def succeed(c: Columns, kind: int) -> None:
             _show_cleaning(c, nodes, owner, 1)
             new_stamp(c)
             c.memo[M_LEAST, :FAMILIES] = 1 << 60
-            _succeed_as(c, owner, kind)
+            has_shared = _succeed_as(c, owner, kind) or has_shared
             _show_cleaning(c, nodes, owner, 2)
         at = end
+    s[S_FREED] = freed
+    if has_shared:
+        # The rest of a device that is shared is open to anyone.
+        new_stamp(c)
+        c.memo[M_LEAST, :FAMILIES] = 1 << 60
+        return
     # What others could see did not grow meanwhile, so what failed for them still fails.
-    c.memo[M_STAMP, STAMP_PASS], s[S_FREED] = stamp, freed
+    c.memo[M_STAMP, STAMP_PASS] = stamp
     c.memo[M_LEAST, :FAMILIES] = least
 
 
@@ -103,9 +109,11 @@ def _chain_of(c: Columns, owners: np.ndarray, kind: int) -> None:
 
 
 @inner
-def _succeed_as(c: Columns, owner: int, kind: int) -> None:
-    """Start every gang of the owner that fits, in the line's order."""
-    jobs = c.jobs
+def _succeed_as(c: Columns, owner: int, kind: int) -> bool:
+    """Start every gang of the owner that fits, in the line's order; tell whether any of them takes
+    shares of devices.
+    """
+    jobs, has_shared = c.jobs, False
     job = next_turn(c, owner)
     while job >= 0:
         cohort, following = jobs[J_COHORT, job], next_of(c, job)
@@ -113,6 +121,8 @@ def _succeed_as(c: Columns, owner: int, kind: int) -> None:
         if kind == LOAN:
             is_next = is_next and is_lendable(jobs, job, c.scalars[S_NOW])
         placed = is_next and start_as(c, job, kind)
+        has_shared = has_shared or (placed and jobs[J_MILLI, job] < WHOLE)
         goes_on = placed or not is_next or jobs[J_ODD, job] == 1
         pass_turn(c, cohort, following if goes_on else -1)
         job = next_turn(c, owner)
+    return has_shared

@@ -11,14 +11,14 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.elastic import is_told
 from dure.core.entitled import entitled_types, start_as
 from dure.core.facts import is_stranded
-from dure.core.hazard import hazard_of
 from dure.core.kernel import inner
-from dure.core.lending import claim, end_claim, stop_borrower
+from dure.core.lending import claim, end_claim
 from dure.core.moves import bits
+from dure.core.nearness import nearest_at
 from dure.core.placement import (
-    domain_of,
     find_own_place,
     mask_on,
     seek_own,
@@ -28,6 +28,7 @@ from dure.core.placement import (
 )
 from dure.core.sparing import idle_spare, pass_on_spares
 from dure.core.starting import start
+from dure.core.stopping import stop_borrower
 from dure.core.turns import is_lendable
 
 
@@ -69,7 +70,7 @@ def swap_struck(c: Columns) -> None:
     for job in _struck(c):
         # Machines that take their time are told to stop first; the rest comes with their receipt.
         is_over = c.policy[P_INSTANT] == 1
-        if is_over and c.policy[P_SWAP] == 1 and c.jobs[J_STOP_AT, job] < 0:
+        if is_over and c.policy[P_SWAP] == 1 and not is_told(c.jobs, job):
             _swap(c, job, 0)
         else:
             stop_borrower(c, job, BY_FAULT, 0)
@@ -211,21 +212,8 @@ def _substitute(
     spare.
     """
     home = c.nodes[N_SHELF, lost]
-    group = c.shelves[H_GROUP, home]
     for level in range(AT_LEAF, widest + 1):
-        best, best_spare, best_hazard = -1, 1 << 60, 0
-        for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-            is_near = domain_of(c, shelf, level) == domain_of(c, home, level)
-            if not is_near or not suits(c, job, shelf):
-                continue
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                spare = c.nodes[N_IDLE, node]
-                if c.scratch[X_NODE, node] == stamp or spare > best_spare:
-                    continue
-                hazard = hazard_of(c, node)
-                is_better = spare < best_spare or hazard < best_hazard
-                if is_better and slots(c, job, node) >= each:
-                    best, best_spare, best_hazard = node, spare, hazard
+        best = nearest_at(c, job, home, level, each, stamp)
         if best < 0 and may_use_spares:
             best = idle_spare(c, job, home, level, each, stamp)
         if best >= 0:

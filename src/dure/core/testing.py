@@ -6,12 +6,13 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.entitled import entitled_types, loan_class
+from dure.core.entitled import entitled_types
 from dure.core.kernel import inner
 from dure.core.moves import stands_aside
 from dure.core.placement import is_open_to, is_plain, shape_of, suits
 from dure.core.sparing import idle_mask
 from dure.core.starting import is_ready, start
+from dure.core.stopping import loan_class
 from dure.core.turns import is_lendable
 
 LOOKS = 256  # gangs of the line that one pass asks; a probation needs somebody, not everybody
@@ -70,6 +71,6 @@ def _try(c: Columns, job: int, aside: np.ndarray) -> int:
         mask = idle_mask(c, node, each) if need == 1 and extra == 0 else 0
         if mask:
             c.picks[0, 0], c.picks[0, 1], c.picks[0, 2] = node, mask, WHOLE
-            start(c, job, OWN if is_own else loan_class(c, job, kind), 1, 0)
+            start(c, job, OWN if is_own else loan_class(c, each * WHOLE, kind), 1, 0)
             return int(each * WHOLE)
     return 0

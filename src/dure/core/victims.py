@@ -1,12 +1,21 @@
-"""Who must go for a claim: the cheapest borrowers in the narrowest domain, and how each leaves."""
+"""Who must go for a claim: the cheapest borrowers in the narrowest domain, and how each leaves.
+
+An elastic gang that gives up some devices and goes on is not disturbed as one that is sent away: it
+costs the work that it loses by starting again, which is none if it saves first.
+"""
 
 from dure.core.columns import *
 from dure.core.columns import Columns
+from dure.core.elastic import goes_on, is_elastic, is_told, shed_on
 from dure.core.kernel import inner
 from dure.core.moves import bits, share_of
 from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
+from dure.core.shapes import each_of
 
-DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers sent away
+DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers disturbed
+# What is thought of somebody on a node: gone, must go, gives up what it can, must give that up.
+(GONE, MUST_GO, LESS, MUST_LESS) = range(4)
+_SHED = 20  # bits for how many devices a gang gives up, below the stamp of the pricing
 
 
 @inner
@@ -26,6 +35,15 @@ def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
 
 
 @inner
+def _disturbance(c: Columns, job: int) -> int:
+    """Return what sending a borrower away costs besides the work it loses, in milli-s."""
+    # Its devices stand still while they are handed over, all of them, however few are needed.
+    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
+    dearer_s = c.policy[P_DEARER_S] * c.jobs[J_RECLAIMS, job]
+    return int((dearer_s + idle_s) * c.jobs[J_USED, job])
+
+
+@inner
 def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
 
@@ -33,10 +51,8 @@ def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     it was reclaimed before.
     """
     now_s, jobs = c.scalars[S_NOW], c.jobs
-    # Its devices stand still while they are handed over, all of them, however few are needed.
-    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
-    dearer = (c.policy[P_DEARER_S] * jobs[J_RECLAIMS, job] + idle_s) * jobs[J_USED, job]
-    if jobs[J_STOP_AT, job] >= 0:
+    dearer = _disturbance(c, job)
+    if is_told(jobs, job):
         return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
     takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
     if takes_s >= 0 and now_s + takes_s <= latest_s:
@@ -50,12 +66,26 @@ def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
 
 
 @inner
-def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
-    """Tell whether a job is a borrower that can be gone by ``latest_s``."""
+def stay_longest(c: Columns, job: int, latest_s: int) -> int:
+    """Return the last moment up to ``latest_s`` at which a borrower that can save leaves saved: the
+    claimant's right has not begun.
+    """
     jobs = c.jobs
-    if jobs[J_STATE, job] != RUNNING or jobs[J_CLASS, job] == OWN:
+    if is_told(jobs, job):
+        return int(jobs[J_STOP_AT, job])
+    takes_s = jobs[J_CKPT_TAKES, job]
+    if takes_s >= 0 and c.scalars[S_NOW] + takes_s <= latest_s:
+        return latest_s
+    return last_checkpoint(c, job, latest_s)
+
+
+@inner
+def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
+    """Tell whether a job borrows anything and can have left that by ``latest_s``."""
+    jobs = c.jobs
+    if jobs[J_STATE, job] != RUNNING or (jobs[J_CLASS, job] == OWN and not is_elastic(jobs, job)):
         return False
-    return bool(jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_AT, job] <= latest_s)
+    return bool(not is_told(jobs, job) or jobs[J_STOP_AT, job] <= latest_s)
 
 
 @inner
@@ -73,8 +103,29 @@ def _healthy_devices(c: Columns, node: int) -> int:
 
 
 @inner
-def _opened(c: Columns, job: int, node: int, each: int, healthy: int, leaves: int) -> int:
-    """Return which healthy devices are empty once everyone marked ``leaves`` is gone.
+def _gone_from(c: Columns, row: int, leaves: int, stamp: int) -> int:
+    """Return which devices of a placement row are thought empty in the search ``leaves``."""
+    other = c.rows[R_JOB, row]
+    thought = c.scratch[X_LEAVES, other] - leaves
+    if thought < 0:
+        return 0
+    if thought >= LESS:
+        return shed_on(c, other, row, _given(c, other, stamp))
+    return int(c.rows[R_MASK, row])
+
+
+@inner
+def _given(c: Columns, job: int, stamp: int) -> int:
+    """Return how many devices a gang gives up already in this pricing."""
+    given = c.scratch[X_SHED, job]
+    return int(given & ((1 << _SHED) - 1)) if given >> _SHED == stamp else 0
+
+
+@inner
+def _opened(
+    c: Columns, job: int, node: int, each: int, healthy: int, leaves: int, stamp: int
+) -> int:
+    """Return which healthy devices are empty once everyone has left as is thought of them.
 
     It is 0 if ``each`` devices, with the job's CPU and memory, could not be had even then.
     """
@@ -83,12 +134,11 @@ def _opened(c: Columns, job: int, node: int, each: int, healthy: int, leaves: in
     row = nodes[N_ROWS, node]
     while row >= 0:
         other = c.rows[R_JOB, row]
-        if c.scratch[X_LEAVES, other] >= leaves:
-            used = bits(c.rows[R_MASK, row])
-            cpu += share_of(jobs[J_CPU, other], used, jobs[J_GPUS, other])
-            memory += share_of(jobs[J_MEMORY, other], used, jobs[J_GPUS, other])
-        else:
-            mask &= ~c.rows[R_MASK, row]
+        gone = _gone_from(c, row, leaves, stamp)
+        # Gangs that give up a part have no CPU or memory to themselves.
+        cpu += share_of(jobs[J_CPU, other], bits(gone), jobs[J_GPUS, other])
+        memory += share_of(jobs[J_MEMORY, other], bits(gone), jobs[J_GPUS, other])
+        mask &= ~(c.rows[R_MASK, row] & ~gone)
         row = c.rows[R_NEXT_OF_NODE, row]
     gpus = jobs[J_GPUS, job]
     if nodes[N_CPU, node] > 0 and jobs[J_CPU, job] > 0:
@@ -102,11 +152,22 @@ def _opened(c: Columns, job: int, node: int, each: int, healthy: int, leaves: in
 def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     """Return what it costs to send a borrower away; nothing if it leaves anyway.
 
-    Each borrower counts, the work lost counts for more: two that lose nothing are worse than one.
+    Each borrower counts, the work lost counts for more: two that lose nothing are worse than one,
+    and one that gives up a part and goes on is better than either.
     """
-    if c.marks[borrower] == stamp or c.jobs[J_STOP_AT, borrower] >= 0:
+    if c.marks[borrower] == stamp or (is_told(c.jobs, borrower) and not goes_on(c, borrower)):
         return 0
-    return int(way_out(c, borrower, latest_s)[2] * DISTURBED + 1)
+    return int(way_out(c, borrower, latest_s)[2] * DISTURBED + 2)
+
+
+@inner
+def _price_of_less(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
+    """Return what it costs to have a gang give up a part; nothing if it does so already."""
+    is_less_already = c.scratch[X_SHED, borrower] >> _SHED == stamp
+    if is_told(c.jobs, borrower) or is_less_already or c.marks[borrower] == stamp:
+        return 0
+    lost = way_out(c, borrower, latest_s)[2] - _disturbance(c, borrower)
+    return int(lost * DISTURBED + 1)
 
 
 @inner
@@ -115,8 +176,11 @@ def _dearest(c: Columns, node: int, latest_s: int, stamp: int, leaves: int) -> i
     best, best_price, row = -1, -1, c.nodes[N_ROWS, node]
     while row >= 0:
         other = c.rows[R_JOB, row]
-        if c.scratch[X_LEAVES, other] == leaves:
+        thought = c.scratch[X_LEAVES, other] - leaves
+        if thought in (GONE, LESS):
             price = _price_of(c, other, latest_s, stamp)
+            if thought == LESS:
+                price = _price_of_less(c, other, latest_s, stamp)
             if price > best_price or (price == best_price and other < best):
                 best, best_price = other, price
         row = c.rows[R_NEXT_OF_NODE, row]
@@ -129,50 +193,74 @@ def _free_on_node(
 ) -> tuple[int, int]:
     """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
 
-    At first everyone who may leave is thought away, then whoever need not go stays, the dearest
-    first: nobody is sent away in vain. With ``mark`` those who must go are marked.
+    At first everyone who may leave is thought away, then whoever need not go stays (elastic gangs:
+    gives up a part, then stays), the dearest first: nobody is sent away in vain. With ``mark``
+    those who must go are marked.
     """
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
         return -1, 0
-    c.memo[M_STAMP, STAMP_MARKS] += 2
-    leaves, must = c.memo[M_STAMP, STAMP_MARKS], c.memo[M_STAMP, STAMP_MARKS] + 1
-    row = c.nodes[N_ROWS, node]
-    usable = _opened(c, job, node, each, healthy, leaves)
+    c.memo[M_STAMP, STAMP_MARKS] += 4
+    leaves, price = c.memo[M_STAMP, STAMP_MARKS], 0
+    row, thoughts = c.nodes[N_ROWS, node], c.scratch[X_LEAVES]
+    usable = _opened(c, job, node, each, healthy, leaves, stamp)
     if usable == 0:
         while row >= 0:
-            if _may_leave(c, c.rows[R_JOB, row], latest_s):
-                c.scratch[X_LEAVES, c.rows[R_JOB, row]] = leaves
+            other = c.rows[R_JOB, row]
+            if _may_leave(c, other, latest_s):
+                thoughts[other] = leaves + (LESS if c.jobs[J_CLASS, other] == OWN else GONE)
             row = c.rows[R_NEXT_OF_NODE, row]
-        usable = _opened(c, job, node, each, healthy, leaves)
+        usable = _opened(c, job, node, each, healthy, leaves, stamp)
         if usable == 0:
             return -1, 0
-    price = 0
     while True:
         other = _dearest(c, node, latest_s, stamp, leaves)
         if other < 0:
             break
-        c.scratch[X_LEAVES, other] = 0
-        without = _opened(c, job, node, each, healthy, leaves)
+        thought = thoughts[other] - leaves
+        is_whole = thought == GONE and is_elastic(c.jobs, other)
+        thoughts[other] = leaves + LESS if is_whole else 0
+        without = _opened(c, job, node, each, healthy, leaves, stamp)
         if without != 0:
             usable = without
             continue
-        c.scratch[X_LEAVES, other] = must
-        price += _price_of(c, other, latest_s, stamp)
-        if mark > 0:
-            c.marks[other] = stamp
-    price, mask = _take_devices(c, node, each, usable, must, price)
+        thoughts[other] = leaves + thought + 1
+        if thought == LESS:
+            price += _price_of_less(c, other, latest_s, stamp)
+        else:
+            price += _price_of(c, other, latest_s, stamp)
+            if mark > 0:
+                c.marks[other] = stamp
+    price, mask = _take_devices(c, node, each, usable, leaves, price)
+    if mark > 0:
+        _note_given(c, node, mask, leaves, stamp)
     return price, mask
 
 
 @inner
+def _note_given(c: Columns, node: int, mask: int, leaves: int, stamp: int) -> None:
+    """Remember, in this pricing, how many devices those on a node give up who go on."""
+    row = c.nodes[N_ROWS, node]
+    while row >= 0:
+        other = c.rows[R_JOB, row]
+        if c.scratch[X_LEAVES, other] == leaves + MUST_LESS:
+            given = bits(c.rows[R_MASK, row] & mask)
+            if each_of(c.jobs, other) > 0:
+                given = bits(c.rows[R_MASK, row])
+            c.scratch[X_SHED, other] = (stamp << _SHED) + _given(c, other, stamp) + given
+        row = c.rows[R_NEXT_OF_NODE, row]
+
+
+@inner
 def _take_devices(
-    c: Columns, node: int, each: int, usable: int, must: int, price: int
+    c: Columns, node: int, each: int, usable: int, leaves: int, price: int
 ) -> tuple[int, int]:
     """Choose usable devices, some of everyone who must go (it may be for its CPU alone)."""
     mask, row = 0, c.nodes[N_ROWS, node]
     while row >= 0:
-        if c.scratch[X_LEAVES, c.rows[R_JOB, row]] == must and not mask & c.rows[R_MASK, row]:
+        thought = c.scratch[X_LEAVES, c.rows[R_JOB, row]] - leaves
+        must = thought in (MUST_GO, MUST_LESS)
+        if must and not mask & c.rows[R_MASK, row]:
             theirs = usable & c.rows[R_MASK, row]
             if theirs == 0:
                 return -1, 0

@@ -118,7 +118,7 @@ def _measure(p: Columns, types: int, level: int, v: np.ndarray) -> int:
 def _room_gate(c: Columns, p: Columns, u: Columns, types: int, v: np.ndarray) -> None:
     """Fill in why the probe's gang 0 finds no place: the one wish that is in its way, if any."""
     jobs = p.jobs
-    v[V_NEED] = jobs[J_GPUS, 0] * jobs[J_MILLI, 0]
+    v[V_NEED] = jobs[J_SIZE, 0] * jobs[J_MILLI, 0]
     v[V_NODES_NEED], v[V_NODES_HAVE] = 0, 0
     free, kept = c.scalars[S_KIND + IDLE], u.scalars[S_KIND + IDLE]
     level = widest_level(p, 0)
@@ -193,6 +193,7 @@ def _key_of(c: Columns, job: int, level: int) -> int:
     jobs = c.jobs
     for asked in (
         jobs[J_GPUS, job],
+        jobs[J_SIZE, job],
         jobs[J_MILLI, job],
         jobs[J_NODES, job],
         jobs[J_GPN, job],
@@ -296,7 +297,7 @@ def _gate_of(
 ) -> None:
     """Fill in one gang's column."""
     jobs = c.jobs
-    w[W_JOB], w[W_NEED] = job, jobs[J_GPUS, job] * jobs[J_MILLI, job]
+    w[W_JOB], w[W_NEED] = job, jobs[J_SIZE, job] * jobs[J_MILLI, job]
     w[W_HAVE], w[W_NODES_NEED], w[W_NODES_HAVE], w[W_UNTIL] = 0, 0, 0, NEVER_S
     w[W_TYPES] = jobs[J_TYPES, job]
     if not is_ready(c, job):

@@ -86,10 +86,15 @@ class Look:
         return JobStory(row, self._stories.attempts(state, job), wishes, stop_by_s)
 
     def loans(self) -> Sequence[LoanRow]:
-        """Return the running gangs that stand on somebody's entitlement."""
+        """Return the running gangs that stand on somebody's entitlement, all or in part."""
         snap, found = self._snap, []
         names = snap.state.job_names
-        for place in (snap.jobs[col.J_CLASS, : snap.running] == col.LOAN).nonzero()[0].tolist():
+        running = snap.jobs[:, : snap.running]
+        # An own gang borrows what it has beyond its size.
+        own = np.where(running[col.J_CLASS] == col.OWN, running[col.J_SIZE], 0)
+        lent = running[col.J_USED] // running[col.J_MILLI] - own
+        lent[running[col.J_CLASS] == col.SCAVENGE] = 0
+        for place in (lent > 0).nonzero()[0].tolist():
             job, column = int(snap.index[place]), snap.jobs[:, place]
             back = self._returns.open_of_borrower(job)
             found.append(
@@ -99,7 +104,7 @@ class Look:
                     or self._providers[int(column[col.J_PROVIDER])]
                     or self._user(names[job]),
                     snap.state.pool.types[int(column[col.J_PLACED_TYPE])],
-                    int(column[col.J_GPUS]),
+                    int(lent[place]),
                     int(column[col.J_STARTED]),
                     names[back.claimant] if back else "",
                     back.lender if back else "",

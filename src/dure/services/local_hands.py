@@ -167,7 +167,7 @@ class LocalHands:
                 placed[job] = []
             elif kind == col.K_PLACED:
                 placed[job].append((a, b))
-            elif kind in (col.K_NOTICED, col.K_STOP_ORDERED):
+            elif kind in (col.K_NOTICED, col.K_RESIZE_DUE, col.K_STOP_ORDERED):
                 told[job] = None
         for job, rows in placed.items():
             if is_running(state, job):

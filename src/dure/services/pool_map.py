@@ -93,17 +93,18 @@ class PoolMap:
             by_node[milli] = c.nodes[row]
         rows = live_rows(state)
         if rows.size:
-            who, node, mask = (
-                c.rows[col.R_JOB, rows],
-                c.rows[col.R_NODE, rows],
-                c.rows[col.R_MASK, rows],
+            who, node, mask, lent = (
+                c.rows[row, rows] for row in (col.R_JOB, col.R_NODE, col.R_MASK, col.R_LENT)
             )
-            kinds = c.jobs[col.J_CLASS, who]
-            np.add.at(by_node, (kinds, node), bits_of(mask) * c.rows[col.R_MILLI, rows])
+            kinds, each = c.jobs[col.J_CLASS, who], c.rows[col.R_MILLI, rows]
+            np.add.at(by_node, (kinds, node), bits_of(mask & ~lent) * each)
+            np.add.at(by_node[col.LOAN], node, bits_of(lent) * each)
             width = int(c.nodes[col.N_GPUS].max())
             bit, of = np.nonzero((mask[None, :] >> np.arange(width)[:, None]) & 1)
             device = c.nodes[col.N_FIRST, node[of]] + bit
-            kind[device], job[device] = kinds[of], place_of[who[of]]
+            is_lent = lent[of] >> bit & 1 == 1
+            kind[device] = np.where(is_lent, col.LOAN, kinds[of])
+            job[device] = place_of[who[of]]
         by_cluster = np.zeros((7, len(self.nodes.clusters)), dtype=np.int64)
         for row in range(7):
             np.add.at(by_cluster[row], self._cluster, by_node[row])

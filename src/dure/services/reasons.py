@@ -10,6 +10,7 @@ from dure.core import columns as col
 from dure.core import gates
 from dure.core.columns import IntArray
 from dure.core.foresee import declared_ends_s, expected_start_s, idle_by_type
+from dure.core.laxity import latest_start_s
 from dure.core.relax import B_GPUS, B_LIMIT, B_STARTS, B_TYPE, RELAXATIONS, relaxed
 from dure.core.why import explain_all
 from dure.services.forecasts import Interval
@@ -111,7 +112,7 @@ class Reasons:
     def _numbers(self, place: int, found: IntArray) -> dict[str, int | str]:
         snap, gate = self._snap, int(found[gates.W_GATE])
         column = snap.jobs[:, place]
-        numbers: dict[str, int | str] = {"gpus": int(column[col.J_GPUS])}
+        numbers: dict[str, int | str] = {"gpus": int(column[col.J_SIZE])}
         if gate == gates.FOR_JOB:
             return numbers | {"job": snap.state.job_names[int(column[col.J_AFTER])]}
         if gate == gates.FOR_RETURN:
@@ -144,11 +145,15 @@ class Reasons:
         if found[gates.W_UNTIL] != NEVER_S:
             numbers["due_at_s"] = int(found[gates.W_UNTIL])
         types = int(found[gates.W_TYPES])
-        running = self._running_on(types)
+        running = self._snap.jobs[:, self._running_on(types)]
+        # An own gang borrows what it has beyond its size.
+        own = running[col.J_SIZE] * running[col.J_MILLI]
+        is_own = running[col.J_CLASS] == col.OWN
+        lent = np.where(is_own, running[col.J_USED] - own, 0)
         for kind in (col.OWN, col.LOAN, col.SCAVENGE):
-            of_kind = running[self._snap.jobs[col.J_CLASS, running] == kind]
-            used = int(self._snap.jobs[col.J_USED, of_kind].sum())
-            numbers[f"{col.KINDS[kind]}_gpus"] = used // col.WHOLE
+            used = (running[col.J_USED] - lent)[running[col.J_CLASS] == kind].sum()
+            used += lent.sum() if kind == col.LOAN else 0
+            numbers[f"{col.KINDS[kind]}_gpus"] = int(used) // col.WHOLE
         ours = (types >> world.nodes[col.N_TYPE] & 1) == 1
         for row, name in _OF_NODES:
             numbers[name] = int(world.nodes[row, ours].sum()) // col.WHOLE
@@ -210,4 +215,7 @@ class Reasons:
                 if one[B_LIMIT]:
                     numbers["limit_s"] = int(one[B_LIMIT])
                 found.append((name, numbers))
+        column = snap.jobs[:, place]
+        if snap.now_s > latest_start_s(column):
+            found.append(("later_deadline", {"deadline_at_s": int(column[col.J_DEADLINE])}))
         return tuple(found)

@@ -29,6 +29,11 @@ class Stay(NamedTuple):
     to_s: int = NEVER_S
     cause: int = -1
     lost_milli_s: int = 0
+    lent_milli: int = 0  # what of an own gang's is on loan
+
+    def by_kind(self) -> tuple[tuple[int, int], ...]:
+        """Return (kind of use, milli-GPU) of its parts."""
+        return (self.kind, self.milli - self.lent_milli), (col.LOAN, self.lent_milli)
 
 
 class _Memory(NamedTuple):
@@ -117,6 +122,8 @@ class Stories(Follower):
                 while at < len(facts) and facts[at][0] == col.K_PLACED:
                     at += 1
                 self._open(job, _stay(a, b, at_s, facts[begin:at]))
+            elif kind == col.K_LENT:
+                self._lend(job, b.bit_count())
             elif kind == col.K_ENDED:
                 if self._close(state, job, a, at_s, col.BY_DONE, 0) and c:
                     self._exit_codes[job] = c
@@ -129,6 +136,12 @@ class Stories(Follower):
 
     def _open(self, job: int, stay: Stay) -> None:
         self._stays[job] = (*self._stays.get(job, ())[1 - ATTEMPTS_MAX :], stay)
+
+    def _lend(self, job: int, devices: int) -> None:
+        """Book some of an elastic gang's devices as on loan; they are whole."""
+        *before, last = self._stays[job]
+        more = last.lent_milli + devices * col.WHOLE
+        self._stays[job] = (*before, last._replace(lent_milli=more))
 
     def _close(
         self, state: State, job: int, attempt: int, at_s: int, cause: int, lost: int

@@ -86,7 +86,8 @@ class UseMonths(Follower):
             return
         month = ""
         for month, seconds in months_between(stay.from_s, stay.to_s):
-            self._sums[month, who][stay.kind] += stay.milli * seconds
+            for kind, milli in stay.by_kind():
+                self._sums[month, who][kind] += milli * seconds
         if stay.lost_milli_s and month:
             # What a stop lost is told in the month of the stop.
             self._sums[month, who][_LOST] += stay.lost_milli_s
@@ -99,8 +100,8 @@ class UseMonths(Follower):
         for job, stay in open_stays:
             who = owner_name(state, job)
             for month, seconds in months_between(stay.from_s, now_s):
-                if who:
-                    sums.setdefault((month, who), [0] * 5)[stay.kind] += stay.milli * seconds
+                for kind, milli in stay.by_kind() if who else ():
+                    sums.setdefault((month, who), [0] * 5)[kind] += milli * seconds
         entitled = self._entitled(state, now_s)
         for cell in entitled:
             sums.setdefault(cell, [0] * 5)

@@ -21,6 +21,7 @@ class Chronicle:
         col.K_ENDED,
         col.K_STOPPED,
         col.K_RECLASSED,
+        col.K_LENT,
         col.K_NOTICED,
         col.K_WITHDRAWN,
         col.K_CLAIM_ENDED,
@@ -107,18 +108,20 @@ def attempts_table(facts: pl.DataFrame, *, to_s: int) -> pl.DataFrame:
 def placements_table(
     facts: pl.DataFrame, attempts: pl.DataFrame, jobs: JobRows, state: State
 ) -> pl.DataFrame:
-    """Return ``placements.parquet`` of these jobs, a row a job, attempt and node; and before its
-    columns each job's ``number``, in whose order the rows stand.
+    """Return ``placements.parquet`` of these jobs, a row a job, attempt, node and class; and before
+    its columns each job's ``number``, in whose order the rows stand.
     """
     placed = facts.filter(pl.col("kind").is_in([col.K_STARTED, col.K_PLACED]))
     placed = placed.with_columns(
         root=pl.when(pl.col("kind") == col.K_STARTED).then(pl.col("a")).forward_fill()
     ).filter(pl.col("kind") == col.K_PLACED)
-    masks = placed["b"].to_numpy()
-    placed = placed.select("job", "root", node="a", device_mask="b").with_columns(
-        gpu_milli=pl.Series(bits_of(masks) * placed["c"].to_numpy(), dtype=pl.Int64)
-    )
+    placed = placed.select("job", "root", node="a", device_mask="b", each_milli="c")
     table = attempts.join(placed, on=["job", "root"], how="inner").sort("job", "attempt", "node")
+    table = _by_class(table, facts)
+    masks = table["device_mask"].to_numpy()
+    table = table.with_columns(
+        gpu_milli=pl.Series(bits_of(masks) * table["each_milli"].to_numpy(), dtype=pl.Int64)
+    )
     nodes = pl.Series(state.node_names, dtype=pl.String)
     kinds = pl.Series(col.KINDS, dtype=pl.String)
     causes = pl.Series(col.END_CAUSES, dtype=pl.String)
@@ -134,3 +137,19 @@ def placements_table(
         to_s="to_s",
         end_cause=causes.gather(table["cause"]),
     )
+
+
+def _by_class(table: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Give what own gangs have on loan rows of its own, behind the others of the node."""
+    opened = pl.col("kind").is_in([col.K_STARTED, col.K_RECLASSED])
+    lent = facts.filter(opened | (pl.col("kind") == col.K_LENT))
+    lent = lent.with_columns(attempt=pl.when(opened).then(pl.col("a")).forward_fill().over("job"))
+    lent = lent.filter(pl.col("kind") == col.K_LENT).select("job", "attempt", node="a", lent="b")
+    if lent.is_empty():
+        return table
+    table = table.join(lent, on=["job", "attempt", "node"], how="left", maintain_order="left")
+    table = table.with_columns(pl.col("lent").fill_null(0))
+    own = table.with_columns(device_mask=pl.col("device_mask") - pl.col("lent"))
+    on_loan = table.with_columns(device_mask="lent", kind_of=pl.lit(col.LOAN, pl.Int64))
+    parts = pl.concat([own, on_loan]).filter(pl.col("device_mask") > 0)
+    return parts.sort("job", "attempt", "node", "kind_of")
