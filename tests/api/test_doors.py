@@ -28,6 +28,7 @@ GAPS = {
     "{attachment:str}": "0" * 64,
     "{request_id:str}": "q-00001",
     "{kind:str}": "monthly",
+    "{number:int}": "1",
 }
 QUERY = dict.fromkeys(
     ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"

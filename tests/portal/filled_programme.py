@@ -44,6 +44,7 @@ from tests.portal.filled import (
     founding_view,
 )
 from tests.portal.filled_here import FilledPool, here_view
+from tests.portal.filled_judging import filled_judging
 
 EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
@@ -353,6 +354,7 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         programme=FilledProgramme(clock),
         office=OfficeScreen(office),
         papers=PaperScreen(office, KeptFiles()),
+        judging=filled_judging(),
         people=filled_people(clock),
         version="0.1.0",
     )

@@ -21,6 +21,7 @@ from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.judging_screen import JudgingScreen
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
@@ -156,7 +157,8 @@ def _assemble(
         used = founding.scenario.programme
     pools[HERE] = here.desk
     papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
-    services = Services(pools, programme, OfficeScreen(used), papers, people, dure.__version__)
+    office, judging = OfficeScreen(used), JudgingScreen(used)
+    services = Services(pools, programme, office, papers, judging, people, dure.__version__)
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
 
 

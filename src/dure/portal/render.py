@@ -57,6 +57,7 @@ MENU = (
     ("/applications", "applications", "draft.write"),
     ("/projects", "projects", "project.read"),
     ("/jobs", "jobs", "job.read"),
+    ("/reviews", "reviews", "review.bid"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )

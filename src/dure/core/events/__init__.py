@@ -7,6 +7,7 @@ Each module beside this one exports a tuple ``EVENTS`` of its own classes.
 from dure.core.events.applying import EVENTS as APPLYING_EVENTS
 from dure.core.events.base import Event
 from dure.core.events.calls import EVENTS as CALL_EVENTS
+from dure.core.events.judging import EVENTS as JUDGING_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
@@ -16,6 +17,7 @@ EVENTS: tuple[type[Event], ...] = (
     *CALL_EVENTS,
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,
+    *JUDGING_EVENTS,
     *WORK_EVENTS,
 )
 
