@@ -8,7 +8,7 @@ from tests.cli.serving import Shell
 
 def test_the_example_is_sized_for_every_accelerator(shell: Shell) -> None:
     done = shell(
-        "size", str(ROOT / "examples" / "sizing-70b-lora.yaml"), "--months", "1", "-o", "csv"
+        "size", str(ROOT / "examples" / "sizing" / "70b-lora.yaml"), "--months", "1", "-o", "csv"
     )
 
     rows = [line.split(",")[:4] for line in done.out.splitlines()]

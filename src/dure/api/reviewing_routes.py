@@ -1,6 +1,6 @@
 """Reviewers: the pool, who is asked, bids, conflicts, and what a reviewer sees."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -11,6 +11,7 @@ from dure.api.judging_routes import SizingOut, sizing_out
 from dure.api.paging import listing
 from dure.api.problems import documented, missing, refused_as_problem
 from dure.api.schemas import out
+from dure.core.calls.model import WRITTEN
 from dure.core.conflicts import Reviewer
 from dure.services.desks import Refused
 from dure.services.judging_views import ReviewerRow
@@ -53,9 +54,9 @@ class ReviewerIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AssignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``due_at_s`` 0: no deadline; ``peers``: the call's leads review one another."""
+    """``stage`` is one of the call's; ``due_at_s`` 0: no deadline; ``peers``: its leads review."""
 
-    stage: Literal["written", "panel"] = "written"
+    stage: str = WRITTEN
     due_at_s: int = 0
     peers: bool = False
 

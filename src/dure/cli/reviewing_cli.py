@@ -7,7 +7,7 @@ import typer
 
 from dure.cli.cells import code, made_column, moment, number, number_column, text_column
 from dure.cli.options import LIMIT, URL, LimitOption, OutputOption, UrlOption, connect, rows_of
-from dure.cli.output import Output, say, show_facts, show_rows, stop
+from dure.cli.output import Output, show_facts, show_rows, stop
 
 CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Its number, like 2026-1.")]
 ApplicationArgument = Annotated[
@@ -40,7 +40,7 @@ def show(
     facts = [
         ("application", found["application"]),
         ("title", found["title"]),
-        ("stage", say(f"stage_{found['stage']}")),
+        ("stage", code("stage", found["stage"])),
         ("marks_due", moment(found["due_at_s"])),
         ("fields", ", ".join(found["fields"].values())),
         ("sized", _sizes(found["sizing"])),
@@ -127,7 +127,7 @@ def register(
 def assign(
     call: CallArgument,
     stage: Annotated[
-        str, typer.Option("--stage", metavar="STAGE", help="written or panel.")
+        str, typer.Option("--stage", metavar="STAGE", help="One of the call's stages.")
     ] = "written",
     due: DueOption = "",
     peers: Annotated[

@@ -75,7 +75,7 @@ def size(
                 made_column("term", lambda row: _word("term", row["name"])),
                 made_column("value", lambda row: number(row["value"])),
                 made_column("unit", lambda row: _word("unit", row["unit"])),
-                made_column("source", lambda row: _word("source", row["source"])),
+                made_column("basis", lambda row: _word("source", row["source"])),
             )
             show_rows(rows[0]["terms"], terms, output)
 
