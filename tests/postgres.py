@@ -38,11 +38,12 @@ class PostgresServer:
         self.root = Path(tempfile.mkdtemp(prefix="dure-pg-"))
         self.data = self.root / "data"
         self.password = f"secret-{secrets.token_hex(8)}"
-        self._as_user: list[str] = []
+        # A test that is killed takes its server along.
+        self._as_user = ["setpriv", "--pdeathsig=QUIT"]
         if os.geteuid() == 0:
             # The server refuses to run as root.
             shutil.chown(self.root, "postgres")
-            self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            self._as_user += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
         word = self.root / "password"
         word.write_text(self.password)
         word.chmod(0o644)
