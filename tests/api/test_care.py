@@ -11,7 +11,8 @@ from dure.api.application import make_app
 from dure.core.idle_held import IdlePolicy
 from dure.core.measured import Signal
 from dure.services.access import Role
-from dure.services.desks import EngineFigures, Services
+from dure.services.desks import Services
+from dure.services.engine_figures import EngineFigures
 from tests.api.calling import calling
 from tests.portal.filled_programme import filled_services
 from tests.portal.visiting import visiting

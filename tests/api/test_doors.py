@@ -32,6 +32,7 @@ GAPS = {
     "{path:path}": "notes.txt",
     "{snapshot:str}": "nothing",
     "{sha256:str}": "0" * 64,
+    "{number:int}": "1",
 }
 QUERY = dict.fromkeys(
     ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"

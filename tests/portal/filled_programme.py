@@ -50,6 +50,7 @@ from tests.portal.filled import (
     founding_view,
 )
 from tests.portal.filled_here import FilledPool, here_view
+from tests.portal.filled_judging import filled_judging
 
 EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
@@ -363,6 +364,7 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         programme=FilledProgramme(clock),
         office=OfficeScreen(office),
         papers=PaperScreen(office, KeptFiles()),
+        judging=filled_judging(),
         people=filled_people(clock),
         storage=filled_storage(clock),
         workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),

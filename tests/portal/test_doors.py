@@ -22,6 +22,7 @@ GAPS = {
     "{job:str}": "j200007",
     "{name:str}": "dure.css",
     "{draft:str}": "d-00001",
+    "{number:int}": "1",
 }
 
 

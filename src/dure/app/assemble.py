@@ -21,7 +21,9 @@ from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
-from dure.services.desks import EngineFigures, PoolDesk, ProgrammeDesk, Services
+from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.engine_figures import EngineFigures
+from dure.services.judging_screen import JudgingScreen
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
@@ -167,6 +169,7 @@ def _assemble(
         programme,
         OfficeScreen(used),
         papers,
+        JudgingScreen(used),
         people,
         here.storage,
         here.workdirs,

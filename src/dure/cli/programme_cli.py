@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dure.cli import committee_cli, reviewing_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -59,8 +60,10 @@ def register(app: typer.Typer) -> None:
     review = _group(app, "review", "Reviews that you were asked for.")
     review.command("list")(review_list)
     review.command("give")(review_give)
+    reviewing_cli.add_to(review)
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
+    committee_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)
@@ -245,7 +248,7 @@ def application_show(
     from dure.reports import formats
 
     found = connect(url).get(path_of("applications", application))
-    row, score_milli = found["row"], found["score_milli"]
+    row, score_milli, raw_milli = found["row"], found["score_milli"], found["raw_milli"]
     facts = [
         ("application", row["application"]),
         ("call", row["call"]),
@@ -259,6 +262,8 @@ def application_show(
         ("status", code("application_status", row["status"])),
         ("rank", number(row["rank"]) if row["rank"] else ""),
         ("score", formats.points(lang(), score_milli) if score_milli is not None else ""),
+        ("plus_minus", formats.points(lang(), found["half_milli"]) if found["half_milli"] else ""),
+        ("raw", formats.points(lang(), raw_milli) if raw_milli is not None else ""),
         ("why", name_of(found["reason"])),
     ]
     show_facts(found, facts, output)

@@ -162,6 +162,7 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 "application.html",
                 row=row,
                 call=programme.call(row.call),
+                sizing=services_of(request).judging.sizing(application),
                 is_new=request.query_params.get("sent") == "1",
                 way=services_of(request).office.way(application),
             )

@@ -58,6 +58,7 @@ MENU = (
     ("/projects", "projects", "project.read"),
     ("/jobs", "jobs", "job.read"),
     ("/tickets", "tickets", "ticket.read"),
+    ("/reviews", "reviews", "review.bid"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )

@@ -10,11 +10,13 @@ from litestar.response import Redirect
 
 from dure.portal import (
     care_pages,
+    committee_pages,
     data_pages,
     office_pages,
     people_pages,
     programme_pages,
     public_pages,
+    reviewer_pages,
     work_pages,
 )
 from dure.portal.doors import ERROR_PAGES, FORM_BYTES_MAX, guard_door
@@ -47,6 +49,8 @@ def make_site(
             *programme_pages.ROUTES,
             *data_pages.ROUTES,
             *office_pages.ROUTES,
+            *committee_pages.ROUTES,
+            *reviewer_pages.ROUTES,
             *work_pages.ROUTES,
             *care_pages.ROUTES,
             *people_pages.ROUTES,

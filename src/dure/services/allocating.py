@@ -22,21 +22,21 @@ class Allocating(Office):
     """The use cases from a signed award to the end of its allocation."""
 
     def grant(self, actor: Actor, call: str) -> tuple[AllocationGranted, ...] | Refusal:
-        """Grant an allocation for each signed award, from the call's start at the earliest."""
+        """Grant an allocation for each signed award, from its first month at the earliest."""
         require(actor, "allocation.grant")
         with self._reading() as tables:
             if call not in tables.decided_at_s:
                 return Refusal.CALL_IS_NOT_DECIDED
             terms = tables.calls[call]
-            from_s = max(terms.starts_at_s, self.clock.now_s())
+            now_s = self.clock.now_s()
             events = tuple(
                 granted(
                     state,
                     terms,
                     state.decided.gpus,
-                    from_s,
+                    max(months_later_s(terms.starts_at_s, state.decided.from_month), now_s),
                     "award",
-                    self.clock.now_s(),
+                    now_s,
                     actor.user,
                 )
                 for name in tables.of_call[call]
@@ -159,8 +159,8 @@ def granted(
     state: ApplicationState, call: Call, gpus: int, from_s: int, cause: str, now_s: int, by: str
 ) -> AllocationGranted:
     """Make the event of an allocation for as long as its application asked."""
-    submitted = state.submitted
-    assert cause in ("award", "handover")
+    submitted, decided = state.submitted, state.decided
+    assert decided is not None and cause in ("award", "handover")
     to_s = ends_at_s(submitted, call, from_s=from_s)
     hold = _held_back(state, call)
     if hold is not None:
@@ -172,7 +172,7 @@ def granted(
         submitted.call,
         submitted.application,
         submitted.project,
-        submitted.accelerator,
+        decided.accelerator,
         gpus,
         from_s,
         to_s,

@@ -10,9 +10,21 @@ from enum import Enum
 from typing import Any, Protocol
 
 from dure.core.calls.stages import Outcome
+from dure.core.conflicts import Reviewer
 from dure.core.events.applying import RequestKind
 from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
+from dure.services.committee import Move
+from dure.services.engine_figures import EngineFigures
+from dure.services.judging_views import (
+    DrawRow,
+    Moved,
+    ProposalRow,
+    ProposedAward,
+    ReviewerRow,
+    ReviewPaper,
+    SizingView,
+)
 from dure.services.office_views import (
     AttachmentRow,
     BoardRow,
@@ -302,22 +314,56 @@ class PaperDesk(Protocol):
     ) -> RequestRow | Refused: ...
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFigures:
-    """How the engine of a pool does, for ``/metrics``.
+class JudgingDesk(Protocol):
+    """What stands between the applications and the decision. Refusals are values."""
 
-    Attributes:
-        turns, failures: turns that ended well, and that did not. ledger_head: newest record.
-        turn_s_sum, turn_s_max: of the turns that ended well.
-        backend_troubles: attempts that the backend cannot move on right now.
-    """
+    def sizing(self, application: str) -> SizingView | None:
+        """Return the wish beside the evidence; None if there is no such application."""
+        ...
 
-    turns: int
-    failures: int
-    turn_s_sum: float
-    turn_s_max: float
-    ledger_head: int
-    backend_troubles: int
+    def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
+        """Return what a reviewer sees of an application; None unless they were asked for it."""
+        ...
+
+    def reviewers(self) -> Sequence[ReviewerRow]: ...
+
+    def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
+
+    def assign_reviewers(
+        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+    ) -> int | Refused:
+        """Ask reviewers; return how many reviews were asked for."""
+        ...
+
+    def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
+        """Ask others in place of the late; return how many were."""
+        ...
+
+    def bid(self, application: str, bid: str, *, by: Actor) -> Refused | None: ...
+
+    def declare_conflict(
+        self, application: str, reviewer: str, reason: str, *, by: Actor
+    ) -> Refused | None: ...
+
+    def proposals(self, call: str) -> Sequence[ProposalRow]:
+        """Return what was put before the call's committee, the first first."""
+        ...
+
+    def proposed_awards(self, call: str, number: int) -> Sequence[ProposedAward] | None:
+        """Return a proposal's awards in order of rank, None if there is no such proposal."""
+        ...
+
+    def draw_lots(self, call: str, *, number: str, source: str, by: Actor) -> DrawRow | Refused: ...
+
+    def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def move(self, call: str, move: Move, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def compare(self, call: str, before: int, after: int) -> Moved | Refused: ...
+
+    def sign_minutes(
+        self, call: str, *, number: int, digest: str, names: Sequence[str], by: Actor
+    ) -> ProposalRow | Refused: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +376,7 @@ class Services:
     programme: ProgrammeDesk
     office: OfficeDesk
     papers: PaperDesk
+    judging: JudgingDesk
     people: People
     storage: Storage
     workdirs: Workdirs

@@ -9,11 +9,10 @@ from dure.core.events import Event
 from dure.core.events.programme import (
     ApplicationSubmitted,
     ApplicationWithdrawn,
-    ReviewerAssigned,
     ReviewGiven,
 )
 from dure.core.programme import Problem, Refusal
-from dure.core.review import Party, assign, check_marks
+from dure.core.review import check_marks
 from dure.services.access import Actor, require
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
@@ -99,48 +98,6 @@ class Intake(Staging):
             )
             self._write([event])
             return event
-
-    def assign_reviewers(
-        self, actor: Actor, call: str, reviewers: Sequence[Party], *, stage: str = WRITTEN
-    ) -> tuple[ReviewerAssigned, ...] | Refusal:
-        """Give each application that is in a stage the reviewers whom it needs there."""
-        require(actor, "review.assign")
-        with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s and not published.rolling:
-                return Refusal.CALL_IS_STILL_OPEN
-            here = published.stage(stage)
-            if here is None:
-                return Refusal.STAGE_IS_UNKNOWN
-            if not here.reviewers:
-                return Refusal.STAGE_TAKES_OTHER_INPUT
-            open_ = [
-                state
-                for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn
-                and state.decided is None
-                and not state.asked_in(stage)
-                and standing_in(tables, state).is_in(stage)
-            ]
-            parties = [Party(_name(one), one.submitted.organisation) for one in open_]
-            before = {_name(one): frozenset(name for _, name in one.asked) for one in open_}
-            chosen = assign(parties, reviewers, each=here.reviewers, taken=before)
-            if chosen is Refusal.REVIEWERS_ARE_TOO_FEW:
-                # Fresh eyes where there are enough of them; otherwise those who know it already.
-                chosen = assign(parties, reviewers, each=here.reviewers)
-            if isinstance(chosen, Refusal):
-                return chosen
-            events = tuple(
-                ReviewerAssigned(
-                    application, call, name, stage, at_s=self.clock.now_s(), by=actor.user
-                )
-                for application, names in chosen.items()
-                for name in names
-            )
-            self._write(events)
-            return events
 
     def review(
         self, actor: Actor, application: str, marks: Mapping[str, int]

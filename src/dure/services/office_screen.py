@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from dure.core.calls.model import Call, Stage
 from dure.core.calls.stages import NOTHING, OpenStage, Outcome, interim_of, way_of
+from dure.core.conflicts import Reviewer
 from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
-from dure.core.review import Party
 from dure.services.access import Actor, Role, require
 from dure.services.desks import Refused
 from dure.services.office_views import BoardRow, DraftRow, StageRow
@@ -69,8 +69,8 @@ class OfficeScreen:
         self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
     ) -> int | Refused:
         """Ask reviewers (name -> institution); return how many reviews were asked for."""
-        parties = [Party(name, home) for name, home in sorted(reviewers.items())]
-        answer = self._programme.assign_reviewers(by, call, parties, stage=stage)
+        people = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
+        answer = self._programme.assign_reviewers(by, call, people, stage=stage)
         return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused:

@@ -345,6 +345,8 @@ def _application_row(state: ApplicationState) -> ApplicationRow:
         tuple(decided.numbers.items()) if decided else (),
         decided.rank if decided else 0,
         decided.score_milli if decided else -1,
+        decided.raw_milli if decided else -1,
+        decided.half_milli if decided else 0,
     )
 
 

@@ -19,6 +19,7 @@ class ApplicationState:
     Attributes:
         answers: as conditions ask for them.
         asked: (stage, reviewer) of each review or vote asked for.
+        due_at_s: until when each of them is awaited; 0 for no deadline.
         notes: by stage, what the applicant should mend.
     """
 
@@ -26,6 +27,7 @@ class ApplicationState:
     answers: dict[str, Any] = field(default_factory=dict)
     is_withdrawn: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
+    due_at_s: dict[tuple[str, str], int] = field(default_factory=dict)
     reviews: list[ev.ReviewGiven] = field(default_factory=list)
     ticked: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
     votes: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))

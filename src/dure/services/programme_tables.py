@@ -10,6 +10,7 @@ from dure.core.calls.model import Call
 from dure.core.calls.published import call_of
 from dure.core.events import Event
 from dure.core.events import calls as stage_ev
+from dure.core.events import judging as jv
 from dure.core.events import programme as ev
 from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
@@ -30,7 +31,14 @@ class ProgrammeTables:
         self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
+        self.led: dict[str, list[str]] = defaultdict(list)
         self.decided_at_s: dict[str, int] = {}
+        self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
+        self.minutes: dict[str, jv.MinutesSigned] = {}
+        self.lots: dict[str, jv.LotsDrawn] = {}
+        self.pool: dict[str, jv.ReviewerRegistered] = {}
+        self.bids: dict[tuple[str, str], str] = {}
+        self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -49,6 +57,13 @@ class ProgrammeTables:
             ev.ReviewerAssigned: self._reviewer_assigned,
             ev.ReviewGiven: self._review_given,
             ev.Decided: self._decided,
+            jv.ShareOutProposed: self._share_out_proposed,
+            jv.MinutesSigned: self._minutes_signed,
+            jv.LotsDrawn: self._lots_drawn,
+            jv.ReviewerRegistered: self._reviewer_registered,
+            jv.BidGiven: self._bid_given,
+            jv.ConflictDeclared: self._conflict_declared,
+            jv.ReviewerReplaced: self._reviewer_replaced,
             ev.AgreementSigned: self._agreement_signed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
@@ -72,6 +87,20 @@ class ProgrammeTables:
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
+
+    def late_reviewers(self, state: ApplicationState, now_s: int) -> list[tuple[str, str]]:
+        """Return (stage, reviewer) of whoever has a deadline that is over, and gave no marks."""
+        given = {(one.stage, one.reviewer) for one in state.reviews}
+        return sorted(
+            place
+            for place in state.asked
+            if place not in given and 0 < state.due_at_s.get(place, 0) <= now_s
+        )
+
+    def last_proposal(self, call: str) -> jv.ShareOutProposed | None:
+        """Return what was put before a call's committee last."""
+        proposals = self.proposals.get(call)
+        return proposals[-1] if proposals else None
 
     def at_once_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call gave to small requests as they came in."""
@@ -101,7 +130,8 @@ class ProgrammeTables:
             state
             for name in self.of_call[call]
             if (state := self.applications[name]).waits
-            and state.submitted.accelerator == accelerator
+            and state.decided is not None
+            and state.decided.accelerator == accelerator
         ]
         return sorted(waiting, key=lambda one: (_place(one), one.submitted.application))
 
@@ -184,12 +214,31 @@ class ProgrammeTables:
             return
         self.applications[event.application] = ApplicationState(event, answers)
         self.of_call[event.call].append(event.application)
+        self.led[event.lead].append(event.project)
 
     def _application_withdrawn(self, event: ev.ApplicationWithdrawn) -> None:
         self.applications[event.application].is_withdrawn = True
 
     def _reviewer_assigned(self, event: ev.ReviewerAssigned) -> None:
-        self.applications[event.application].asked.append((event.stage, event.reviewer))
+        state = self.applications[event.application]
+        state.asked.append((event.stage, event.reviewer))
+        state.due_at_s[event.stage, event.reviewer] = event.due_at_s
+
+    def _reviewer_registered(self, event: jv.ReviewerRegistered) -> None:
+        self.pool[event.reviewer] = event
+
+    def _bid_given(self, event: jv.BidGiven) -> None:
+        self.bids[event.application, event.reviewer] = event.bid
+
+    def _conflict_declared(self, event: jv.ConflictDeclared) -> None:
+        self.conflicts[event.application][event.reviewer] = event.kind
+
+    def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
+        state = self.applications[event.application]
+        state.asked.remove((event.stage, event.reviewer))
+        state.due_at_s.pop((event.stage, event.reviewer), None)
+        state.asked.append((event.stage, event.successor))
+        state.due_at_s[event.stage, event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
         self._touched(event.application, event.stage, event.at_s).reviews.append(event)
@@ -200,6 +249,15 @@ class ProgrammeTables:
             self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
             self.committed_gpus[event.call, event.accelerator] += event.gpus
+
+    def _share_out_proposed(self, event: jv.ShareOutProposed) -> None:
+        self.proposals[event.call].append(event)
+
+    def _minutes_signed(self, event: jv.MinutesSigned) -> None:
+        self.minutes[event.call] = event
+
+    def _lots_drawn(self, event: jv.LotsDrawn) -> None:
+        self.lots[event.call] = event
 
     def _agreement_signed(self, event: ev.AgreementSigned) -> None:
         self.applications[event.application].signed_at_s = event.at_s

@@ -15,16 +15,32 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The work that an application states; what right-sizing reads. 0 means not stated.
 
     Attributes:
-        kind: pretraining, finetuning, inference, simulation, robotics, other.
+        kind: pretraining, finetuning, inference, hpc, simulation, robotics, other.
         parameters_m: size of the model, millions.
         tokens_m: tokens of training, millions, all epochs.
         mfu_milli: model FLOP/s utilisation that the applicant has reached, per thousand.
+        method: of fine-tuning: full or lora.
+        requests_milli_s: requests in 1000 s; ``input_tokens`` and ``output_tokens`` of each.
+        latency_ms: longest time between two output tokens.
+        node_hours: of a run on one node; ``serial_milli`` of it does not run in parallel.
+        scaling: measured (nodes, speed-up over one node in thousandths).
+        steps_m: environment steps wanted, millions; ``steps_s`` is what one GPU does a second.
     """
 
     kind: str = "other"
     parameters_m: int = 0
     tokens_m: int = 0
     mfu_milli: int = 0
+    method: str = ""
+    requests_milli_s: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: int = 0
+    node_hours: int = 0
+    serial_milli: int = 0
+    scaling: tuple[tuple[int, int], ...] = ()
+    steps_m: int = 0
+    steps_s: int = 0
 
 
 class CallPublished(Event, frozen=True):
@@ -66,6 +82,8 @@ class ApplicationSubmitted(Event, frozen=True):
     Attributes:
         synthetic: imagined for the twin.
         key: of the submission: a second one of the same lead with the same key is the same.
+        accepts: other accelerators that would do, the preferred first.
+        gpus_min: smallest useful size of ``accelerator``; 0 leaves it to the call.
         answers: what was asked besides: partners, plans, the call's own questions; by field.
         version: a changed application is submitted again under its number, as the next version.
         draft: that was handed in, "" for none.
@@ -93,6 +111,8 @@ class ApplicationSubmitted(Event, frozen=True):
     version: int = 1
     draft: str = ""
     previous: str = ""
+    accepts: tuple[str, ...] = ()
+    gpus_min: int = 0
 
 
 class ApplicationWithdrawn(Event, frozen=True):
@@ -103,12 +123,16 @@ class ApplicationWithdrawn(Event, frozen=True):
 
 
 class ReviewerAssigned(Event, frozen=True):
-    """A reviewer without a conflict was asked to review. ``stage``: one of the call's."""
+    """A reviewer without a conflict was asked to review. ``stage``: one of the call's.
+
+    ``due_at_s``: until when the marks are awaited; 0 for no deadline.
+    """
 
     application: str
     call: str
     reviewer: str
     stage: str = "written"
+    due_at_s: int = 0
 
 
 class ReviewGiven(Event, frozen=True):
@@ -134,6 +158,8 @@ class Decided(Event, frozen=True):
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
         stage: the stage that ended its way, for the reason ``StageFailed``.
+        from_month: months after the call's start at which the award begins.
+        half_milli: half of the interval around the score in which the worth lies nine times in ten.
     """
 
     application: str
@@ -150,6 +176,8 @@ class Decided(Event, frozen=True):
     reason: str
     numbers: dict[str, int]
     stage: str = ""
+    from_month: int = 0
+    half_milli: int = 0
 
 
 class AgreementSigned(Event, frozen=True):
