@@ -33,11 +33,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(idle, name="idle")
 
 
-def _percent(name: str) -> Any:
+def _percent(title: str, name: str) -> Any:
     def shown(row: Row) -> str:
         return "" if row[name] is None else f"{row[name] / 10:.1f}"
 
-    return made_column(name.removesuffix("_milli"), shown)
+    return made_column(title, shown)
 
 
 def utilisation(
@@ -57,8 +57,8 @@ def utilisation(
     else:
         columns = (
             moment_column("at", "at_s"),
-            _percent("busy_milli"),
-            _percent("cpu_milli"),
+            _percent("busy", "busy_milli"),
+            _percent("cpu", "cpu_milli"),
             number_column("memory_mib"),
             number_column("power_w"),
         )
@@ -131,7 +131,7 @@ def idle_list(
         text_column("project"),
         made_column("state", lambda row: code("idle_state", row["state"])),
         made_column("gpus", lambda row: f"{row['gpus']}/{row['gpus_held']}"),
-        _percent("busy_milli_max"),
+        _percent("busy_milli_max", "busy_milli_max"),
         moment_column("from", "from_s"),
         moment_column("to", "to_s"),
         moment_column("due", "due_at_s"),
