@@ -24,8 +24,12 @@ from dure.ledger.codec import decode_events
 
 START_S_MAX, STOP_S_MAX = 300.0, 60.0
 CONNECTIONS, TRIES_MAX = 64, 5
-# One runs and the others wait, so that the queue grows as it would on a busy day.
-JOB = "name: bench\nrun: sleep 86400\ndure: {preemptible: true}\n"
+# One runs and the others wait, so that the queue grows as it would on a busy day. Jobs outlive the
+# service by design; this one looks whether it is still there, and leaves nothing behind.
+JOB = (
+    "name: bench\nrun: while kill -0 {service} 2>/dev/null; do sleep 1; done\n"
+    "dure: {{preemptible: true}}\n"
+)
 
 
 @dataclass(slots=True)
@@ -134,7 +138,7 @@ async def _submit_at(port: int, token: str, process: int, rate: int, seconds: in
     """Offer submissions at their moments, whether or not the earlier ones are answered."""
     due: asyncio.Queue[float] = asyncio.Queue()
     told, begin_s = Told(server_cpu_s=-_cpu_s(process)), time.perf_counter()
-    lines = [asyncio.create_task(_Line(port, token).serve(due, told)) for _ in range(CONNECTIONS)]
+    lines = [asyncio.create_task(_Line(port, token, process).serve(due, told)) for _ in range(CONNECTIONS)]
     for number in range(rate * seconds):
         moment_s = begin_s + number / rate
         if (rest_s := moment_s - time.perf_counter()) > 0:
@@ -152,9 +156,10 @@ async def _submit_at(port: int, token: str, process: int, rate: int, seconds: in
 class _Line:
     """One connection that submits again and again; plain, so that it takes little of the CPU."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, token: str, service: int) -> None:
         self._port = port
-        self._body = json.dumps({"form": "yaml", "text": JOB, "project": ""}).encode()
+        text = JOB.format(service=service)
+        self._body = json.dumps({"form": "yaml", "text": text, "project": ""}).encode()
         self._head = (
             f"POST /api/v1/pools/{HERE}/jobs HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
             f"authorization: Bearer {token}\r\ncontent-type: application/json\r\n"
