@@ -19,7 +19,7 @@ Picks = list[tuple[int, int]]
 
 @kernel
 def victims_for(c: Columns, job: int) -> int:
-    return int(choose_victims(c, job, c.jobs[J_TYPES, job], leave_by(c, c.scalars[S_NOW])))
+    return int(choose_victims(c, job, c.jobs[J_TYPES, job], leave_by(c, c.scalars[S_NOW]), 0))
 
 
 @kernel

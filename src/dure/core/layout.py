@@ -77,7 +77,7 @@ K_STOP_ORDERED = 24  # job, a attempt, b cause
 K_RECLASSED = 25  # job, a the attempt that opens, b class
 K_CLAIMED = 26  # job, a due_at_s
 K_HELD = 27  # job, a node, b device mask
-K_NOTICED = 28  # borrower, a claimant, b stop_at_s, c 1 if it saves then, d milli, e due_at_s
+K_NOTICED = 28  # borrower, a claimant, b stop_at_s, c 1 saves, +2 moves, d milli, e due_at_s
 K_WITHDRAWN = 29  # borrower, a claimant
 K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
@@ -131,7 +131,8 @@ K_BOOKED = 35  # job, a the date at which it starts at latest (-1: given up), b 
     S_AS_OWN,
     S_LISTED,
     S_BOOKED,
-) = range(42)
+    S_IMPATIENT,
+) = range(43)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them
 SCALARS = 72
@@ -164,7 +165,11 @@ SCALARS = 72
     P_BREAKER_WINDOW_S,
     P_BREAKER_S,
     P_LARGE_PCT,
-) = range(26)
+    P_RESTART_S,
+    P_ESTIMATE_WEIGHT,
+    P_UNDECLARED_S,
+    P_FELT_S,
+) = range(30)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
@@ -297,10 +302,11 @@ DATES_MAX = 1000  # so many at once
     M_LEAST,
     M_LEAST_LONG,
     M_UNCLAIMED,
+    M_UNMOVED,
     M_BESIDE,
     M_STAMP,
     M_COUNT,
-) = range(8)
+) = range(9)
 (
     X_FIT,
     X_DOMAIN,

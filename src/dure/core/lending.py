@@ -22,8 +22,11 @@ from dure.core.victims import choose_victims, last_checkpoint, leave_by, way_out
 
 
 @inner
-def claim(c: Columns, job: int, types: int) -> bool:
+def claim(c: Columns, job: int, types: int, ways: int) -> bool:
     """Hold devices for an entitled gang and give notice to whoever borrows them.
+
+    Args:
+        ways: 0, or ``MOVING``: small own gangs may be asked to move as well.
 
     Returns:
         False if no set of borrowers would make room: owners' own work is in the way, or faults.
@@ -32,10 +35,10 @@ def claim(c: Columns, job: int, types: int) -> bool:
     now_s = s[S_NOW]
     latest_s = leave_by(c, now_s)
     seek_own(c, True)
-    count = choose_victims(c, job, types, latest_s)
+    count = choose_victims(c, job, types, latest_s, ways)
     if count == 0 and is_owed_spares(c, job):
         open_spares(c, 1)
-        count = choose_victims(c, job, types, latest_s)
+        count = choose_victims(c, job, types, latest_s, ways)
         open_spares(c, 0)
     seek_own(c, False)
     if count == 0:
@@ -56,6 +59,7 @@ def claim(c: Columns, job: int, types: int) -> bool:
                 c.marks[borrower] = c.memo[M_STAMP, STAMP_MARKS]
                 stop_at_s, saves, _ = way_out(c, borrower, latest_s)
                 milli = c.jobs[J_USED, borrower]
+                saves += 2 if c.jobs[J_CLASS, borrower] == OWN else 0
                 emit(c, K_NOTICED, borrower, job, stop_at_s, saves, milli, due_at_s)
             row = following
     return True
@@ -69,8 +73,9 @@ def stop_borrower(c: Columns, job: int, cause: int, saves: int) -> None:
         if jobs[J_STATE, job] == RUNNING:
             emit(c, K_STOP_ORDERED, job, jobs[J_ATTEMPT, job], cause, 0, 0, 0)
         return
-    kept_s = (now_s if saves > 0 else last_checkpoint(c, job, now_s)) - jobs[J_RUN_SINCE, job]
-    lost_s = now_s - jobs[J_RUN_SINCE, job] - kept_s
+    ran_s = max(0, now_s - jobs[J_RUN_SINCE, job])  # not yet, while it loads what it saved
+    kept_s = ran_s if saves > 0 else last_checkpoint(c, job, now_s) - jobs[J_RUN_SINCE, job]
+    lost_s = ran_s - kept_s
     lost = lost_s * jobs[J_USED, job]
     saved_s = jobs[J_SAVED, job] + work_s_of(c, job, kept_s)
     emit(c, K_STOPPED, job, jobs[J_ATTEMPT, job], cause, saved_s, lost, 0)
@@ -96,15 +101,19 @@ def stop_due(c: Columns) -> None:
 
 
 @inner
-def stop_noticed_now(c: Columns) -> None:
-    """Stop the borrowers of this cycle's claims that had no reason to run on."""
-    s, jobs = c.scalars, c.jobs
+def stop_noticed_now(c: Columns) -> int:
+    """Stop whom this cycle's claims gave no reason to run on; return how many own gangs moved."""
+    s, jobs, moved = c.scalars, c.jobs, 0
     i = s[S_RUNNING] - 1
     while i >= 0:
         job = c.running[i]
         if jobs[J_STATE, job] == RUNNING and 0 <= jobs[J_STOP_AT, job] <= s[S_NOW]:
             stop_borrower(c, job, jobs[J_STOP_CAUSE, job], jobs[J_STOP_SAVES, job])
+            moved += (
+                1 if jobs[J_STATE, job] == PENDING and jobs[J_STOP_CAUSE, job] == BY_MOVE else 0
+            )
         i = min(i - 1, s[S_RUNNING] - 1)
+    return moved
 
 
 @inner
@@ -178,7 +187,7 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
     emit(c, K_CLAIM_ENDED, job, outcome, 0, 0, 0, 0)
     for i in range(count):
         waits = c.jobs[J_STATE, victims[i]] == RUNNING and c.jobs[J_STOP_AT, victims[i]] >= 0
-        waits = waits and c.jobs[J_STOP_CAUSE, victims[i]] == BY_RECLAIM
+        waits = waits and c.jobs[J_STOP_CAUSE, victims[i]] != BY_CANCEL
         if waits and not _is_held_from(c, victims[i]):
             emit(c, K_WITHDRAWN, victims[i], job, 0, 0, 0, 0)
 

@@ -14,6 +14,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner, kernel
 
 _LOW = 0xFFFFFFFF
+SAID_S_MAX = 10**8  # three years; products with GPUs and weights stay below 63 bits
 
 
 @inner
@@ -28,6 +29,17 @@ def limit_of(c: Columns, job: int) -> int:
     """Return how long the job may run by its own word, in seconds."""
     estimate_s = c.jobs[J_ESTIMATE, job]
     return int(estimate_s if estimate_s >= 0 else UNKNOWN_S + 1)
+
+
+@inner
+def declared_left(c: Columns, job: int) -> int:
+    """Return the GPU-seconds that the job has still to run by its own word."""
+    jobs = c.jobs
+    said_s = jobs[J_ESTIMATE, job]
+    if said_s < 0:
+        said_s = c.policy[P_UNDECLARED_S]
+    left_s = max(0, min(said_s, SAID_S_MAX) - jobs[J_SAVED, job])
+    return int(left_s * jobs[J_GPUS, job] * jobs[J_MILLI, job] // WHOLE)
 
 
 @inner

@@ -7,6 +7,8 @@ from dure.core.moves import bits, share_of
 from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
 
 DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers sent away
+MOVED = 1 << 52  # moving an own gang is dearer than sending any borrowers away
+(MARKING, MOVING) = (1, 2)
 
 
 @inner
@@ -20,22 +22,36 @@ def leave_by(c: Columns, asked_at_s: int) -> int:
 def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
     """Return when the running job last had all its work saved; its start of running if never."""
     every_s, since_s = c.jobs[J_CKPT_EVERY, job], c.jobs[J_RUN_SINCE, job]
-    if every_s <= 0:
+    if every_s <= 0 or at_s < since_s:
         return int(since_s)
     return int(since_s + (at_s - since_s) // every_s * every_s)
+
+
+@inner
+def felt(c: Columns, job: int) -> int:
+    """Return how much a borrower feels being sent away, in milli-s: the less, the longer its work.
+
+    It is once a job, not once a GPU: those who wait are people. A job that declares nothing is as
+    long as it has run already.
+    """
+    jobs, felt_s = c.jobs, c.policy[P_FELT_S]
+    ran_s = jobs[J_SAVED, job] + max(0, c.scalars[S_NOW] - jobs[J_RUN_SINCE, job])
+    length_s = max(ran_s, jobs[J_ESTIMATE, job])
+    return int(WHOLE * felt_s * felt_s // max(1, felt_s + length_s))
 
 
 @inner
 def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
 
-    The price is the work that is lost and the time its devices stand still, and more for each time
-    it was reclaimed before.
+    The price is the work that is lost, the time its devices stand still, what it feels, and more
+    for each time it was reclaimed before.
     """
     now_s, jobs = c.scalars[S_NOW], c.jobs
     # Its devices stand still while they are handed over, all of them, however few are needed.
     idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
     dearer = (c.policy[P_DEARER_S] * jobs[J_RECLAIMS, job] + idle_s) * jobs[J_USED, job]
+    dearer += felt(c, job)
     if jobs[J_STOP_AT, job] >= 0:
         return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
     takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
@@ -43,18 +59,34 @@ def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
         return int(now_s + takes_s), 1, int(dearer)
     saved_at_s = last_checkpoint(c, job, now_s)
     if every_s > 0:
-        next_s = saved_at_s if saved_at_s == now_s else saved_at_s + every_s
+        next_s = saved_at_s if saved_at_s >= now_s else saved_at_s + every_s
         if next_s <= latest_s:
             return int(next_s), 1, int(dearer)
-    return int(now_s), 0, int(dearer + (now_s - saved_at_s) * jobs[J_USED, job])
+    return int(now_s), 0, int(dearer + max(0, now_s - saved_at_s) * jobs[J_USED, job])
 
 
 @inner
-def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
-    """Tell whether a job is a borrower that can be gone by ``latest_s``."""
+def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) -> bool:
+    """Tell whether a job is a borrower that can be gone by ``latest_s``, or may be moved by then.
+
+    Only an own gang that is smaller than the claimant and than a node is moved (a move may ask
+    for another, of a smaller one still, so they come to an end), and only where it does no more
+    work twice than the claimant would wait.
+    """
     jobs = c.jobs
-    if jobs[J_STATE, job] != RUNNING or jobs[J_CLASS, job] == OWN:
+    if jobs[J_STATE, job] != RUNNING:
         return False
+    if jobs[J_CLASS, job] == OWN and jobs[J_STOP_AT, job] < 0:
+        if ways & MOVING == 0 or jobs[J_PREEMPTIBLE, job] == 0:
+            return False
+        if jobs[J_USED, job] >= jobs[J_GPUS, claimant] * jobs[J_MILLI, claimant]:
+            return False
+        node = c.rows[R_NODE, jobs[J_ROWS, job]]
+        if jobs[J_USED, job] >= c.nodes[N_GPUS, node] * WHOLE:
+            return False
+        saves = way_out(c, job, latest_s)[1]
+        unsaved_s = c.scalars[S_NOW] - last_checkpoint(c, job, c.scalars[S_NOW])
+        return bool(saves == 1 or unsaved_s <= c.policy[P_RETURN_S])
     return bool(jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_AT, job] <= latest_s)
 
 
@@ -106,7 +138,8 @@ def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     """
     if c.marks[borrower] == stamp or c.jobs[J_STOP_AT, borrower] >= 0:
         return 0
-    return int(way_out(c, borrower, latest_s)[2] * DISTURBED + 1)
+    price = way_out(c, borrower, latest_s)[2] * DISTURBED + 1
+    return int(price + MOVED if c.jobs[J_CLASS, borrower] == OWN else price)
 
 
 @inner
@@ -125,12 +158,15 @@ def _dearest(c: Columns, node: int, latest_s: int, stamp: int, leaves: int) -> i
 
 @inner
 def _free_on_node(
-    c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, mark: int
+    c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, ways: int
 ) -> tuple[int, int]:
     """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
 
     At first everyone who may leave is thought away, then whoever need not go stays, the dearest
-    first: nobody is sent away in vain. With ``mark`` those who must go are marked.
+    first: nobody is sent away in vain.
+
+    Args:
+        ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved.
     """
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
@@ -141,7 +177,7 @@ def _free_on_node(
     usable = _opened(c, job, node, each, healthy, leaves)
     if usable == 0:
         while row >= 0:
-            if _may_leave(c, c.rows[R_JOB, row], latest_s):
+            if _may_leave(c, c.rows[R_JOB, row], job, latest_s, ways):
                 c.scratch[X_LEAVES, c.rows[R_JOB, row]] = leaves
             row = c.rows[R_NEXT_OF_NODE, row]
         usable = _opened(c, job, node, each, healthy, leaves)
@@ -159,7 +195,7 @@ def _free_on_node(
             continue
         c.scratch[X_LEAVES, other] = must
         price += _price_of(c, other, latest_s, stamp)
-        if mark > 0:
+        if ways & MARKING:
             c.marks[other] = stamp
     price, mask = _take_devices(c, node, each, usable, must, price)
     return price, mask
@@ -203,7 +239,7 @@ def _offers_segment(
 
 @inner
 def _price_domain(
-    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int
+    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int, ways: int
 ) -> tuple[int, int]:
     """Pick nodes of a domain one by one at the least further price: (price, nodes) or (-1, 0)."""
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
@@ -227,7 +263,7 @@ def _price_domain(
             for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
                 if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
                     continue
-                cost, mask = _free_on_node(c, job, node, want, latest_s, stamp, 0)
+                cost, mask = _free_on_node(c, job, node, want, latest_s, stamp, ways)
                 if cost >= 0 and cost < best_price:
                     best_node, best_price = node, cost
                 if best_price == 0:
@@ -236,17 +272,44 @@ def _price_domain(
                 break
         if best_node < 0:
             return -1, 0
-        cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, 1)
+        cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, ways | MARKING)
         c.scratch[X_NODE, best_node] = stamp
         home = c.nodes[N_SHELF, best_node]
         c.picks[at, 0], c.picks[at, 1], c.picks[at, 2] = best_node, mask, c.jobs[J_MILLI, job]
         price += cost
+    if total > 1:
+        _spare_the_needless(c, job, total, need, each, extra, latest_s, ways)
     return price, total
 
 
 @inner
-def choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
-    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows."""
+def _spare_the_needless(
+    c: Columns, job: int, total: int, need: int, each: int, extra: int, latest_s: int, ways: int
+) -> None:
+    """Look at the picked nodes once more: who leaves several of them may make others needless."""
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp = c.memo[M_STAMP, STAMP_MARKS]
+    for at in range(total):
+        row = c.nodes[N_ROWS, c.picks[at, 0]]
+        while row >= 0:
+            other = c.rows[R_JOB, row]
+            is_wide = c.rows[R_NEXT_OF_JOB, c.jobs[J_ROWS, other]] >= 0
+            if is_wide and c.rows[R_MASK, row] & c.picks[at, 1]:
+                c.marks[other] = stamp
+            row = c.rows[R_NEXT_OF_NODE, row]
+    for at in range(total):
+        want = each if at < need else extra
+        cost, mask = _free_on_node(c, job, c.picks[at, 0], want, latest_s, stamp, ways | MARKING)
+        if cost >= 0:
+            c.picks[at, 1] = mask
+
+
+@inner
+def choose_victims(c: Columns, job: int, types: int, latest_s: int, ways: int) -> int:
+    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows.
+
+    With ``MOVING`` as the way, small own gangs may be asked to move as well.
+    """
     for group in range(c.groups.shape[1]):
         if not types >> c.groups[G_TYPE, group] & 1:
             continue
@@ -262,9 +325,9 @@ def choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
                 if domain == seen:
                     continue
                 seen = domain
-                price, _ = _price_domain(c, job, group, level, domain, latest_s)
+                price, _ = _price_domain(c, job, group, level, domain, latest_s, ways)
                 if price >= 0 and price < best_price:
                     best_domain, best_price = domain, price
             if best_domain >= 0:
-                return int(_price_domain(c, job, group, level, best_domain, latest_s)[1])
+                return int(_price_domain(c, job, group, level, best_domain, latest_s, ways)[1])
     return 0
