@@ -71,7 +71,7 @@ def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) ->
 
     Only an own gang that is smaller than the claimant and than a node is moved (a move may ask
     for another, of a smaller one still, so they come to an end), and only where it does no more
-    work twice than the claimant would wait.
+    GPU-seconds twice than the claimant's GPUs have waited already, or would at most.
     """
     jobs = c.jobs
     if jobs[J_STATE, job] != RUNNING:
@@ -79,14 +79,17 @@ def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) ->
     if jobs[J_CLASS, job] == OWN and jobs[J_STOP_AT, job] < 0:
         if ways & MOVING == 0 or jobs[J_PREEMPTIBLE, job] == 0:
             return False
-        if jobs[J_USED, job] >= jobs[J_GPUS, claimant] * jobs[J_MILLI, claimant]:
+        asked = jobs[J_GPUS, claimant] * jobs[J_MILLI, claimant]
+        if jobs[J_USED, job] >= asked:
             return False
         node = c.rows[R_NODE, jobs[J_ROWS, job]]
         if jobs[J_USED, job] >= c.nodes[N_GPUS, node] * WHOLE:
             return False
         saves = way_out(c, job, latest_s)[1]
-        unsaved_s = c.scalars[S_NOW] - last_checkpoint(c, job, c.scalars[S_NOW])
-        return bool(saves == 1 or unsaved_s <= c.policy[P_RETURN_S])
+        now_s = c.scalars[S_NOW]
+        waits_s = max(c.policy[P_RETURN_S], now_s - jobs[J_QUEUED_SINCE, claimant])
+        unsaved = (now_s - last_checkpoint(c, job, now_s)) * jobs[J_USED, job]
+        return bool(saves == 1 or unsaved <= waits_s * asked)
     return bool(jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_AT, job] <= latest_s)
 
 

@@ -56,11 +56,12 @@ class Figures:
 def figures_of(run: Run, result: Result) -> Figures:
     """Read the figures of a run that has ended."""
     facts = run.chronicle.facts()
+    holding = _reservations(facts)
     jobs = _jobs(run, result)
-    claim_s = _claim_s(facts)
+    claim_s = _claim_s(facts.filter(~pl.col("at").is_in(holding["at"].implode())))
     reclaimed = _stops(facts, col.BY_RECLAIM)
     count = np.bincount(reclaimed, minlength=jobs.height)
-    blocked = _blocked_s(run, facts)
+    blocked = _blocked_s(run, facts, set(holding["job"].to_list()))
     slow = jobs["slowdown"].to_numpy()
     borrowed = np.zeros(jobs.height, dtype=bool)
     opened = facts.filter(pl.col("kind").is_in([col.K_STARTED, col.K_RECLASSED]))
@@ -112,6 +113,14 @@ def _stops(facts: pl.DataFrame, cause: int) -> IntArray:
     return stopped["job"].to_numpy()
 
 
+def _reservations(facts: pl.DataFrame) -> pl.DataFrame:
+    """Return claims that name nobody: who only holds nodes until they are free is blocked."""
+    claims = facts.filter(pl.col("kind").is_in([col.K_CLAIMED, col.K_CLAIM_ENDED]))
+    due_s = pl.when(pl.col("kind") == col.K_CLAIMED).then(pl.col("a"))
+    claims = claims.sort("job", "at").with_columns(due_s=due_s.forward_fill().over("job"))
+    return claims.filter(pl.col("due_s") == col.FOREVER_S)
+
+
 def _claim_s(facts: pl.DataFrame) -> IntArray:
     """Return how long each claim took from asking to the start of its gang."""
     rows = facts.filter(pl.col("kind").is_in([col.K_CLAIMED, col.K_CLAIM_ENDED]))
@@ -123,11 +132,12 @@ def _claim_s(facts: pl.DataFrame) -> IntArray:
     return (rows["at_s"] - rows["asked_s"]).to_numpy()
 
 
-def _blocked_s(run: Run, facts: pl.DataFrame) -> IntArray:
+def _blocked_s(run: Run, facts: pl.DataFrame, holding: set[int]) -> IntArray:
     """Return each wait, longer than the promise, of a gang that its owner's entitlement covered.
 
     This knows nothing of claims' reasons: it replays what each owner ran as own and had claimed,
     and asks of every wait whether the gang's GPUs stayed within the entitlement all the while.
+    What one of those ``holding`` nodes had claimed for itself was in nobody's way but others'.
     """
     state = run.runtime.state
     jobs, rights = state.c.jobs, state.c.rights
@@ -142,7 +152,10 @@ def _blocked_s(run: Run, facts: pl.DataFrame) -> IntArray:
         mine = waits.filter(pl.Series(owner_of[waits["job"].to_numpy()] == owner))
         mine = mine.filter(pl.col("to_s") - pl.col("from_s") > promise_s)
         for job, from_s, to_s in mine.iter_rows():
-            longest_s = _longest_s(at_s, taken <= entitled - milli_of[job], from_s, to_s)
+            steps = (at_s, taken)
+            if job in holding:
+                steps = _taken(facts.filter(pl.col("job") != job), owner_of == owner, milli_of)
+            longest_s = _longest_s(steps[0], steps[1] <= entitled - milli_of[job], from_s, to_s)
             if longest_s > promise_s:
                 found.append(longest_s)
     return np.array(found, dtype=np.int64)
