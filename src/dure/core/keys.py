@@ -2,7 +2,7 @@
 
 Under ``dure`` an owner's gangs let others pass by what they declare: their key is the submission
 plus so many times the declared GPU-time left, so what is soon done goes before what came earlier,
-but not before what came early enough. Who waited ``reserve_s`` stands by its submission from then
+but not before what came early enough. Who waited ``passed_s`` stands by its submission from then
 on, and so before everyone who did not: nobody is passed for ever. Who draws on the whole pool
 stands by its submission from the start: dates (``core.dating``) rest on it.
 """
@@ -22,7 +22,7 @@ def key_of(c: Columns, job: int) -> int:
         return int(jobs[J_WORK, job])
     if p[P_POLICY] != DURE:
         return 0
-    submit_s, patience_s = jobs[J_SUBMIT, job], p[P_RESERVE_S]
+    submit_s, patience_s = jobs[J_SUBMIT, job], p[P_PASSED_S]
     is_impatient = patience_s > 0 and submit_s <= c.scalars[S_NOW] - patience_s
     if is_impatient or c.accounts[A_KIND, jobs[J_OWNER, job]] == ACCOUNT_POOL:
         return int(submit_s)
@@ -56,11 +56,11 @@ def stand_in_line(c: Columns, job: int, key: int) -> None:
 
 @inner
 def lose_patience(c: Columns) -> None:
-    """Have those who waited ``reserve_s`` by now stand by their submission."""
+    """Have those who waited ``passed_s`` by now stand by their submission."""
     s, jobs = c.scalars, c.jobs
-    if c.policy[P_POLICY] != DURE or c.policy[P_RESERVE_S] == 0:
+    if c.policy[P_POLICY] != DURE or c.policy[P_PASSED_S] == 0:
         return
-    since_s = s[S_NOW] - c.policy[P_RESERVE_S]
+    since_s = s[S_NOW] - c.policy[P_PASSED_S]
     while s[S_IMPATIENT] < s[S_JOBS] and jobs[J_SUBMIT, s[S_IMPATIENT]] <= since_s:
         job = s[S_IMPATIENT]
         s[S_IMPATIENT] = job + 1

@@ -169,7 +169,8 @@ SCALARS = 72
     P_ESTIMATE_WEIGHT,
     P_UNDECLARED_S,
     P_FELT_S,
-) = range(30)
+    P_PASSED_S,
+) = range(31)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST

@@ -34,6 +34,7 @@ from dure.core.columns import (
     P_LEMON_FAULTS,
     P_LEMONS_PCT,
     P_LEND,
+    P_PASSED_S,
     P_POLICY,
     P_PROBATION_S,
     P_RESERVE_S,
@@ -78,6 +79,7 @@ class Policy:
         restart_s: what a job that was stopped takes to load what it saved (no progress meanwhile).
         estimate_weight: a gang lets others pass by its declared GPU-time, so many times.
         undeclared_s: a job that declares no duration is taken to declare this.
+        passed_s: whoever waited so long is let pass by nobody who waited less; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
         swap: a gang struck by a fault goes on at once with substitutes, if any are free.
         hazard_half_life_days: a fault this old weighs half in what is known against its node.
@@ -110,10 +112,11 @@ class Policy:
     horizon_s: int = 3600
     reserve_s: int = DAY_S
     large_pct: int = 0
-    felt_s: int = 3600
+    felt_s: int = 36_000
     restart_s: int = 0
     estimate_weight: int = 2
     undeclared_s: int = DAY_S
+    passed_s: int = 3 * DAY_S
     instant_stop: bool = True
     swap: bool = False
     hazard_half_life_days: int = 28
@@ -203,6 +206,7 @@ class Policy:
             p[P_BREAKER_WINDOW_S] = self.breaker_window_s
         p[P_RESTART_S], p[P_ESTIMATE_WEIGHT] = self.restart_s, self.estimate_weight
         p[P_UNDECLARED_S], p[P_FELT_S] = self.undeclared_s, self.felt_s
+        p[P_PASSED_S] = self.passed_s
         return p
 
 

@@ -11,6 +11,7 @@ from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.placement import stands_open
 from dure.core.sparing import stands_on_spare
+from dure.core.victims import OFTEN
 
 
 @inner
@@ -59,7 +60,7 @@ def exchange(c: Columns) -> None:
     called, count = np.empty(c.scalars[S_RUNNING], dtype=np.int64), 0
     for i in range(c.scalars[S_RUNNING]):
         job, asked = c.running[i], jobs[J_CLASS_ASKED, c.running[i]]
-        if jobs[J_CLASS, job] == OWN or jobs[J_RECLAIMS, job] < 2 or jobs[J_STOP_AT, job] >= 0:
+        if jobs[J_CLASS, job] == OWN or jobs[J_RECLAIMS, job] < OFTEN or jobs[J_STOP_AT, job] >= 0:
             continue
         if jobs[J_STATE, job] == RUNNING and asked != 1 + LOAN and asked != 1 + SCAVENGE:
             called[count] = job

@@ -7,6 +7,8 @@ from dure.core.moves import bits, share_of
 from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
 
 DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers sent away
+OFTEN = 2  # who was called back so often is called back only if nobody else will do
+SPARED = 1 << 50
 MOVED = 1 << 52  # moving an own gang is dearer than sending any borrowers away
 (MARKING, MOVING) = (1, 2)
 
@@ -29,15 +31,18 @@ def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
 
 @inner
 def felt(c: Columns, job: int) -> int:
-    """Return how much a borrower feels being sent away, in milli-s: the less, the longer its work.
+    """Return how much a borrower feels being sent away, in milli-s: the less, the longer it has
+    still to run by its own word.
 
-    It is once a job, not once a GPU: those who wait are people. A job that declares nothing is as
-    long as it has run already.
+    It is once a job, not once a GPU: those who wait are people. Who outlived its word, or declared
+    nothing, may be expected to run as long again as it has.
     """
     jobs, felt_s = c.jobs, c.policy[P_FELT_S]
     ran_s = jobs[J_SAVED, job] + max(0, c.scalars[S_NOW] - jobs[J_RUN_SINCE, job])
-    length_s = max(ran_s, jobs[J_ESTIMATE, job])
-    return int(WHOLE * felt_s * felt_s // max(1, felt_s + length_s))
+    left_s = jobs[J_ESTIMATE, job] - ran_s
+    if left_s <= 0:
+        left_s = ran_s
+    return int(WHOLE * felt_s * felt_s // max(1, felt_s + left_s))
 
 
 @inner
@@ -142,6 +147,8 @@ def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     if c.marks[borrower] == stamp or c.jobs[J_STOP_AT, borrower] >= 0:
         return 0
     price = way_out(c, borrower, latest_s)[2] * DISTURBED + 1
+    if c.jobs[J_RECLAIMS, borrower] >= OFTEN:
+        price += SPARED
     return int(price + MOVED if c.jobs[J_CLASS, borrower] == OWN else price)
 
 
