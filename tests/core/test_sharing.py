@@ -117,3 +117,46 @@ def test_of_equal_owners_the_one_with_the_shorter_gang_borrows_first() -> None:
         111 long is PENDING
         """
     )
+
+
+def test_who_was_called_back_twice_is_called_back_only_if_nobody_else_will_do() -> None:
+    # Sending b away would cost nothing; steady loses all it did.
+    told(
+        """
+        pool 8 8
+        entitled A 16
+        0 A asks there 8
+        0 X asks b 8 ckpt_takes=5 work=86400
+        100 A asks first 8
+        105 b is PENDING
+        200 first ends
+        211 b is RUNNING loan
+        300 A asks again 8
+        305 b is PENDING
+        400 again ends
+        430 b is RUNNING loan
+        500 there ends
+        600 X asks steady 8 work=86400
+        600 steady is RUNNING loan
+        2000 A asks last 8
+        2000 steady is PENDING
+        2030 b is RUNNING loan
+        2030 last is RUNNING own
+        """
+    )
+
+
+@pytest.mark.parametrize(("passed_s", "first"), [(1000, "long"), (0, "short"), (5000, "short")])
+def test_nobody_is_passed_for_longer_than_the_policy_says(passed_s: int, first: str) -> None:
+    bench = Bench(flat_pool(8), passed_s=passed_s)
+    bench.entitle("A", 8)
+    there = bench.submit("A", submit=0, gpus=8)
+    bench.at(0)
+    jobs = {"long": bench.submit("A", submit=10, gpus=8, estimate=86_400)}
+    bench.at(10)
+    jobs["short"] = bench.submit("A", submit=1500, gpus=8, estimate=600)
+    bench.at(1500)
+    bench.end(there)
+    bench.at(2000)
+
+    assert [name for name, job in jobs.items() if bench.is_(job) == "RUNNING"] == [first]

@@ -105,14 +105,14 @@ class Policy:
     cleaning_s: int = 10
     start_s: int = 20
     backoff_s: int = 60
-    backoff_s_max: int = 3600
+    backoff_s_max: int = 900
     dearer_s: int = 600
     lend: bool = True
     half_life_days: int = 7
     horizon_s: int = 3600
     reserve_s: int = DAY_S
     large_pct: int = 0
-    felt_s: int = 36_000
+    felt_s: int = 3600
     restart_s: int = 0
     estimate_weight: int = 2
     undeclared_s: int = DAY_S
