@@ -16,7 +16,7 @@ COST_GPU_S = 80  # two devices: ten seconds not saved, ten of cleaning, twenty o
 
 def scattered(budget: int, **of_mover: int) -> tuple[Bench, int, int]:
     """Return a pool of two nodes with 4 and 6 free, at 160 s: the one who moves, and who waits."""
-    bench = Bench(flat_pool(8, 8), consolidate_gpu_s_per_h=budget)
+    bench = Bench(flat_pool(8, 8), consolidate_gpu_s_per_h=budget, relocate=False)
     bench.entitle("small", 10, index=0)
     bench.entitle("large", 8, index=1)
     bench.submit("small", gpus=4, preemptible=0)
@@ -74,7 +74,9 @@ def test_moves_stay_within_the_budget_and_nobody_waits_because_of_one(
 ) -> None:
     moved = 0
     for seed in range(800, 824):
-        world = random_world(seed, jobs=160, consolidate_gpu_s_per_h=budget, lend=lend)
+        world = random_world(
+            seed, jobs=160, consolidate_gpu_s_per_h=budget, lend=lend, relocate=False
+        )
         run = Drive(world)
         promises, spent, movers = Promises(run.state), Counter[int](), Counter[int]()
         kind_of: dict[int, int] = {}

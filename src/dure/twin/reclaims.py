@@ -38,7 +38,9 @@ class Reclaims:
 
     def add(self, facts: pl.DataFrame, attempts: pl.DataFrame, jobs: JobRows, state: State) -> None:
         """Take what is written down about these jobs (``chronicle``)."""
-        facts = facts.filter(pl.col("kind").is_in(_KINDS))
+        # An own gang that is moved for a larger one borrows nothing.
+        is_move = (pl.col("kind") == col.K_NOTICED) & (pl.col("c") >= 2)
+        facts = facts.filter(pl.col("kind").is_in(_KINDS) & ~is_move)
         noticed = facts.filter(pl.col("kind") == col.K_NOTICED)
         claimed = facts.filter(pl.col("kind") == col.K_CLAIM_ENDED)
         borrowers = noticed["job"].unique()
