@@ -160,3 +160,19 @@ def test_nobody_is_passed_for_longer_than_the_policy_says(passed_s: int, first: 
     bench.at(2000)
 
     assert [name for name, job in jobs.items() if bench.is_(job) == "RUNNING"] == [first]
+
+
+@pytest.mark.parametrize(("relocate", "state"), [(True, "RUNNING"), (False, "PENDING")])
+def test_small_own_work_moves_only_where_the_policy_lets_it(relocate: bool, state: str) -> None:
+    bench = Bench(flat_pool(8, 8), relocate=relocate)
+    bench.entitle("A", 16)
+    bench.submit("A", gpus=7, preemptible=0)
+    passing = bench.submit("A", gpus=1)
+    bench.submit("A", gpus=1, ckpt_takes=60)
+    bench.at(0)
+    bench.end(passing)
+    large = bench.submit("A", gpus=8)
+    for now_s in (100, 160, 170, 190):
+        bench.at(now_s)
+
+    assert bench.is_(large) == state
