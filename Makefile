@@ -11,7 +11,8 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 NO_TESTS_YET := test $$? -eq 5
 ARGS ?=
 
-.PHONY: help setup setup-dev setup-browser run test check format lint types layers docs \
+.PHONY: help setup setup-dev setup-browser setup-postgres setup-slurm setup-prometheus run test fault check format lint types \
+        layers docs \
         nightly golden requirements clean
 
 help: ## List what can be made
@@ -35,13 +36,22 @@ setup-dev: .venv/.setup-dev ## The same, and the tools that check it
 setup-browser: ## Bring Debian's chromium for the browser tests, if it is missing and we may
 	@tools/setup-browser.sh
 
+setup-postgres: ## Bring Debian's PostgreSQL for the tests of ledgers in it, likewise
+	@tools/setup-postgres.sh
+
+setup-slurm: ## Bring Debian's Slurm for the tests on a real one, if it is missing and we may
+	@tools/setup-slurm.sh
+
+setup-prometheus: ## Bring Debian's prometheus for the tests of its meter, likewise
+	@tools/setup-prometheus.sh
+
 run: setup ## Start the platform on http://127.0.0.1:8470 (ARGS="--port 9000" is passed on)
 	@exec $(BIN)/dure up $(ARGS)
 
-test: setup-dev setup-browser ## Run the tests (ARGS="-k lending" is passed on)
+test: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus ## Run the tests (ARGS="-k lending" is passed on)
 	@$(PYTEST) $(ARGS)
 
-check: setup-dev setup-browser format lint types layers ## Format, lint, types, layers, tests, docs
+check: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus format lint types layers ## Format, lint, types, layers, tests, docs
 	@echo "check: tests and docs"
 	@$(PYTEST) -m "not slow and not toolchain" $(ARGS)
 
@@ -60,9 +70,12 @@ layers: setup-dev
 docs: setup-dev ## Check the docs alone: links, a line for each dependency
 	@$(BIN)/python -m pytest -q tests/architecture/test_docs.py
 
-nightly: setup-dev setup-browser ## The slow tests: simulated years, long properties
+nightly: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus ## The slow tests: simulated years, long properties
 	@DURE_HYPOTHESIS=nightly $(PYTEST) -m slow $(ARGS) || $(NO_TESTS_YET)
 	@$(BIN)/dure bench year
+
+fault: setup-dev setup-postgres ## Do the fault plan and print a table (ARGS="-k SQLite" is passed on)
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 golden: setup-dev ## Rewrite the golden files; review the change as a diff
 	@DURE_GOLDEN=1 $(PYTEST) -m golden $(ARGS) || $(NO_TESTS_YET)

@@ -6,11 +6,13 @@ Environment: ``DURE_SHARED`` (the folder beside the checkout), ``DURE_CHROMIUM``
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.slurm_cluster import SlurmCluster, can_start
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -37,6 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs {SHARED.name}/ beside the checkout"))
         if item.get_closest_marker("browser") and CHROMIUM is None:
             item.add_marker(pytest.mark.skip(reason="no chromium here; try `make setup-browser`"))
+        if item.get_closest_marker("slurm") and not can_start():
+            reason = "no Slurm here that we could start; as root, try `make setup-slurm`"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """Return a real Slurm of four nodes with eight fake GPUs each; the mark is ``slurm``."""
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"), nodes=4)
+    cluster.start()
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,11 @@ fi
 options=(--quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate
          --no-emit-index-url --no-emit-find-links)
 "$UV" pip compile pyproject.toml --extra build "${options[@]}" "$@" -o requirements.txt
-"$UV" pip compile pyproject.toml --extra build --extra dev "${options[@]}" "$@" \
-    -c requirements.txt -o requirements-dev.txt
-if grep -nE '://|@ ' requirements.txt requirements-dev.txt; then
+"$UV" pip compile pyproject.toml --extra build --extra postgres "${options[@]}" "$@" \
+    -c requirements.txt -o requirements-postgres.txt
+"$UV" pip compile pyproject.toml --extra build --extra postgres --extra dev "${options[@]}" "$@" \
+    -c requirements-postgres.txt -o requirements-dev.txt
+if grep -nE '://|@ ' requirements*.txt; then
     echo "requirements: the lines above name an address; remove it before committing." >&2
     exit 1
 fi

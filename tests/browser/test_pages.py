@@ -16,8 +16,15 @@ pytestmark = pytest.mark.browser
 
 PUBLIC = ["/", "/?pool=here", "/map", "/loans", "/calls", "/calls/2026-1", "/waitlist", "/help"]
 SIGNED_IN = {
-    Role.OPERATOR: ["/operator", "/jobs", "/jobs/j200007", "/projects", "/projects/p-2026-1-0003"],
-    Role.MEMBER: ["/jobs/h1?pool=here", "/loans"],
+    Role.OPERATOR: [
+        "/operator",
+        "/tickets",
+        "/jobs",
+        "/jobs/j200007",
+        "/projects",
+        "/projects/p-2026-1-0003",
+    ],
+    Role.MEMBER: ["/jobs/h1?pool=here", "/loans", "/projects/p-2026-1-0003/data?path=sets"],
     Role.APPLICANT: ["/calls/2026-2/apply", "/me", "/jobs/submit"],
 }
 # How many different colours a map of seven kinds at least shows.

@@ -136,8 +136,6 @@ def test_every_sentence_of_the_command_line_is_said_somewhere() -> None:
         family, _, name = key.removeprefix("cli.").partition(".")
         if not key.startswith("cli.") or family in ("asks_demand", "asks_supply"):
             continue
-        if family.startswith("stage_"):
-            continue
         is_said = {
             "column": name in quoted,
             "error": name in quoted or f"error.{name}" in quoted,

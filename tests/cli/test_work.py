@@ -30,7 +30,7 @@ def test_a_job_is_taken_and_its_number_is_all_that_is_printed(member: Shell) -> 
     batch = member("submit", "hello.sbatch", "-o", "json")
 
     assert (done.code, done.out, done.err) == (0, "h1\n", "")
-    assert json.loads(batch.out) == {"pool": "here", "job": "h1"}
+    assert json.loads(batch.out) == {"pool": "here", "job": "h1", "jobs": ["h1"]}
 
 
 def test_a_wish_has_its_own_key_unless_one_is_given(member: Shell) -> None:

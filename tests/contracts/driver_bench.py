@@ -1,14 +1,18 @@
 """What a backend brings to be held to the contract of ``services.ports.Driver``."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from dure.core.orders import StartOrder
 from dure.drivers.local import LocalDriver
+from dure.drivers.slurm.commands import SlurmCommands
+from dure.drivers.slurm.driver import SlurmDriver
 from dure.services.ports import Driver
 from tests.drivers.local_bench import driver_at, end_all, order
+from tests.slurm_cluster import SlurmCluster
 
 
 class Behaviour(Enum):
@@ -23,7 +27,7 @@ class Behaviour(Enum):
 
 
 class Bench(Protocol):
-    """A backend under test. A new one joins by a class like ``LocalBench``, named in BENCHES.
+    """A backend under test. A new one joins by a class like ``LocalBench`` in the suite's fixture.
 
     Attributes:
         driver: the driver as it is now.
@@ -67,12 +71,16 @@ SCRIPTS = {
 }
 
 
-class LocalBench:
-    """Real processes on this machine."""
+class WorkingBench(ABC):
+    """A backend that really runs processes; ``ROOT/jobs/JOB/work`` is where they work."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.driver: LocalDriver = driver_at(root)
+        self.driver: LocalDriver | SlurmDriver = self.made()
+
+    @abstractmethod
+    def made(self) -> LocalDriver | SlurmDriver:
+        """Return a new driver over the same folder."""
 
     def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder:
         if behaviour is Behaviour.CANNOT_START:
@@ -91,10 +99,30 @@ class LocalBench:
         return
 
     def restart(self) -> None:
-        self.driver = driver_at(self._root)
+        self.driver = self.made()
 
     def close(self) -> None:
         end_all(self.driver)
 
 
-BENCHES: dict[str, Callable[[Path], Bench]] = {"local": LocalBench}
+class LocalBench(WorkingBench):
+    """Real processes on this machine."""
+
+    def made(self) -> LocalDriver:
+        return driver_at(self._root)
+
+
+class SlurmBench(WorkingBench):
+    """A real Slurm on loopback."""
+
+    def __init__(self, root: Path, cluster: SlurmCluster) -> None:
+        self._cluster = cluster
+        super().__init__(root)
+
+    def made(self) -> SlurmDriver:
+        commands = SlurmCommands(self._cluster.environment)
+        return SlurmDriver(self._root, commands, grace_s=1, queue_s=0.2)
+
+    def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder:
+        plain = super().order(job, behaviour, attempt=attempt)
+        return replace(plain, devices=((self._cluster.names[0], 0),))

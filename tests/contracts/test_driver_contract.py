@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 
 from dure.core.orders import EXIT_SAVED, Receipt
-from tests.contracts.driver_bench import BENCHES, Behaviour, Bench
+from tests.contracts.driver_bench import Behaviour, Bench, LocalBench, SlurmBench
 from tests.drivers.polling import until
 
 STOP_BY_S = 4_000_000_000
 
 
-@pytest.fixture(params=sorted(BENCHES))
+@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    made = BENCHES[request.param](tmp_path)
+    made: Bench
+    if request.param == "slurm":
+        made = SlurmBench(tmp_path, request.getfixturevalue("slurm_cluster"))
+    else:
+        made = LocalBench(tmp_path)
     yield made
     made.close()
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from dure.core.errors import InputError
 from dure.core.orders import StartOrder
-from dure.drivers.launch import SHELL, Launch, Places, plan_launch
+from dure.drivers.launch import SHELL, Launch, plan_launch
 from dure.drivers.machine import NODE, MachineNode
+from dure.drivers.places import Places
 from dure.services.requests import JobRequest, parse_job_yaml, parse_sbatch
 from dure.services.requests.own_fields import OWN_FIELDS
 
@@ -107,6 +108,9 @@ def test_a_value_in_yaml_stays_in_its_place(path: tuple[str, ...], text: str) ->
             plain, env={}
         )
     else:
+        if path == ("dure", "image"):
+            assert launch.remark.isprintable() or launch.remark.count("\n") == 1
+            launch = replace(launch, remark="")
         assert replace(launch, env={}) == replace(plain, env={})
 
 

@@ -129,6 +129,10 @@ def test_what_is_kept_of_a_stopped_attempt_is_work_and_not_time(policy: str) -> 
                     began[job] = at_s, pace_of(run.state, job)
                     paces.setdefault(job, set()).add(began[job][1])
                 elif kind == col.K_STOPPED:
+                    if run.state.c.jobs[col.J_MIN_GPUS, job] > 0:
+                        # An elastic gang's work goes with its size too: tests/core/test_elastic.py.
+                        kept[job] = saved_s
+                        continue
                     since_s, pace = began[job]
                     asked = run.state.c.jobs[[col.J_GPUS, col.J_MILLI], job]
                     spent_s = at_s - since_s - Fraction(lost, int(asked[0]) * int(asked[1]))

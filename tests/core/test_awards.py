@@ -8,18 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dure.core.awards import Candidate, Reason, share_out, sized_gpus
+from dure.core.awards import Candidate, Reason, award_by_rank, sized_gpus
+from dure.core.calls.model import Call, Words
 from dure.core.errors import PolicyError
-from dure.core.events.programme import CallPublished
 
-CALL = CallPublished(
-    at_s=0,
-    by="operator",
+CALL = Call(
     call="t",
-    round=1,
-    kind="demand",
-    name_ko="시험",
-    name_en="test",
+    name=Words("시험", "test"),
     opens_at_s=0,
     closes_at_s=10,
     starts_at_s=20,
@@ -44,7 +39,7 @@ def test_the_best_get_their_size_until_nothing_fits() -> None:
     call = msgspec.structs.replace(CALL, shares={})
     asked = [candidate("a", 90, 40), candidate("b", 80, 32), candidate("c", 70, 16)]
 
-    awards = share_out(asked, call)
+    awards = award_by_rank(asked, call)
 
     assert [(one.application, one.decision, one.gpus) for one in awards] == [
         ("a", "selected", 40),
@@ -70,7 +65,7 @@ def test_a_floor_is_kept_for_its_track() -> None:
         candidate("c", 61, 16, track="industry"),
     ]
 
-    awards = share_out(asked, CALL)
+    awards = award_by_rank(asked, CALL)
 
     assert [(one.application, one.decision) for one in awards] == [
         ("a", "selected"),
@@ -89,7 +84,7 @@ def test_what_a_floor_cannot_use_goes_to_those_passed_over() -> None:
         candidate("c", 61, 40, track="industry"),
     ]
 
-    awards = share_out(asked, call)
+    awards = award_by_rank(asked, call)
 
     assert [(one.decision, one.reason) for one in awards] == [
         ("selected", Reason.SELECTED),
@@ -106,7 +101,7 @@ def test_size_is_cut_to_cap_evidence_and_less_than_large() -> None:
 
 
 def test_nobody_below_the_score_line_is_awarded() -> None:
-    (award,) = share_out([candidate("a", 59, 8)], CALL)
+    (award,) = award_by_rank([candidate("a", 59, 8)], CALL)
 
     assert (award.decision, award.gpus, award.reason) == ("rejected", 0, Reason.BELOW_SCORE_LINE)
     assert award.numbers["score_needed_milli"] == 60_000
@@ -118,7 +113,7 @@ def test_an_organisation_is_held_to_its_cap_and_told_so() -> None:
         candidate(name, score, 16, organisation="one") for name, score in (("a", 90), ("b", 80))
     ]
 
-    first, second = share_out(asked, call)
+    first, second = award_by_rank(asked, call)
 
     assert first.decision == "selected"
     assert (second.decision, second.reason) == ("waitlisted", Reason.WAITS_FOR_ORGANISATION)
@@ -129,14 +124,14 @@ def test_an_organisation_is_held_to_its_cap_and_told_so() -> None:
 def test_a_tie_goes_to_the_lower_identifier() -> None:
     asked = [candidate("b", 70, 40), candidate("a", 70, 40), candidate("c", 70, 8)]
 
-    assert [one.application for one in share_out(asked, CALL)] == ["a", "b", "c"]
+    assert [one.application for one in award_by_rank(asked, CALL)] == ["a", "b", "c"]
 
 
 def test_floors_beyond_the_whole_are_a_mistake() -> None:
     call = msgspec.structs.replace(CALL, shares={"industry": 60, "public": 50})
 
     with pytest.raises(PolicyError, match="110 percent"):
-        share_out([candidate("a", 90, 8)], call)
+        award_by_rank([candidate("a", 90, 8)], call)
 
 
 candidates = st.lists(
@@ -163,8 +158,8 @@ calls = st.builds(
 
 
 @given(asked=candidates, call=calls)
-def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: CallPublished) -> None:
-    awards = share_out(asked, call)
+def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: Call) -> None:
+    awards = award_by_rank(asked, call)
 
     by_name = {one.application: one for one in asked}
     selected = [one for one in awards if one.decision == "selected"]
@@ -187,10 +182,8 @@ def test_no_capacity_cap_or_floor_is_broken(asked: list[Candidate], call: CallPu
 
 
 @given(asked=candidates, call=calls)
-def test_who_waits_does_not_fit_in_what_is_left(
-    asked: list[Candidate], call: CallPublished
-) -> None:
-    awards = share_out(asked, call)
+def test_who_waits_does_not_fit_in_what_is_left(asked: list[Candidate], call: Call) -> None:
+    awards = award_by_rank(asked, call)
 
     by_name = {one.application: one for one in asked}
     for kind, capacity in call.capacity.items():
@@ -204,10 +197,10 @@ def test_who_waits_does_not_fit_in_what_is_left(
 
 
 @given(asked=candidates, call=calls)
-def test_what_would_have_changed_it_would_have(asked: list[Candidate], call: CallPublished) -> None:
+def test_what_would_have_changed_it_would_have(asked: list[Candidate], call: Call) -> None:
     # The large line is left out: a better score may bring a larger size, which fits less.
     call = msgspec.structs.replace(call, large_from={})
-    for award in share_out(asked, call):
+    for award in award_by_rank(asked, call):
         if award.decision != "waitlisted":
             continue
         others = [one for one in asked if one.application != award.application]
@@ -215,12 +208,12 @@ def test_what_would_have_changed_it_would_have(asked: list[Candidate], call: Cal
         needed = award.numbers.get("score_needed_milli")
         if needed is not None:
             better = replace(itself, score_milli=needed)
-            again = {one.application: one for one in share_out([*others, better], call)}
+            again = {one.application: one for one in award_by_rank([*others, better], call)}
             assert again[award.application].decision == "selected"
         fitting = award.numbers["size_fitting_gpus"]
         if fitting and not call.organisation_caps:
             smaller = replace(itself, asked_gpus=fitting, evidence_gpus=0)
-            again = {one.application: one for one in share_out([*others, smaller], call)}
+            again = {one.application: one for one in award_by_rank([*others, smaller], call)}
             assert again[award.application].decision == "selected"
 
 
@@ -235,6 +228,6 @@ def test_without_floors_and_caps_it_is_the_plain_walk(asked: list[Candidate]) ->
         expected[one.application] = fits
         free[one.accelerator] -= gpus if fits else 0
 
-    awards = share_out(asked, call)
+    awards = award_by_rank(asked, call)
 
     assert {one.application: one.decision == "selected" for one in awards} == expected

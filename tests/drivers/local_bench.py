@@ -1,6 +1,8 @@
 """What the tests of the local backend share: a machine of four slots, orders, real processes."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from dure.core.orders import Receipt, Recipe, StartOrder
 from dure.drivers.local import LocalDriver
@@ -54,7 +56,17 @@ def until_it_says(driver: LocalDriver, job: str, words: str, *, attempt: int = 1
     until(look)
 
 
-def end_all(driver: LocalDriver) -> None:
+class Running(Protocol):
+    """A backend that says what runs there."""
+
+    def running(self) -> Sequence[tuple[str, int]]: ...
+
+    def stop(self, job: str, attempt: int) -> None: ...
+
+    def observe(self) -> Sequence[Receipt]: ...
+
+
+def end_all(driver: Running) -> None:
     """Stop whatever a test left running; the grace of a test's driver is short."""
     for job, attempt in driver.running():
         driver.stop(job, attempt)

@@ -1,13 +1,16 @@
 """The examples run as a newcomer would run them, and the training loses nothing when stopped."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from dure.cli.workdir import pack
 from dure.core.orders import StartOrder
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import NODE
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.services.requests import JobRequest, parse_job
 from tests.drivers.local_bench import driver_at, end_all, end_of, said, until_it_says
 from tests.drivers.polling import until
@@ -59,6 +62,26 @@ def test_the_training_saves_on_notice_and_goes_on_where_it_stopped(
     end_all(driver)
 
 
+def sent_along(driver: LocalDriver, folder: Path) -> str:
+    """Send a folder as ``dure submit`` does; return its name in a recipe."""
+    archive = BytesIO()
+    sha256 = pack(folder, archive)
+    LocalWorkdirs(driver.root, bytes_max=1 << 20).keep("kim", sha256, [archive.getvalue()])
+    return f"kim/{sha256}"
+
+
+def test_the_robots_programme_goes_along_from_any_machine(tmp_path: Path) -> None:
+    driver = driver_at(tmp_path)
+    asked = request("robot/walk.yaml")
+    recipe = replace(asked.recipe(), script="cat walk.py", setup="")
+    recipe = replace(recipe, workdir=sent_along(driver, ROBOT / asked.workdir))
+    driver.start(StartOrder("a-1", "job", 1, ((NODE, 0),), 1000, recipe))
+    end_of(driver, "job")
+
+    assert said(driver, "job") == (ROBOT / "walk.py").read_text()
+    end_all(driver)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["walk.yaml", "walk.sbatch"])
@@ -69,6 +92,8 @@ def test_a_robot_learns_the_same_whether_it_was_stopped_or_not(tmp_path: Path, n
     asked = parse_job(text, name)
     recipe = replace(asked.recipe(), submit_dir=str(ROBOT))
     driver = driver_at(tmp_path)
+    if asked.workdir:
+        recipe = replace(recipe, workdir=sent_along(driver, ROBOT / asked.workdir))
 
     def run(job: str, attempt: int) -> None:
         driver.start(StartOrder(f"{job}-{attempt}", job, attempt, ((NODE, 0),), 1000, recipe))

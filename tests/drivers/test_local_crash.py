@@ -16,8 +16,9 @@ import pytest
 from dure.core.orders import Receipt
 from dure.drivers import launcher, processes
 from dure.drivers.attempt import Attempt
-from dure.drivers.launch import Places, plan_launch
+from dure.drivers.launch import plan_launch
 from dure.drivers.local import LocalDriver
+from dure.drivers.places import Places
 from tests.drivers.local_bench import driver_at, end_all, end_of, four_slots, order, said
 from tests.drivers.polling import until
 

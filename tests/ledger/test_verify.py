@@ -17,8 +17,9 @@ from dure.core.ledger_record import Entry
 from dure.ledger import sqlite
 from dure.ledger.anchor import Anchor, anchor_path, read_anchor, write_anchor
 from dure.ledger.database import wal_path
+from dure.ledger.examining import Flaw
 from dure.ledger.sqlite import SqliteLedger
-from dure.ledger.verify import Flaw, examine, verify
+from dure.ledger.verify import examine, verify
 from tests.ledger.ledgers import DECODERS, copy_ledger, entries, make_ledger, rewrite, tamper
 
 # A prime, so that every place in a page gets its turn.

@@ -92,6 +92,7 @@ class FilledPool:
         self.shown, self._takes_jobs = view, takes_jobs
         self.submitted: dict[str, str] = {}
         self.cancelled: list[str] = []
+        self.workdirs_named: list[str] = []
 
     def view(self) -> PoolView:
         return self.shown
@@ -102,6 +103,7 @@ class FilledPool:
     def submit(self, submission: Submission, *, by: Actor) -> Submitted | Refused:
         if "accelerators: GPU:99" in submission.text:
             return Refused((FieldProblem("gpus", "TooManyGpus", {"gpus": 99}),))
+        self.workdirs_named += [submission.workdir_sha256] * bool(submission.workdir_sha256)
         if submission.key in self.submitted:
             known = self.submitted[submission.key]
             return Submitted(known, (known,), is_repeat=True)

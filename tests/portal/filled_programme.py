@@ -1,16 +1,27 @@
 """A filled programme and people, for tests of screens; all content is invented."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from argon2 import PasswordHasher
 
 from dure.core.calendar import DAY_S, moment_s
+from dure.core.calls.model import Call
+from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Applied, Refused, Services
+from dure.services.office_screen import OfficeScreen
+from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
+from dure.services.programme import Programme
+from dure.services.programme_screen import ProgrammeScreen
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,
@@ -27,7 +38,10 @@ from dure.services.programme_views import (
     RoundRow,
     WaitRow,
 )
+from dure.services.requests.call_yaml import read_call
+from dure.services.storage import Storage
 from dure.services.views import NEVER_S, Name
+from dure.services.workdirs import Workdirs
 from tests.portal.filled import (
     FROM_S,
     NOW_S,
@@ -36,7 +50,9 @@ from tests.portal.filled import (
     founding_view,
 )
 from tests.portal.filled_here import FilledPool, here_view
+from tests.portal.filled_judging import filled_judging
 
+EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
     ("한국어 의료 상담 언어모델", "Korean medical dialogue model"),
     ("단백질 구조 예측 기반모델", "Foundation model for protein structure"),
@@ -49,6 +65,10 @@ TITLES = (
 )
 TEAMS = ("가온대학교", "나루기술", "다솜연구원", "라온대학교", "마루소프트", "바다연구소")
 GROUPS = ("academia", "industry", "research", "academia", "industry", "research")
+QUOTA_BYTES = 1 << 20
+WORKDIR_BYTES = 1 << 16
+_DISKS = TemporaryDirectory(prefix="dure-filled-")
+_disks = count()
 PASSWORD = "correct-horse-battery"
 # Each role, and what belongs to it.
 USERS = (
@@ -307,15 +327,72 @@ def filled_people(clock: FixedClock) -> People:
     return people
 
 
+def filled_office(clock: FixedClock) -> Programme:
+    """Return a real programme with one call, published and open."""
+    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
+    programme = Programme(book, clock)
+    office = Actor("ha.eun", frozenset({Role.OPERATOR}))
+    call = read_call((EXAMPLE_CALLS / "2026-2.yaml").read_text(encoding="utf-8"), "2026-2.yaml")
+    assert isinstance(call, Call), call
+    programme.draft_call(office, call)
+    programme.publish_call(office, "2026-2")
+    return programme
+
+
+class KeptFiles:
+    """Attachments in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, name: str, content: bytes) -> None:
+        self.kept[name] = content
+
+    def get(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+
 def filled_services(clock: FixedClock | None = None) -> Services:
     """Return a whole platform: a founding pool, a real one, a programme and people."""
     clock = clock or FixedClock()
+    office = filled_office(clock)
     return Services(
         pools={
             "founding": FilledPool(founding_view(), takes_jobs=False),
             "here": FilledPool(here_view(), takes_jobs=True),
         },
         programme=FilledProgramme(clock),
+        office=OfficeScreen(office),
+        papers=PaperScreen(office, KeptFiles()),
+        judging=filled_judging(),
         people=filled_people(clock),
+        storage=filled_storage(clock),
+        workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
         version="0.1.0",
+    )
+
+
+def _new_disk() -> Path:
+    return Path(_DISKS.name) / str(next(_disks))
+
+
+def filled_storage(clock: FixedClock) -> Storage:
+    """Return real storage with two files of the member's project, on a disk of its own."""
+    disk = LocalFiles(_new_disk(), now_s=clock.now_s)
+    folder = disk.folder("p-2026-1-0003")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "시험.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (folder / "notes.txt").write_bytes(b"0123456789" * 10)
+    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
+    return Storage(disk, book, clock, quota_bytes=QUOTA_BYTES)
+
+
+def real_services(clock: FixedClock) -> Services:
+    """Return the same people and pools over a programme that is real, and empty."""
+    programme = Programme(Book(MemoryLedger(), encode=encode_events, decode=decode_events), clock)
+    return replace(
+        filled_services(clock),
+        programme=ProgrammeScreen(programme),
+        office=OfficeScreen(programme),
+        papers=PaperScreen(programme, KeptFiles()),
     )

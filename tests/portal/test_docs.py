@@ -28,7 +28,10 @@ def test_the_document_has_a_line_for_every_path(
     } - NOT_PATHS
     rows = "\n".join(line for line in text(document).splitlines() if line.startswith("| `"))
     first_cells = "\n".join(row.split(" | ")[0] for row in rows.splitlines())
-    told = {path.split("?")[0] for path in re.findall(r"`(?:GET |POST )?(/[^`]*)`", first_cells)}
+    told = {
+        path.split("?")[0]
+        for path in re.findall(r"`(?:GET |POST |PUT |DELETE )?(/[^`]*)`", first_cells)
+    }
 
     assert served - told == set(), "add a line"
     assert told - served == set(), "nothing is served there"

@@ -21,6 +21,8 @@ GAPS = {
     "{project:str}": "p-2026-1-0003",
     "{job:str}": "j200007",
     "{name:str}": "dure.css",
+    "{draft:str}": "d-00001",
+    "{number:int}": "1",
 }
 
 

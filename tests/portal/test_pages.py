@@ -6,9 +6,16 @@ import pytest
 
 from dure.core.calendar import DAY_S
 from dure.portal.visitor import preferred
-from dure.services.access import Role
-from dure.services.desks import Services
-from tests.portal.filled_programme import PASSWORD, filled_services
+from dure.services.access import Actor, Role
+from dure.services.attachments import name_of
+from dure.services.desks import Applied, Refused, Services
+from tests.portal.filled import FixedClock
+from tests.portal.filled_programme import (
+    EXAMPLE_CALLS,
+    PASSWORD,
+    filled_services,
+    real_services,
+)
 from tests.portal.visiting import Visit, hidden_fields, visiting
 
 PUBLIC = ["/", "/?pool=here", "/map", "/map?pool=here", "/map?cluster=nhn-b200-a&from=100",
@@ -16,9 +23,12 @@ PUBLIC = ["/", "/?pool=here", "/map", "/map?pool=here", "/map?cluster=nhn-b200-a
           "/login"]  # fmt: skip
 SIGNED_IN = {
     Role.MEMBER: ["/jobs", "/jobs?state=running", "/jobs/j200007", "/jobs/h1?pool=here",
-                  "/jobs/submit", "/projects", "/projects/p-2026-1-0003", "/loans", "/me"],
-    Role.APPLICANT: ["/calls/2026-2/apply", "/applications/2026-1-0003", "/me", "/waitlist"],
-    Role.OPERATOR: ["/operator", "/projects?group=industry", "/jobs?state=waiting&from=50",
+                  "/jobs/submit", "/projects", "/projects/p-2026-1-0003", "/loans", "/me",
+                  "/projects/p-2026-1-0003/data", "/projects/p-2026-1-0003/data?path=sets"],
+    Role.APPLICANT: ["/calls/2026-2/apply", "/applications/2026-1-0003", "/me", "/waitlist",
+                     "/applications"],
+    Role.OPERATOR: ["/operator", "/calls/2026-2/board", "/applications",
+                    "/projects?group=industry", "/jobs?state=waiting&from=50",
                     "/loans", "/waitlist?from=50"],
     Role.PROVIDER: ["/jobs", "/loans", "/me"],
     Role.AUDITOR: ["/operator", "/jobs/j200007", "/projects/p-2026-1-0001"],
@@ -26,6 +36,7 @@ SIGNED_IN = {
 CASES = [(None, path) for path in PUBLIC] + [
     (role, path) for role, paths in SIGNED_IN.items() for path in paths
 ]
+APPLICANT = Actor("seo.yun", frozenset({Role.APPLICANT}))
 # A key of the catalogue or a gap that was not filled shows through like this.
 UNFILLED = re.compile(r"\{[a-z_]+(:[a-z_/]+)?\}|\b[a-z_]+\.[a-z_]+_[a-z_]+\b(?=<)")
 
@@ -301,3 +312,78 @@ def test_what_is_not_there_is_a_plain_404(services: Services, path: str) -> None
 
     assert answer.status_code == 404
     assert "찾을 수 없습니다" in answer.text
+
+
+def test_a_draft_is_kept_found_again_and_thrown_away() -> None:
+    services = filled_services()
+    with visiting(services, Role.APPLICANT) as visit:
+        kept = visit.post(
+            "/calls/2026-2/apply", {"title_ko": "수어 <생성>", "gpus": "many", "save": "1"}
+        )
+        again = visit.get(kept.headers["location"])
+        mine = visit.get("/applications")
+        wrong = visit.post("/calls/2026-2/apply", {"title_ko": "x", "draft": "d-00001"})
+        gone = visit.post("/drafts/d-00001/discard")
+        after = visit.get("/applications")
+    with visiting(services, Role.OPERATOR) as visit:
+        foreign = visit.get("/calls/2026-2/apply?draft=d-00001")
+
+    assert kept.status_code == 303
+    assert "수어 &lt;생성&gt;" in again.text and 'value="many"' in again.text
+    assert "d-00001" in mine.text
+    # Refused, and kept all the same, as the next version of the draft.
+    assert wrong.status_code == 422 and 'value="d-00001"' in wrong.text
+    assert gone.status_code == 303 and "d-00001" not in after.text
+    assert foreign.status_code == 404
+
+
+def test_files_come_with_the_form_and_stay_when_it_is_wrong() -> None:
+    services = real_services(FixedClock())
+    office = Actor("ha.eun", frozenset({Role.OPERATOR}))
+    services.office.draft_call((EXAMPLE_CALLS / "2026-2.yaml").read_text(), by=office)
+    services.office.publish_call("2026-2", by=office)
+    plan = ("plan.pdf", b"%PDF-1.7", "application/pdf")
+    other = ("plan 2.pdf", b"%PDF-2.0", "application/pdf")
+    good = {"title_ko": "기상 예측", "organisation": "라온대학교", "group": "academia",
+            "accelerator": "B200", "gpus": "64", "months": "6", "serves": "public"}  # fmt: skip
+    with visiting(services, Role.APPLICANT) as visit:
+        program = ("plan.pdf", b"MZ\x90\x00", "application/pdf")
+        refused = visit.post("/calls/2026-2/apply", good, files={"plan": program})
+        wrong = visit.post("/calls/2026-2/apply", {**good, "gpus": "12"}, files={"plan": plan})
+        draft = dict(hidden_fields(wrong.text))["draft"]
+        page = visit.get(f"/calls/2026-2/apply?draft={draft}")
+        kept = dict(hidden_fields(page.text))["plan"]
+        sent = {**good, "draft": draft, "plan": kept}
+        taken = visit.post("/calls/2026-2/apply", sent, files={"plan": other})
+
+    assert refused.status_code == 422 and "hwpx" in refused.text
+    assert wrong.status_code == 422
+    assert kept == name_of(plan[1])
+    assert taken.status_code == 303, taken.text
+    (applied,) = services.programme.applications()
+    assert taken.headers["location"] == f"/applications/{applied.application}?sent=1"
+    files = services.papers.attachments(applied.application, by=office)
+    assert [one.name for one in files] == ["plan.pdf", "plan 2.pdf"]
+
+
+def test_the_board_shows_each_application_in_its_stages() -> None:
+    services = filled_services()
+    taken = services.papers.save("2026-2", {}, draft="", by=APPLICANT)
+    assert not isinstance(taken, Refused)
+    plan = b"%PDF-1.7"
+    answers = {
+        "title_ko": "기상 예측", "organisation": "라온대학교", "group": "academia",
+        "accelerator": "B200", "gpus": 64, "months": 6, "serves": ["public"],
+        "plan": name_of(plan),
+    }  # fmt: skip
+    services.papers.attach(taken.draft, plan, name="plan.pdf", field="plan", by=APPLICANT)
+    services.papers.save("2026-2", answers, draft=taken.draft, by=APPLICANT)
+    applied = services.papers.submit(taken.draft, key="", by=APPLICANT)
+    assert isinstance(applied, Applied), applied
+
+    with visiting(services, Role.OPERATOR) as visit:
+        board = visit.get("/calls/2026-2/board?lang=en")
+
+    assert "2026-2-0001" in board.text
+    assert "Document check · Open (items of the checklist: 2)" in board.text
+    assert "Presentation · Ahead" in board.text

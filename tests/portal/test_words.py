@@ -41,6 +41,7 @@ FAMILIES = {
 # Codes of others, shown by `code(...)`: their own rooms test that they are whole.
 OF_OTHERS = (
     "why", "help", "asked", "asked_value", "level", "member_role", "reclaim_outcome", "call_status",
+    "stage", "stage_state", "stage_need",
 )  # fmt: skip
 
 

@@ -1,9 +1,15 @@
 """Command scripts in, text out: the main trips of each role, as a person would type them.
 
-A script is ``NAME.txt`` beside this file: ``as ROLE``, ``lang ko|en``, and commands. Its answer is
-``tests/golden/scripts/NAME.txt``; ``make golden`` rewrites it. ``! `` begins a line of stderr.
+A script is ``NAME.txt`` beside this file: ``as ROLE``, ``lang ko|en``, ``clock MOMENT``, commands.
+Its answer is ``tests/golden/scripts/NAME.txt``; ``make golden`` rewrites it. ``! `` begins a line
+of stderr.
+
+``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
+just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
+is the signed-in reviewer's first application, DIGEST the one shown last.
 """
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -11,25 +17,69 @@ from pathlib import Path
 
 import pytest
 
+from dure.core.calendar import moment_s
 from dure.services.access import Role
 from tests.cli.serving import Shell, serving
-from tests.portal.filled_programme import filled_services
+from tests.portal.filled import FixedClock
+from tests.portal.filled_programme import filled_services, real_services
+from tests.scripts.round_world import SIGNED_IN, RoundWorld
 
 FOLDER = Path(__file__).parent
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 
-def answer(shell: Shell, line: str) -> list[str]:
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+class Stage:
+    """What a script's words act on besides the shell."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.clock, self.digest, self.first = FixedClock(), "", ""
+        self.world = RoundWorld() if "world round" in lines else None
+        if self.world is not None:
+            self.services = self.world.services()
+        elif "world real" in lines:
+            self.services = real_services(self.clock)
+        else:
+            self.services = filled_services(self.clock)
+
+    def filled(self, line: str) -> str:
+        """Put in what the script cannot know."""
+        if self.world is not None and "FIRST" in line:
+            tables = self.world.programme.tables
+            mine = [
+                name
+                for name, one in tables.applications.items()
+                if SIGNED_IN in {reviewer for _, reviewer in one.asked}
+            ]
+            self.first = self.first or min(mine)
+            line = line.replace("FIRST", self.first)
+        return line.replace("DIGEST", self.digest)
+
+
+def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
     """Run one line; return what a reader sees of it."""
-    word, *rest = shlex.split(line)
+    word, *rest = shlex.split(stage.filled(line))
     if word == "as":
         shell.be(Role(rest[0]))
     elif word == "lang":
         shell.set({"DURE_LANG": rest[0]})
+    elif word == "clock":
+        stage.clock.at_s = moment_s(" ".join(rest))
+    elif word == "day":
+        assert stage.world is not None
+        stage.world.move_to(rest[0])
+    elif word == "marks":
+        assert stage.world is not None
+        stage.world.give_marks()
+    elif word == "world":
+        assert rest[0] in ("real", "round")
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)
         seen = [*done.out.splitlines(), *(f"! {one}" for one in done.err.splitlines())]
+        stage.digest = next(iter(DIGEST.findall(done.out)), stage.digest)
         if done.code:
             seen.append(f"[{done.code}]")
         return [one.replace(shell.url, "URL") for one in seen]
@@ -43,15 +93,16 @@ def test_a_script_says_what_it_said(
     monkeypatch: pytest.MonkeyPatch,
     golden: Callable[[str, str], None],
 ) -> None:
-    services = filled_services()
+    lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    stage = Stage(lines)
     for file in (FOLDER / "files").iterdir():
         shutil.copy(file, tmp_path)
     told = []
-    with serving(services) as url:
-        shell = Shell(monkeypatch, tmp_path, url, services)
-        for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+    with serving(stage.services) as url:
+        shell = Shell(monkeypatch, tmp_path, url, stage.services)
+        for line in lines:
             told.append(line if line.startswith("#") else f"$ {line}")
             if not line.startswith("#"):
-                told += answer(shell, line)
+                told += answer(shell, stage, line)
 
     golden(f"scripts/{name}.txt", "\n".join(told) + "\n")

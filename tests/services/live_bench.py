@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dure.app.care import Cared
 from dure.app.engine import RealTime
 from dure.core.events.programme import AllocationGranted
-from dure.core.orders import Receipt, StartOrder
+from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.ledger.codec import decode_events, encode_events
@@ -14,9 +15,9 @@ from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
 from dure.services.asked import Demand
 from dure.services.desks import Submission, Submitted, WorkForm
+from dure.services.driver_hands import DriverHands
 from dure.services.keeping import Keeper
 from dure.services.kept_book import KeptBook
-from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Ledger
@@ -49,6 +50,8 @@ class PaperMachine:
         self.receipts: dict[tuple[str, int], Receipt] = {}
         self.printed: dict[tuple[str, int, str], bytes] = {}
         self.is_dirty = False
+        self.reports: list[NodeReport] = []
+        self.withheld: list[str] = []
         self.start_error: Exception | None = None
 
     def start(self, order: StartOrder) -> None:
@@ -72,7 +75,11 @@ class PaperMachine:
 
     def clean(self, job: str, attempt: int) -> Mapping[str, object]:
         self.cleaned.append((job, attempt))
-        return {"job": job, "attempt": attempt, "is_clean": not self.is_dirty}
+        found: dict[str, object] = {"job": job, "attempt": attempt, "is_clean": not self.is_dirty}
+        return found | ({"is_clean": False, "withheld": self.withheld} if self.withheld else {})
+
+    def nodes(self) -> Sequence[NodeReport]:
+        return tuple(self.reports)
 
     def output(
         self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
@@ -102,7 +109,8 @@ class LiveBench:
         decode = self.demand.reading(decode_events)
         self.book = KeptBook(self.ledger, encode=encode_events, decode=decode)
         self.book.attach(self.demand)
-        self.hands = LocalHands(self.machine, self.demand, self.evidence.append, pool="here")
+        self.cared = Cared.attached_to(self.book)
+        self.hands = DriverHands(self.machine, self.demand, self.evidence.append, pool="here")
         self.reader = EventReader(self.demand)
         self.runtime = PoolRuntime(self.ledger, self.hands, reader=self.reader, decode=decode)
         self.publisher = Publisher(Title("here", Name("여기", "here")), self.demand)

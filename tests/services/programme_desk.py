@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from dure.core.calendar import DAY_S, moment_s
 from dure.core.calls.model import Call, Words, usual_stages
+from dure.core.conflicts import Reviewer
 from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
-from dure.core.review import Party
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
@@ -17,7 +17,7 @@ from dure.services.programme import Programme
 OPENS_S, CLOSES_S = moment_s("2026-01-05"), moment_s("2026-01-31")
 STARTS_S = moment_s("2026-03-01")
 OPERATOR = Actor("operator", frozenset({Role.OPERATOR}))
-REVIEWERS = [Party(f"r{place}", f"review-org-{place}") for place in range(4)]
+REVIEWERS = [Reviewer(f"r{place}", f"review-org-{place}") for place in range(4)]
 CALL = Call(
     call="t",
     name=Words("시험", "test"),
@@ -71,10 +71,10 @@ class Desk:
             self.apply(f"lead{place}", gpus) for place, (_, gpus) in enumerate(points_and_sizes)
         ]
         self.clock.at_s = CLOSES_S
-        self.programme.assign_reviewers(OPERATOR, "t", REVIEWERS)
+        self.programme.assign_reviewers(OPERATOR, self.call.call, REVIEWERS)
         for name, (points, _) in zip(names, points_and_sizes, strict=True):
             self.review_all(name, points)
-        decided = self.programme.decide(OPERATOR, "t")
+        decided = self.programme.decide(OPERATOR, self.call.call)
         assert not isinstance(decided, Refusal), decided
         return names
 
@@ -84,9 +84,9 @@ class Desk:
             self.programme.review(reviewer_actor(reviewer), application, marks)
 
     def grant(self) -> None:
-        self.programme.sign_all(OPERATOR, "t")
+        self.programme.sign_all(OPERATOR, self.call.call)
         self.clock.at_s = STARTS_S - DAY_S
-        self.programme.grant(OPERATOR, "t")
+        self.programme.grant(OPERATOR, self.call.call)
         self.clock.at_s = STARTS_S
 
     def statuses(self, names: Sequence[str]) -> list[str]:

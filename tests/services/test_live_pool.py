@@ -6,7 +6,7 @@ from dure.core.errors import DriverError, InputError
 from dure.core.orders import ArrayPlace
 from dure.services.access import Actor, Forbidden, Role
 from dure.services.desks import CancelAnswer, Refused, Submission, Submitted, WorkForm
-from dure.services.local_hands import LOST_MAX, START_TRIES_MAX
+from dure.services.driver_hands import LOST_MAX, START_TRIES_MAX
 from dure.services.replaying import replay
 from tests.services.live_bench import ADMIN, START_S, LiveBench
 

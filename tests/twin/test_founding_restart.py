@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dure.app.ledgers import FileLedgers
 from dure.core.calendar import moment_s
 from dure.core.errors import DureError
 from dure.core.events.programme import RecallNoticed
@@ -11,8 +12,7 @@ from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry
 from dure.core.state import CycleRecord, State
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
-from dure.ledger.sqlite import SqliteLedger
-from dure.twin.founding import LEDGER, begin_founding
+from dure.twin.founding import begin_founding
 from dure.twin.founding_pool import FOLLOWERS, STATE, Founding
 from tests.twin.founding_play import after_days, first_records, played, quiet_world
 
@@ -165,11 +165,11 @@ def test_what_was_kept_and_is_damaged_is_folded_anew(damage: bytes) -> None:
 
 def test_a_platform_begins_with_it_and_takes_it_up(tmp_path: Path) -> None:
     to_s = after_days(0.2)
-    founding = begin_founding(tmp_path, seed=4, to_s=to_s)
+    founding = begin_founding(FileLedgers(tmp_path), seed=4, to_s=to_s)
     head = founding.ledger.head()
     founding.ledger.close()
 
-    again = begin_founding(tmp_path, seed=9, to_s=to_s)
+    again = begin_founding(FileLedgers(tmp_path), seed=9, to_s=to_s)
 
     assert again.seed == 4
     assert again.ledger.head() == head
@@ -181,14 +181,14 @@ def test_a_platform_begins_with_it_and_takes_it_up(tmp_path: Path) -> None:
 
 
 def test_a_beginning_that_was_cut_off_is_played_to_its_end(tmp_path: Path) -> None:
-    whole = begin_founding(tmp_path / "whole", seed=4, to_s=after_days(0.2))
-    (tmp_path / "cut").mkdir()
-    cut = SqliteLedger(tmp_path / "cut" / LEDGER)
+    lying = FileLedgers(tmp_path / "cut")
+    whole = begin_founding(FileLedgers(tmp_path / "whole"), seed=4, to_s=after_days(0.2))
+    cut = lying.open("founding")
     part = first_records(whole.ledger, whole.ledger.head()[0] - 50)
     cut.append([Entry(one.kind, one.at_s, one.payload) for one in part.read()], expect=0)
     cut.close()
 
-    again = begin_founding(tmp_path / "cut", to_s=after_days(0.2))
+    again = begin_founding(lying, to_s=after_days(0.2))
 
     assert again.ledger.head() == whole.ledger.head()
     again.ledger.close()

@@ -10,13 +10,20 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dure.api import (
     account_routes,
+    call_routes,
+    care_routes,
+    committee_routes,
+    data_routes,
     judging_routes,
+    paper_routes,
     pool_routes,
     programme_routes,
     report_routes,
+    reviewing_routes,
     service_routes,
     stream,
     work_routes,
+    workdir_routes,
 )
 from dure.api.caller import guard_door
 from dure.api.problems import HANDLERS
@@ -41,8 +48,15 @@ def make_app(services: Services) -> Litestar:
         route_handlers=[
             *pool_routes.ROUTES,
             *work_routes.ROUTES,
+            *care_routes.ROUTES,
+            *workdir_routes.ROUTES,
             *programme_routes.ROUTES,
+            *data_routes.ROUTES,
+            *call_routes.ROUTES,
+            *paper_routes.ROUTES,
             *judging_routes.ROUTES,
+            *committee_routes.ROUTES,
+            *reviewing_routes.ROUTES,
             *report_routes.ROUTES,
             *account_routes.ROUTES,
             *service_routes.ROUTES,

@@ -12,6 +12,7 @@ from dure.api.problems import documented, missing, refused_as_problem
 from dure.api.schemas import ApplicationOut, Words, out
 from dure.api.work_routes import sentence
 from dure.services.desks import Refused
+from dure.services.judging_views import SizingView
 from dure.services.programme_views import ReviewRow
 from dure.services.sights import visible_application, visible_awards, visible_reviews
 
@@ -19,10 +20,16 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class ApplicationDetail(msgspec.Struct, frozen=True):
-    """An application and, once it is decided, why so: a sentence and its numbers."""
+    """An application and, once it is decided, why so: a sentence and its numbers.
+
+    The worth lies within ``score_milli`` +- ``half_milli`` nine times in ten; ``raw_milli`` is the
+    plain mean of the marks.
+    """
 
     row: ApplicationOut
     score_milli: int | None
+    raw_milli: int | None
+    half_milli: int
     reason: Words
     numbers: dict[str, int | str]
 
@@ -39,6 +46,7 @@ class ReviewOut(msgspec.Struct, frozen=True):
     stage: str
     marks: dict[str, int]
     given_at_s: int | None
+    due_at_s: int | None
 
 
 class ReviewIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +69,59 @@ class AwardOut(msgspec.Struct, frozen=True):
     status: str
 
 
+class TermOut(msgspec.Struct, frozen=True):
+    """One number of a formula, with its unit and where it comes from."""
+
+    name: str
+    value: int
+    unit: str
+    source: str
+
+
+class EvidenceOut(msgspec.Struct, frozen=True):
+    """The size that the stated work needs on an accelerator, with its interval and formula."""
+
+    accelerator: str
+    gpus: int
+    gpus_low: int
+    gpus_high: int
+    units: int
+    formula: str
+    sentence: Words
+    bound_by: str
+    terms: list[TermOut]
+
+
+class SizingOut(msgspec.Struct, frozen=True):
+    """The wish beside the evidence, for the accelerator that was asked for first."""
+
+    application: str
+    accelerator: str
+    wish_gpus: int
+    months: int
+    is_wish_above: bool
+    evidence: list[EvidenceOut]
+
+
+def sizing_out(view: SizingView) -> SizingOut:
+    units = dict(view.units)
+    found = [
+        EvidenceOut(
+            one.accelerator,
+            one.gpus,
+            one.gpus_low,
+            one.gpus_high,
+            one.gpus * units[one.accelerator],
+            one.formula,
+            sentence(f"sizing.formula.{one.formula}", {}),
+            one.bound_by,
+            [TermOut(term.name, term.value, term.unit, term.source) for term in one.terms],
+        )
+        for one in view.evidence
+    ]
+    return out(SizingOut, view, evidence=found)
+
+
 def review_out(row: ReviewRow) -> ReviewOut:
     return out(ReviewOut, row, marks=dict(row.marks))
 
@@ -79,7 +140,26 @@ def application_detail(request: AnyRequest, application: FromPath[str]) -> Appli
     numbers = dict(row.numbers)
     why = sentence(f"award_reason.{row.reason}", numbers) if row.reason else Words("", "")
     score_milli = row.score_milli if row.score_milli >= 0 else None
-    return ApplicationDetail(out(ApplicationOut, row), score_milli, why, numbers)
+    raw_milli = row.raw_milli if row.raw_milli >= 0 else None
+    return ApplicationDetail(
+        out(ApplicationOut, row), score_milli, raw_milli, row.half_milli, why, numbers
+    )
+
+
+@get(
+    "/applications/{application:str}/sizing",
+    opt={"action": "application.read"},
+    responses=documented(400, 401, 404),
+    sync_to_thread=True,
+)
+def sizing(request: AnyRequest, application: FromPath[str]) -> SizingOut:
+    """Show the wish beside the size that the stated work and use before need."""
+    services = services_of(request)
+    row = visible_application(actor_of(request), services.programme, application)
+    found = None if row is None else services.judging.sizing(application)
+    if found is None:
+        raise missing("application")
+    return sizing_out(found)
 
 
 @get("/awards", opt={"action": "award.read"}, responses=documented(400), sync_to_thread=True)
@@ -115,4 +195,4 @@ def give_review(
     return review_out(answer)
 
 
-ROUTES = (application_detail, awards, reviews, give_review)
+ROUTES = (application_detail, sizing, awards, reviews, give_review)

@@ -9,13 +9,16 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from dure.api.caller import actor_of
-from dure.core.errors import ConflictError, DureError, InputError
+from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
+from dure.core.storage import FileError, FileRefusal, PartError
 from dure.services.access import Forbidden
 from dure.services.desks import Refused
 
 log = logging.getLogger("dure.api")
 
 MEDIA_TYPE = "application/problem+json"
+# A full disk or a database that restarts: worth another try so many seconds later.
+RETRY_S = "5"
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -71,6 +74,8 @@ def answer(request: AnyRequest, problem: Problem) -> Response[bytes]:
     headers = {"Cache-Control": "no-store"}
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="dure"'
+    if problem.status == 503:
+        headers["Retry-After"] = RETRY_S
     complete = msgspec.structs.replace(problem, instance=request.url.path)
     return Response(
         msgspec.json.encode(complete),
@@ -96,6 +101,25 @@ def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[bytes]:
     return answer(request, make(403, "forbidden", "Your roles do not allow this.", str(error)))
 
 
+def _on_file(request: AnyRequest, error: FileError) -> Response[bytes]:
+    if error.refusal is FileRefusal.NOT_FOUND:
+        return _on_problem(request, missing("file"))
+    problem = make(422, "refused", "It was not done.")
+    wrong = FieldError("", error.refusal.value, dict(error.numbers))
+    return answer(request, msgspec.structs.replace(problem, errors=[wrong]))
+
+
+def _on_part(request: AnyRequest, error: PartError) -> Response[bytes]:
+    problem = make(409, "part-out-of-place", "The upload goes on at another byte.", str(error))
+    wrong = FieldError("offset", "PartOutOfPlace", {"offset": error.offset})
+    return answer(request, msgspec.structs.replace(problem, errors=[wrong]))
+
+
+def _on_disk(request: AnyRequest, error: DriverError) -> Response[bytes]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return answer(request, make(507, "disk", "The disk or machine did not take it; try later."))
+
+
 def _on_input(request: AnyRequest, error: InputError) -> Response[bytes]:
     return answer(request, make(422, "unreadable", "This cannot be read.", str(error)))
 
@@ -103,6 +127,12 @@ def _on_input(request: AnyRequest, error: InputError) -> Response[bytes]:
 def _on_conflict(request: AnyRequest, error: ConflictError) -> Response[bytes]:
     title = "Something else was written meanwhile; nothing was changed. Send it again."
     return answer(request, make(409, "conflict", title))
+
+
+def _on_ledger(request: AnyRequest, error: LedgerError) -> Response[bytes]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    title = "It could not be written; nothing was changed. Send it again in a while, same key."
+    return answer(request, make(503, "not-written", title))
 
 
 def _on_validation(request: AnyRequest, error: ValidationException) -> Response[bytes]:
@@ -123,8 +153,12 @@ def _on_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
 HANDLERS: dict[Any, Any] = {
     ProblemError: _on_problem,
     Forbidden: _on_forbidden,
+    FileError: _on_file,
+    PartError: _on_part,
+    DriverError: _on_disk,
     InputError: _on_input,
     ConflictError: _on_conflict,
+    LedgerError: _on_ledger,
     ValidationException: _on_validation,
     HTTPException: _on_http,
     Exception: _on_anything,

@@ -23,10 +23,11 @@ from dure.api.schemas import (
     RoundOut,
     WaitOut,
     out,
+    words,
 )
 from dure.api.work_routes import repeats_of
 from dure.services.desks import Refused
-from dure.services.programme_views import CallRow
+from dure.services.programme_views import CallRow, MonthUse
 from dure.services.sights import (
     visible_applications,
     visible_project,
@@ -44,7 +45,16 @@ def call_out(call: CallRow) -> CallOut:
         CallOut,
         call,
         rounds=[out(RoundOut, one, capacity=dict(one.capacity)) for one in call.rounds],
-        form=[out(FieldOut, one, choices=list(one.choices)) for one in call.form],
+        form=[
+            out(
+                FieldOut,
+                one,
+                choices=list(one.choices),
+                label=None if one.label is None else words(one.label),
+                columns=[column.name for column in one.columns],
+            )
+            for one in call.form
+        ],
         caps=dict(call.caps),
     )
 
@@ -133,7 +143,7 @@ def project_detail(request: AnyRequest, project: FromPath[str]) -> ProjectDetail
     return ProjectDetail(
         out(ProjectOut, found.row),
         [out(AllocationOut, one) for one in found.allocations],
-        [out(MonthUseOut, one) for one in found.months],
+        [out(MonthUseOut, one, measured_milli=None) for one in found.months],
         found.credit,
     )
 
@@ -179,8 +189,16 @@ def usage(request: AnyRequest) -> Response[list[MonthUseOut]]:
     month = request.query_params.get("month", "")
     if MONTH.fullmatch(month) is None:
         raise ProblemError(400, "invalid", f"month is {month[:20]!r}; expected like 2026-03.")
-    rows = visible_use(actor_of(request), services_of(request).programme, month)
-    return listing(request, rows, lambda row: row.who, lambda row: out(MonthUseOut, row))
+    services = services_of(request)
+    rows = visible_use(actor_of(request), services.programme, month)
+    desk = services.care.get(next(iter(services.pools)))
+    measured = desk.measured(month) if desk is not None and rows else {}
+
+    def shown(row: MonthUse) -> MonthUseOut:
+        busy_milli, _ = measured.get(row.who, (None, 0))
+        return out(MonthUseOut, row, measured_milli=busy_milli)
+
+    return listing(request, rows, lambda row: row.who, shown)
 
 
 ROUTES = (

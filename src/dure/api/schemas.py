@@ -176,13 +176,15 @@ class OutputOut(msgspec.Struct, frozen=True):
 class JobSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A job as text: ``yaml`` in SkyPilot's words, or an ``sbatch`` script.
 
-    ``submit_dir`` is the whole path that it was submitted from, on the pool's own machine only.
+    ``submit_dir`` is the whole path that it was submitted from, on the pool's own machine only;
+    ``workdir_sha256`` of the files that were sent for it before.
     """
 
     form: Literal["yaml", "sbatch"]
     text: str
     project: str = ""
     submit_dir: str = ""
+    workdir_sha256: str = ""
 
 
 class JobTaken(msgspec.Struct, frozen=True):
@@ -240,6 +242,10 @@ class FieldOut(msgspec.Struct, frozen=True):
     choices: list[str]
     least: int
     most: int
+    label: Words | None
+    unit: str
+    columns: list[str]
+    asked_if: str
 
 
 class CallOut(msgspec.Struct, frozen=True):
@@ -318,6 +324,7 @@ class MonthUseOut(msgspec.Struct, frozen=True):
     scavenge_gpu_s: int
     lent_gpu_s: int
     lost_gpu_s: int
+    measured_milli: int | None
 
 
 class ProjectDetail(msgspec.Struct, frozen=True):

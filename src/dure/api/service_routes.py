@@ -10,6 +10,7 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -115,6 +116,72 @@ class PoolFigures(Collector):
             times.add_metric([name, "0.5"], lending.return_s_p50)
             times.add_metric([name, "0.99"], lending.return_s_p99)
         yield from (gpus, spent, waiting, waited, running, done, now, seq, reclaims, times)
+        yield from self._of_loans()
+        yield from self._of_engines()
+        yield from self._of_measuring()
+
+    def _of_engines(self) -> Iterator[Metric]:
+        turns = SummaryMetricFamily("dure_turn_seconds", "Turns of the engine", labels=["pool"])
+        longest = GaugeMetricFamily("dure_turn_seconds_max", "The longest turn", labels=["pool"])
+        failures = CounterMetricFamily("dure_turn_failures", "Turns that failed", labels=["pool"])
+        head = GaugeMetricFamily("dure_ledger_head", "The newest record", labels=["pool"])
+        troubles = GaugeMetricFamily(
+            "dure_backend_troubles", "Attempts that cannot be moved on now", labels=["pool"]
+        )
+        for name, ask in self.services.engines.items():
+            found = ask()
+            turns.add_metric([name], count_value=found.turns, sum_value=found.turn_s_sum)
+            longest.add_metric([name], found.turn_s_max)
+            failures.add_metric([name], found.failures)
+            head.add_metric([name], found.ledger_head)
+            troubles.add_metric([name], found.backend_troubles)
+        yield from (turns, longest, failures, head, troubles)
+
+    def _of_loans(self) -> Iterator[Metric]:
+        loans = GaugeMetricFamily("dure_loans", "Loans open now", labels=["pool"])
+        lent = GaugeMetricFamily("dure_loaned_gpus", "GPUs on loan now", labels=["pool"])
+        open_ = GaugeMetricFamily("dure_reclaims_open", "Reclaims under way", labels=["pool"])
+        age = GaugeMetricFamily(
+            "dure_reclaim_age_seconds", "Of the oldest reclaim under way", labels=["pool"]
+        )
+        for name, desk in self.services.pools.items():
+            view = desk.view()
+            asked = [row.asked_at_s for row in view.reclaims if row.outcome == "open"]
+            loans.add_metric([name], len(view.loans))
+            lent.add_metric([name], sum(row.gpus for row in view.loans))
+            open_.add_metric([name], len(asked))
+            age.add_metric([name], view.now_s - min(asked, default=view.now_s))
+        yield from (loans, lent, open_, age)
+
+    def _of_measuring(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily("dure_telemetry_lag_seconds", "Not read yet", labels=["pool"])
+        taken = CounterMetricFamily("dure_telemetry_samples", "Samples taken", labels=["pool"])
+        aside = CounterMetricFamily(
+            "dure_telemetry_set_aside", "Bad records, by reason", labels=["pool", "reason"]
+        )
+        trouble = CounterMetricFamily(
+            "dure_telemetry_troubles", "Failures of meter or disk", labels=["pool"]
+        )
+        lost = CounterMetricFamily(
+            "dure_telemetry_lost", "Samples dropped, files found torn", labels=["pool", "what"]
+        )
+        tickets = GaugeMetricFamily("dure_tickets", "Repairs asked for", labels=["pool", "state"])
+        cases = GaugeMetricFamily(
+            "dure_idle_notices", "Jobs told that they hold GPUs idle", labels=["pool", "state"]
+        )
+        for name, desk in self.services.care.items():
+            found = desk.figures()
+            lag.add_metric([name], found.lag_s)
+            taken.add_metric([name], found.samples)
+            for reason, count in sorted(found.set_aside.items()):
+                aside.add_metric([name, reason], count)
+            trouble.add_metric([name], found.troubles)
+            lost.add_metric([name, "samples"], found.lost)
+            lost.add_metric([name, "files"], found.torn)
+            for family, counts in ((tickets, found.tickets), (cases, found.idle_cases)):
+                for state, count in counts.items():
+                    family.add_metric([name, state], count)
+        yield from (lag, taken, aside, trouble, lost, tickets, cases)
 
 
 ROUTES = (login,)

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from dure.api.caller import actor_of
+from dure.api.caller import actor_of, services_of
 from dure.api.finding import job_of, jobs_of, pool_of
 from dure.api.paging import listing
 from dure.api.problems import ProblemError, documented, missing, refused_as_problem
@@ -26,6 +26,7 @@ from dure.api.schemas import (
     Words,
     out,
 )
+from dure.core.storage import checked_sha256
 from dure.reports import messages
 from dure.services.access import may_any, require
 from dure.services.desks import CancelAnswer, Refused, Submission, WorkForm
@@ -78,7 +79,12 @@ def submit(
 
     def act(key: str) -> Response[JobTaken]:
         form = WorkForm(data.form)
-        submission = Submission(form, data.text, data.project, key, data.submit_dir)
+        submission = Submission(
+            form, data.text, data.project, key, data.submit_dir, data.workdir_sha256
+        )
+        sent = data.workdir_sha256
+        if sent and not services_of(request).workdirs.holds(checked_sha256(sent), by=actor):
+            raise missing("work folder")
         answer = desk.submit(submission, by=actor)
         if isinstance(answer, Refused):
             raise refused_as_problem(answer)

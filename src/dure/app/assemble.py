@@ -3,30 +3,41 @@
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
 import dure
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
+from dure.app.leading import await_begun
+from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import FOUNDING, HERE, Settings
 from dure.core.errors import DureError, LedgerError
+from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
-from dure.ledger.sqlite import SqliteLedger
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.engine_figures import EngineFigures
+from dure.services.judging_screen import JudgingScreen
+from dure.services.office_screen import OfficeScreen
+from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
 from dure.services.use_source import PoolUse
 
+if TYPE_CHECKING:
+    from dure.ledger.lease import Lease
+
 log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
-LEDGER = "ledger.db"
+ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
 
@@ -37,6 +48,8 @@ class Platform:
 
     Attributes:
         keepers: write down where pools stand, so that the next start is quick.
+        leases: to lead pools, where several engines may.
+        lock: on the data directory, where the ledgers are files in it.
         has_people: somebody has an account already.
     """
 
@@ -45,7 +58,8 @@ class Platform:
     engines: list[Engine]
     ledgers: list[Ledger]
     keepers: list[Callable[[], None]]
-    lock: DataLock
+    leases: "list[Lease]"
+    lock: DataLock | None
 
     @property
     def has_people(self) -> bool:
@@ -66,7 +80,10 @@ class Platform:
             except DureError as wrong:
                 log.warning("the next start will take longer: %s", wrong)
         close_all(self.ledgers)
-        self.lock.release()
+        for lease in self.leases:
+            lease.close()
+        if self.lock is not None:
+            self.lock.release()
 
 
 def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
@@ -79,46 +96,110 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
         InputError, LedgerError, DriverError: what hinders a start, in words for a person.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = DataLock(settings.data)
+    # In a database leases keep engines apart; a file has one process.
+    lock = None if settings.db else DataLock(settings.data)
+    lying = ledgers_of(settings.data, settings.db)
     ledgers: list[Ledger] = []
+    leases: dict[str, Lease] = {}
     try:
-        clock = SystemClock()
-        people, people_book = open_people(settings.data, ledgers)
-        here = assemble_here(settings, open_ledger(settings.data / HERE, ledgers), clock)
-        keepers: list[Callable[[], None]] = [here.keeper.keep]
-        engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
-        pools: dict[str, PoolDesk] = {}
-        programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
-        if settings.scenario == FOUNDING:
-            assert begin is not None, "the founding scenario is brought by the twin"
-            founding = assemble_founding(settings, begin, poll_s=settings.poll_s)
-            ledgers.append(founding.scenario.ledger)
-            keepers.append(founding.scenario.keep)
-            engines.append(founding.engine)
-            pools[FOUNDING], programme = founding.desk, founding.programme
-        pools[HERE] = here.desk
-        services = Services(pools, programme, people, dure.__version__)
-        return Platform(services, here, engines, ledgers, keepers, lock)
+        if settings.plans and isinstance(lying, DatabaseLedgers):
+            names = (FOUNDING, HERE) if settings.scenario == FOUNDING else (HERE,)
+            leases = {name: lying.lease(name) for name in names}
+            for lease in leases.values():
+                lease.keep_renewed()
+        return _assemble(settings, begin, lying, ledgers, leases, lock)
     except BaseException:
         close_all(ledgers)
-        lock.release()
+        for lease in leases.values():
+            lease.close()
+        if lock is not None:
+            lock.release()
         raise
 
 
-def open_ledger(folder: Path, ledgers: list[Ledger]) -> Ledger:
-    """Open the ledger of a folder for life, or make it; list it among those to be closed."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = SqliteLedger(folder / LEDGER)
-    ledgers.append(ledger)
-    return ledger
+def _assemble(
+    settings: Settings,
+    begin: Begin | None,
+    lying: Ledgers,
+    ledgers: list[Ledger],
+    leases: "dict[str, Lease]",
+    lock: DataLock | None,
+) -> Platform:
+    """Put the pools together over their ledgers; those opened are listed in ``ledgers``."""
+    people, people_book = open_people(lying, ledgers)
+    keepers: list[Callable[[], None]] = []
+
+    def await_pool(name: str, is_begun: Callable[[Ledger], bool]) -> None:
+        if settings.db:
+            with closing(lying.open(name)) as ledger:
+                await_begun(name, lambda: is_begun(ledger), leases.get(name))
+
+    def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
+        lease = leases.get(name)
+        if settings.plans and (lease is None or lease.is_held()):
+            keep()
+
+    clock = SystemClock()
+    await_pool(HERE, lambda found: found.head()[0] > 0)
+    ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
+    here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE))
+    keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
+    keepers.append(here.care.metering.close)
+    engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
+    if settings.plans:
+        engines.append(here.care.engine)
+    figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
+    pools: dict[str, PoolDesk] = {}
+    programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
+    used = here.programme
+    if settings.scenario == FOUNDING:
+        assert begin is not None, "the founding scenario is brought by the twin"
+        await_pool(FOUNDING, begin.is_begun)
+        founding = assemble_founding(settings, begin, lying, leases.get(FOUNDING))
+        ledgers.append(founding.scenario.ledger)
+        keepers.append(lambda: keep_if_leading(FOUNDING, founding.scenario.keep))
+        engines.append(founding.engine)
+        figures[FOUNDING] = partial(_figures, founding.engine, ledgers[-1], lambda: 0)
+        pools[FOUNDING], programme = founding.desk, founding.programme
+        used = founding.scenario.programme
+    pools[HERE] = here.desk
+    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
+    services = Services(
+        pools,
+        programme,
+        OfficeScreen(used),
+        papers,
+        JudgingScreen(used),
+        people,
+        here.storage,
+        here.workdirs,
+        dure.__version__,
+        {HERE: here.care.desk},
+        figures,
+    )
+    return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
 
 
-def open_people(data: Path, ledgers: list[Ledger]) -> tuple[People, Book]:
+def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
     """Open the ledger of accounts; it has its own, so that no sign-in waits for a pool."""
-    book = Book(open_ledger(data / PEOPLE, ledgers), encode=encode_events, decode=decode_events)
+    ledger = lying.open(PEOPLE)
+    ledgers.append(ledger)
+    book = Book(ledger, encode=encode_events, decode=decode_events)
     people = People(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
     return people, book
+
+
+def _figures(engine: Engine, ledger: Ledger, troubles: Callable[[], int]) -> EngineFigures:
+    pulse = engine.pulse
+    return EngineFigures(
+        pulse.turns,
+        pulse.failures,
+        pulse.turn_s_sum,
+        pulse.turn_s_max,
+        ledger.head()[0],
+        troubles(),
+    )
 
 
 class _Follow:

@@ -3,14 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event, RLock, Thread
 from typing import Protocol
 
 from dure.core.state import State
 from dure.services.cycle import run_once
+from dure.services.driver_hands import DriverHands
 from dure.services.keeping import Keeper
 from dure.services.late_news import book_past
-from dure.services.local_hands import LocalHands
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Clock
 from dure.services.publishing import Publisher
@@ -49,6 +50,26 @@ class Turns(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Pulse:
+    """How an engine's turns go, for the metrics.
+
+    Attributes:
+        turns: that ended well. failures: all that did not. turn_s_sum: seconds of the former.
+        turn_s_max: of the longest so far.
+    """
+
+    turns: int = 0
+    failures: int = 0
+    turn_s_sum: float = 0.0
+    turn_s_max: float = 0.0
+
+    def took(self, turn_s: float) -> None:
+        self.turns += 1
+        self.turn_s_sum += turn_s
+        self.turn_s_max = max(self.turn_s_max, turn_s)
+
+
 class Engine:
     """Gives a pool its turns in a thread of its own; survives whatever a turn raises."""
 
@@ -57,6 +78,7 @@ class Engine:
         self._wake, self._stop = Event(), Event()
         self._thread = Thread(target=self._run, name=f"dure-{name}", daemon=True)
         self.failures = 0
+        self.pulse = Pulse()
 
     def start(self) -> None:
         self._thread.start()
@@ -75,11 +97,14 @@ class Engine:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            begin_s = time.monotonic()
             try:
                 rest_s = self._turns.turn()
                 self.failures = 0
+                self.pulse.took(time.monotonic() - begin_s)
             except Exception as wrong:
                 self.failures += 1
+                self.pulse.failures += 1
                 log.exception("pool %s: a turn of its engine failed", self.name)
                 rest_s = min(REST_S_MAX, 0.2 * 2 ** min(self.failures, 8))
                 self._recover(wrong)
@@ -126,7 +151,7 @@ class RealTime:
     def __init__(
         self,
         runtime: PoolRuntime,
-        hands: LocalHands,
+        hands: DriverHands,
         reader: EventReader,
         publisher: Publisher,
         clock: Clock,

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dure.app.engine import Engine, SteppedTime
+from dure.app.leading import Following, turns_of
+from dure.app.ledgers import Ledgers
 from dure.app.settings import FOUNDING, Settings
 from dure.drivers.clock import ScaledClock
 from dure.services.asked import Demand
@@ -19,6 +20,9 @@ from dure.services.programme_screen import ProgrammeScreen
 from dure.services.publishing import Publisher, Title
 from dure.services.use_source import PoolUse
 from dure.services.views import Name
+
+if TYPE_CHECKING:
+    from dure.ledger.lease import Lease
 
 # An imagined pool is brought forward in pieces of this much real time.
 STEP_S = 0.02
@@ -60,11 +64,25 @@ class Scenario(Protocol):
         """Run every cycle up to ``until_s``, a moment of its own clock."""
         ...
 
+    def follow(self) -> int:
+        """Have the clock stand where the pool stands, however it got there; return the moment."""
+        ...
+
+    def stand_at_head(self) -> int:
+        """Do as ``follow``, with the imagined machines too, to go on from there."""
+        ...
+
 
 class Begin(Protocol):
-    """Opens a scenario in a folder and runs it to its end, or takes up the one that is there."""
+    """Opens a scenario and runs it to its end, or takes up the one that is there."""
 
-    def __call__(self, folder: Path, *, followers: Mapping[str, Publisher]) -> Scenario: ...
+    def __call__(
+        self, ledgers: Ledgers, *, lease: "Lease | None", followers: Mapping[str, Publisher]
+    ) -> Scenario: ...
+
+    def is_begun(self, ledger: Ledger) -> bool:
+        """Tell whether the scenario has run to its end in this ledger."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +95,43 @@ class ImaginedPool:
     scenario: Scenario
 
 
-def assemble_founding(settings: Settings, begin: Begin, *, poll_s: float) -> ImaginedPool:
-    """Put the imagined pool together; it goes on from its last record, at ``settings.speed``."""
+def assemble_founding(
+    settings: Settings, begin: Begin, ledgers: Ledgers, lease: "Lease | None" = None
+) -> ImaginedPool:
+    """Put the imagined pool together; it goes on from its last record, at ``settings.speed``.
+
+    Args:
+        lease: to lead the pool, where several engines may.
+    """
     names: dict[str, Name] = {}
     title = Title(FOUNDING, TITLE, imagined=True, speed=settings.speed, names=names)
     publisher = Publisher(title, Demand())
-    scenario = begin(settings.data / FOUNDING, followers={"views": publisher})
+    scenario = begin(ledgers, lease=lease, followers={"views": publisher})
     names |= scenario.names
-    state = scenario.runtime.state
-    clock = ScaledClock(state.now_s, speed=settings.speed)
-    publisher.publish(state, state.now_s)
-    turns = SteppedTime(
-        scenario,
-        publisher,
-        clock,
-        scenario.book.lock,
-        step_s=int(STEP_S * settings.speed),
-        poll_s=poll_s,
+    publisher.publish(scenario.runtime.state, scenario.runtime.state.now_s)
+
+    def lead() -> SteppedTime:
+        at_s = scenario.stand_at_head()
+        return SteppedTime(
+            scenario,
+            publisher,
+            ScaledClock(at_s, speed=settings.speed),
+            scenario.book.lock,
+            step_s=int(STEP_S * settings.speed),
+            poll_s=settings.poll_s,
+        )
+
+    turns = turns_of(
+        FOUNDING,
+        Following(
+            scenario.runtime,
+            publisher,
+            scenario.follow,
+            scenario.book.lock,
+            poll_s=settings.poll_s,
+        ),
+        lead if settings.plans else None,
+        lease,
     )
     use = PoolUse(publisher)
     programme = ProgrammeScreen(

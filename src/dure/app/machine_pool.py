@@ -1,38 +1,41 @@
-"""The pool ``here``: this machine's GPUs or slots, run by the local backend in real time."""
+"""The pool ``here``: what its backend has, in real time: this machine, or a Slurm site."""
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
-
+from dure.app.backends import Backend, backend_of
+from dure.app.care import Care, Cared, assemble_care
 from dure.app.engine import Engine, RealTime
+from dure.app.leading import Claim, Following, turns_of
 from dure.app.settings import HERE, Settings
 from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.programme import AllocationChanged, AllocationGranted
-from dure.core.genesis import unpack_pool
 from dure.core.policy import Policy
-from dure.core.pool import GPUS_PER_NODE_MAX, Pool
+from dure.core.pool import Pool
 from dure.drivers.clock import SystemClock
-from dure.drivers.local import LocalDriver
-from dure.drivers.machine import SLOT, MachineNode, this_machine
+from dure.drivers.ends import PrintedFiles
+from dure.drivers.storage import LocalFiles
+from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.asked import Demand
 from dure.services.book import Book
+from dure.services.driver_hands import DriverHands
 from dure.services.keeping import Keeper
 from dure.services.kept_book import KeptBook
-from dure.services.local_hands import LocalHands
 from dure.services.pool_desk import WorkingPool
-from dure.services.pools import PoolRuntime
+from dure.services.pools import NoHands, PoolRuntime
 from dure.services.ports import Ledger
 from dure.services.programme import Programme
 from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
-from dure.services.views import Name
+from dure.services.standing import Standing
+from dure.services.storage import Storage
+from dure.services.workdirs import Workdirs
 
 log = logging.getLogger("dure.here")
 
@@ -41,129 +44,199 @@ ALLOCATED_UNTIL_S = 1 << 40
 # Few jobs share one machine, so a borrower need not rest for long.
 BACKOFF_S, BACKOFF_S_MAX = 5, 300
 BY_OPTION = "rule:up-allocate"
-THIS_MACHINE = Name("이 컴퓨터", "This machine")
 
 
 @dataclass(frozen=True, slots=True)
 class MachinePool:
-    """The pool ``here``, assembled: its engine is not started yet."""
+    """The pool ``here``, assembled: its engine is not started yet.
+
+    Attributes:
+        troubles: counts the attempts that the backend cannot move on right now.
+    """
 
     desk: WorkingPool
     engine: Engine
     book: Book
     publisher: Publisher
-    machine: MachineNode
+    backend: Backend
     programme: Programme
     demand: Demand
     keeper: Keeper
+    care: Care
+    troubles: Callable[[], int]
+    storage: Storage
+    workdirs: Workdirs
 
 
-def assemble_here(settings: Settings, ledger: Ledger, clock: SystemClock) -> MachinePool:
-    """Put the pool of this machine together: fold its ledger, take up the jobs that run.
+def assemble_here(
+    settings: Settings, ledger: Ledger, clock: SystemClock, claim: Claim | None = None
+) -> MachinePool:
+    """Put the pool together: fold its ledger, take up the jobs that run.
+
+    Args:
+        claim: to lead the pool, where several engines may; jobs are taken up once it holds.
 
     Raises:
-        InputError: if the machine is not the one that the ledger was founded with, or more is
+        InputError: if the backend is not the one that the ledger was founded with, or more is
             allocated than there is.
+        DriverError: if the backend cannot say what it has.
     """
     root = settings.data / HERE
     demand = Demand()
     decode = demand.reading(decode_events)
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
+    cared = Cared.attached_to(book)
     programme = Programme(book, clock)
-    machine = _machine(settings, ledger)
-    driver = LocalDriver(root, machine, now_s=clock.now_s)
-    hands = LocalHands(driver, demand, _Evidence(root / "cleaned.jsonl"), pool=HERE)
-    reader = EventReader(demand)
-    runtime = PoolRuntime(ledger, hands, reader=reader, decode=decode)
-    publisher = Publisher(Title(HERE, THIS_MACHINE, names={HERE: THIS_MACHINE}), demand)
-    keeper = Keeper(runtime, book, {"hands": hands.standing, "views": publisher})
-    if ledger.head()[0] == 0:
-        policy = Policy(
-            cleaning_s=settings.cleaning_s,
-            start_s=1,
-            backoff_s=BACKOFF_S,
-            backoff_s_max=BACKOFF_S_MAX,
-            swap=True,
-            instant_stop=False,
-        )
-        runtime.found(pool_of_machine(machine), policy, at_s=clock.now_s())
+    is_new = ledger.head()[0] == 0
+    backend = backend_of(settings, ledger, clock.now_s)
+    standing, reader = Standing(), EventReader(demand)
+    runtime = PoolRuntime(ledger, NoHands(), reader=reader, decode=decode)
+    publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
+    keeper = Keeper(runtime, book, {"hands": standing, "views": publisher})
+    if is_new:
+        runtime.found(backend.pool, _policy(settings, backend), at_s=clock.now_s())
     keeper.begin()
-    allocate(settings.allocations, book, demand, clock, machine)
-    hands.repeat(runtime.state)
+    leader = _Leader(
+        settings, backend, runtime, reader, publisher, clock, book, keeper, demand, standing, is_new
+    )
+    turns = turns_of(
+        HERE,
+        Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s),
+        leader.lead if settings.plans else None,
+        claim,
+    )
     publisher.publish(runtime.state, clock.now_s())
-    turns = RealTime(
-        runtime,
-        hands,
-        reader,
+    engine = Engine(HERE, turns)
+    desk = WorkingPool(publisher, book, demand, clock, PrintedFiles(root), engine.wake)
+    care = assemble_care(
+        root,
+        settings.meter,
+        backend.meter,
+        cared,
+        book,
         publisher,
         clock,
-        book.lock,
+        engine,
+        may_decide=lambda: claim is None or claim.is_held(),
+        sample_s=settings.sample_s,
+    )
+    storage, workdirs = _files(settings, book, clock)
+    return MachinePool(
+        desk,
+        engine,
+        book,
+        publisher,
+        backend,
+        programme,
+        demand,
         keeper,
-        cycle_s=settings.cycle_s,
-        poll_s=settings.poll_s,
-    )
-    engine = Engine(HERE, turns)
-    desk = WorkingPool(publisher, book, demand, clock, driver, engine.wake)
-    return MachinePool(desk, engine, book, publisher, machine, programme, demand, keeper)
-
-
-def pool_of_machine(machine: MachineNode) -> Pool:
-    """Return one node with all devices of this machine; it may hold data of any grade."""
-    return Pool(
-        node=[machine.node],
-        provider=[machine.provider],
-        cluster=[machine.cluster],
-        leaf=[machine.leaf],
-        pod=[machine.pod],
-        site=[machine.site],
-        accelerator=[machine.accelerator],
-        gpus=np.array([machine.gpus], dtype=np.int64),
-        cpu_milli=np.array([machine.cpu_milli], dtype=np.int64),
-        memory_mib=np.array([machine.memory_mib], dtype=np.int64),
-        grade=["C"],
-        use=["public"],
-        in_service_at_s=np.zeros(1, dtype=np.int64),
+        care,
+        leader.troubles,
+        storage,
+        workdirs,
     )
 
 
-def _machine(settings: Settings, ledger: Ledger) -> MachineNode:
-    """Count this machine, and hold the count against what the ledger was founded with."""
-    if settings.slots is not None and settings.slots > GPUS_PER_NODE_MAX:
-        raise InputError("--slots", found=str(settings.slots), expected=f"1 to {GPUS_PER_NODE_MAX}")
-    first = next(ledger.read(0, 1), None)
-    if first is None:
-        machine = this_machine(slots=settings.slots)[0]
-        return replace(machine, gpus=min(machine.gpus, GPUS_PER_NODE_MAX))
-    pool, _ = unpack_pool(first.payload)
-    kind, gpus = pool.accelerator[0], int(pool.gpus[0])
-    # CPUs come and go with containers; slots that are only counted stay as they were counted.
-    counted = gpus if kind == SLOT and settings.slots is None else settings.slots
-    machine = this_machine(slots=counted)[0]
-    if (machine.accelerator, min(machine.gpus, GPUS_PER_NODE_MAX)) != (kind, gpus):
-        raise InputError(
-            f"{settings.data / HERE}",
-            found=f"a pool of {gpus} {kind}, but this machine has {machine.gpus} "
-            f"{machine.accelerator}",
-            expected="the same machine, or the same --slots, as at its first start",
-            next_step="Choose another --data for another machine.",
+@dataclass(slots=True)
+class _Leader:
+    """What makes this process the leader of the pool: it opens the backend and gives orders."""
+
+    settings: Settings
+    backend: Backend
+    runtime: PoolRuntime
+    reader: EventReader
+    publisher: Publisher
+    clock: SystemClock
+    book: Book
+    keeper: Keeper
+    demand: Demand
+    standing: Standing
+    is_new: bool
+    hands: DriverHands | None = None
+
+    def lead(self) -> RealTime:
+        root = self.settings.data / HERE
+        if not self.is_new and self.settings.db:
+            _require_folder(root)
+        self.hands = hands = DriverHands(
+            self.backend.open(),
+            self.demand,
+            _Evidence(root / "cleaned.jsonl"),
+            pool=HERE,
+            standing=self.standing,
         )
-    return replace(machine, gpus=gpus)
+        self.runtime.hands = hands
+        allocate(self.settings.allocations, self.book, self.demand, self.clock, self.backend.pool)
+        hands.repeat(self.runtime.state)
+        return RealTime(
+            self.runtime,
+            hands,
+            self.reader,
+            self.publisher,
+            self.clock,
+            self.book.lock,
+            self.keeper,
+            cycle_s=self.settings.cycle_s,
+            poll_s=self.settings.poll_s,
+        )
+
+    def troubles(self) -> int:
+        """Count the attempts that the backend cannot move on right now."""
+        return self.hands.troubles if self.hands else 0
+
+
+def _policy(settings: Settings, backend: Backend) -> Policy:
+    return Policy(
+        cleaning_s=settings.cleaning_s,
+        start_s=backend.start_s,
+        backoff_s=BACKOFF_S,
+        backoff_s_max=BACKOFF_S_MAX,
+        swap=True,
+        instant_stop=False,
+    )
+
+
+def _files(settings: Settings, book: Book, clock: SystemClock) -> tuple[Storage, Workdirs]:
+    """Return the files of projects and the folders sent with jobs, which lie beside the jobs."""
+    root = settings.data / HERE
+    disk = LocalFiles(root, now_s=clock.now_s)
+    storage = Storage(disk, book, clock, quota_bytes=settings.project_quota_bytes)
+    return storage, Workdirs(LocalWorkdirs(root, bytes_max=settings.workdir_bytes))
+
+
+def _require_folder(root: Path) -> None:
+    """Refuse to lead where the jobs of this pool do not lie: they run on another machine."""
+    if not (root / "open").is_dir():
+        raise InputError(
+            str(root),
+            found="no jobs of this pool, which has a past",
+            expected="the data directory of the machine that runs them",
+            next_step=f"If that machine is gone: mkdir -p {root / 'open'}; its jobs start anew.",
+        )
 
 
 def allocate(
-    wanted: Mapping[str, int], book: Book, demand: Demand, clock: SystemClock, machine: MachineNode
+    wanted: Mapping[str, int], book: Book, demand: Demand, clock: SystemClock, pool: Pool
 ) -> None:
-    """Give projects a part of this machine; whoever is not named keeps what it has."""
+    """Give projects a part of this pool; whoever is not named keeps what it has."""
+    if wanted and len(pool.types) > 1:
+        raise InputError(
+            "--allocate",
+            found=f"a pool of several accelerators ({', '.join(pool.types)})",
+            expected="a pool of one",
+            next_step="Give rights by a call, where each has its accelerator.",
+        )
+    accelerator, gpus_most = pool.types[0], int(pool.gpus.sum())
     events: list[Event] = []
     held = {right.project: right for right in demand.rights.values()}
     total = sum(right.gpus for name, right in held.items() if name not in wanted)
     total += sum(wanted.values())
-    if wanted and total > machine.gpus:
+    if wanted and total > gpus_most:
         raise InputError(
             "--allocate",
-            found=f"{total} {machine.accelerator} allocated in all",
-            expected=f"at most the {machine.gpus} of this machine",
+            found=f"{total} {accelerator} allocated in all",
+            expected=f"at most the {gpus_most} of this pool",
         )
     now_s = clock.now_s()
     for project, gpus in sorted(wanted.items()):
@@ -175,7 +248,7 @@ def allocate(
                     call="",
                     application="",
                     project=project,
-                    accelerator=machine.accelerator,
+                    accelerator=accelerator,
                     gpus=gpus,
                     from_s=now_s,
                     to_s=ALLOCATED_UNTIL_S,
@@ -189,7 +262,7 @@ def allocate(
                     allocation=right.allocation,
                     call="",
                     project=project,
-                    accelerator=machine.accelerator,
+                    accelerator=accelerator,
                     gpus_before=right.gpus,
                     gpus=gpus,
                     cause="operator",

@@ -8,7 +8,11 @@ from dure.core.errors import InputError
 HERE = "here"
 FOUNDING = "founding"
 SCENARIOS = (FOUNDING, "empty")
+LOCAL, SLURM = "local", "slurm"
+BACKENDS = (LOCAL, SLURM)
 SPEED_MAX = 1_000_000
+ALL, PORTAL, ENGINE, AGENT = "all", "portal", "engine", "agent"
+ROLES = (ALL, PORTAL, ENGINE, AGENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,15 @@ class Settings:
         allocations: GPUs (or slots) of this machine by project; others keep what they have.
         cycle_s: how often orders that stand are said again, whatever happened in between.
         poll_s: how often the engine looks whether anything happened.
-        cleaning_s: what this machine's devices need between owners.
+        cleaning_s: what devices need between owners.
+        db: address of the database that holds the ledgers; "" for files in ``data``. It may hold
+            a password, so it is written nowhere.
+        role: what this process does: plan and serve (``all``), or one of them.
+        backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
+        meter: ``built-in``, or the address of a Prometheus that knows this pool's GPUs.
+        sample_s: how often the meter is read.
+        project_quota_bytes: what the files of one project may take, snapshots included.
+        workdir_bytes: what the files of a folder sent with a job may hold together.
     """
 
     data: Path
@@ -34,11 +46,47 @@ class Settings:
     cycle_s: float = 5.0
     poll_s: float = 0.2
     cleaning_s: int = 1
+    db: str = field(default="", repr=False)
+    role: str = ALL
+    backend: str = LOCAL
+    meter: str = "built-in"
+    sample_s: float = 15.0
+    project_quota_bytes: int = 100 << 30
+    workdir_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
             raise InputError(
                 "--scenario", found=repr(self.scenario), expected=f"one of {', '.join(SCENARIOS)}"
             )
+        if self.backend not in BACKENDS:
+            raise InputError(
+                "--backend", found=repr(self.backend), expected=f"one of {', '.join(BACKENDS)}"
+            )
         if not 0 <= self.speed <= SPEED_MAX:
             raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")
+        if self.role not in ROLES:
+            raise InputError("--role", found=repr(self.role), expected=f"one of {', '.join(ROLES)}")
+        if self.role == AGENT:
+            raise InputError(
+                "--role",
+                found="agent",
+                expected="all, portal or engine",
+                next_step="Agents beside a site's Slurm are not built yet; run the engine there.",
+            )
+        if self.role != ALL and not self.db:
+            raise InputError(
+                "--role",
+                found=f"{self.role} without a database",
+                expected="--db: a file of SQLite has one process",
+            )
+
+    @property
+    def plans(self) -> bool:
+        """Whether this process has engines."""
+        return self.role != PORTAL
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process answers over HTTP."""
+        return self.role != ENGINE

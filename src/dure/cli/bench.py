@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dure.cli.ledger import DbOption
+
 bench = typer.Typer(
     help="Measure the hot paths on this machine.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -130,6 +132,98 @@ def bench_year(
     kept = ("jobs", "jobs_done", "utilisation", "reclaims", "reclaims_late", "lost_gpu_s")
     figures = {"nodes": nodes, "days": days, "faults": world.faults_drawn.height}
     _show(figures | {name: year.summary[name] for name in kept} | year.timing, output)
+
+
+@bench.command("telemetry")
+def bench_telemetry(
+    rate: Annotated[int, typer.Option("--rate", min=8, help="Records a second.")] = 20_000,
+    seconds: Annotated[int, typer.Option("--seconds", min=5, help="For how long.")] = 60,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep the telemetry there.")
+    ] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Take GPU samples from Prometheus' answers to files and roll-ups on one core, as they come."""
+    import os
+    import tempfile
+
+    # Before the table library counts the cores.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[:1])
+    from dure.core.errors import DureError
+    from dure.twin.bench_telemetry import run_telemetry_bench
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) if out is None else out
+            figures = run_telemetry_bench(
+                folder, records_per_s=rate, seconds=seconds, server_cores=cores
+            )
+    except DureError as wrong:
+        typer.echo(f"dure bench telemetry: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures, output)
+
+
+@bench.command("ledger")
+def bench_ledger(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="On the disk to measure; default: under here."),
+    ] = None,
+    db: DbOption = "",
+    writers: Annotated[int, typer.Option("--writers", min=1, help="Threads at once.")] = 256,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="For each part.")] = 5.0,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Append durable decisions, one by one and from many threads, beside the disk's own fsyncs."""
+    import tempfile
+
+    from dure.app.bench_ledger import run_ledger_bench
+    from dure.app.ledgers import ledgers_of
+    from dure.core.errors import DureError
+
+    try:
+        with tempfile.TemporaryDirectory(dir=data or Path.cwd(), prefix=".dure-bench-") as scratch:
+            place = Path(scratch)
+            figures = run_ledger_bench(
+                ledgers_of(place, db), place, writers=writers, seconds=seconds
+            )
+    except DureError as wrong:
+        typer.echo(f"dure bench ledger: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures | {"database": "postgresql" if db else "sqlite"}, output)
+
+
+@bench.command("portal")
+def bench_portal(
+    rate: Annotated[int, typer.Option("--rate", min=1, help="Submissions a second.")] = 100,
+    seconds: Annotated[int, typer.Option("--seconds", min=1, help="How long.")] = 60,
+    burst: Annotated[int, typer.Option("--burst", min=1, help="Then so many a second.")] = 500,
+    burst_seconds: Annotated[int, typer.Option("--burst-seconds", min=1, help="How long.")] = 10,
+    db: DbOption = "",
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Submit jobs over HTTP to a service of its own, and look for each of them in its ledger."""
+    import tempfile
+
+    from dure.cli.bench_portal import run_portal_bench
+    from dure.core.errors import DureError
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="dure-bench-") as scratch:
+            figures = run_portal_bench(
+                Path(scratch) / "data",
+                db=db,
+                rate=rate,
+                seconds=seconds,
+                burst=burst,
+                burst_seconds=burst_seconds,
+            )
+    except DureError as wrong:
+        typer.echo(f"dure bench portal: {wrong}", err=True)
+        raise typer.Exit(1) from None
+    _show(figures | {"database": "postgresql" if db else "sqlite"}, output)
 
 
 def _show(figures: Mapping[str, object], output: str) -> None:

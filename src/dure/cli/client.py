@@ -2,6 +2,8 @@
 
 import time
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,7 +26,15 @@ class UnreachableError(StopError):
     """Nothing answers, or what answers is broken off."""
 
 
-class MissingError(StopError):
+class ProblemAnswerError(StopError):
+    """The service said no; ``problem`` is its stable code."""
+
+    def __init__(self, text: str, *, problem: str, code: int = 1) -> None:
+        super().__init__(text, code=code)
+        self.problem = problem
+
+
+class MissingError(ProblemAnswerError):
     """It does not exist, or may not be seen."""
 
 
@@ -51,7 +61,7 @@ class Service:
             headers={"authorization": f"Bearer {token}"} if token else {},
         )
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, /, **query: str | int) -> Any:
         """Return the document at ``/api/v1`` + path."""
         return _document(self._send("GET", path, query), self.url)
 
@@ -59,7 +69,7 @@ class Service:
         """Return a file as it is."""
         return self._send("GET", path, query).content
 
-    def rows(self, path: str, *, limit: int = 0, **query: str | int) -> Part:
+    def rows(self, path: str, /, *, limit: int = 0, **query: str | int) -> Part:
         """Return the first ``limit`` rows of a listing; 0 for all of them."""
         size = min(limit, PART_ROWS) if limit else PART_ROWS
         answer = self._send("GET", path, {**query, "limit": size})
@@ -81,6 +91,38 @@ class Service:
                     raise
                 time.sleep(RETRY_S * (TRIES - left))
         raise AssertionError("the last try returned or raised")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        wait_s: float = TIMEOUT_S,
+        **more: Any,
+    ) -> httpx.Response:
+        """Send anything to ``/api/v1`` + path; ``wait_s`` for an answer that takes its time."""
+        timeout = httpx.Timeout(TIMEOUT_S, read=wait_s)
+        return self._send(method, path, query or {}, timeout=timeout, **more)
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """Get a file piece by piece; a line that breaks raises UnreachableError."""
+        try:
+            with self._http.stream("GET", f"/api/v1{path}", headers=headers) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _as_error(answer, self.url)
+                yield answer
+        except httpx.HTTPError as wrong:
+            why = str(wrong) or type(wrong).__name__
+            raise UnreachableError(say("error.lost", url=self.url, why=why)) from wrong
+
+    def upload(self, path: str, content: bytes, **query: str) -> Any:
+        """Send a file as it is."""
+        headers = {"content-type": "application/octet-stream"}
+        answer = self._send("POST", path, query, content=content, headers=headers)
+        return _document(answer, self.url)
 
     def _send(self, method: str, path: str, query: Any, **more: Any) -> httpx.Response:
         kept = {name: value for name, value in query.items() if value != ""}
@@ -128,8 +170,8 @@ def _as_error(answer: httpx.Response, url: str) -> StopError:
     detail = str(problem.get("detail", ""))
     text = " ".join(part for part in (sentence, *fields, detail) if part)
     if code == "not-found":
-        return MissingError(text)
-    return StopError(text, code=2 if code in UNREADABLE else 1)
+        return MissingError(text, problem=code)
+    return ProblemAnswerError(text, problem=code, code=2 if code in UNREADABLE else 1)
 
 
 def _field(problem: dict[str, Any]) -> str:

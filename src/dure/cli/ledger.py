@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dure.cli.output import Output
+from dure.cli.output import Output, note, say
 
 if TYPE_CHECKING:
-    from dure.ledger.verify import Decoders, Examination, Flaw
+    from dure.ledger.examining import Decoders, Examination, Flaw, Progress
+
+    Look = Callable[[Decoders, Path | None, Progress], Examination]
 
 ledger = typer.Typer(
     help="Look at the ledgers of a data directory.",
@@ -26,6 +28,17 @@ DataOption = Annotated[
     typer.Option("--data", metavar="DIR", envvar="DURE_DATA", help="The data directory."),
 ]
 DEFAULT_DATA = Path("data")
+DbOption = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        envvar="DURE_DB",
+        help="A PostgreSQL that holds the ledgers, instead of files.",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
 # Verifying fewer records takes less than a second.
 PROGRESS_RECORDS_MIN = 200_000
 
@@ -64,26 +77,26 @@ def verify(
         Path | None,
         typer.Option(help="An anchor kept elsewhere, whose record the one ledger must hold."),
     ] = None,
+    db: DbOption = "",
 ) -> None:
     """Check every byte, record and hash of DIR/ledger.db and DIR/*/ledger.db; exit 1 on a flaw."""
-    from dure.ledger.backup import find_ledgers
-    from dure.ledger.verify import examine
-
-    ledgers = find_ledgers(data)
+    ledgers = _ledgers(data, db)
     if not ledgers or (anchor is not None and len(ledgers) > 1):
-        found = f"{len(ledgers)} ledgers" if ledgers else "no ledger.db in it or one level below"
+        place = "that database" if db else data
+        lying = "no ledger in it" if db else "no ledger.db in it or one level below"
         typer.echo(
-            f"dure ledger verify: {data}: found {found}; expected "
-            f"{'one' if ledgers else 'a ledger'}. Give another directory with --data.",
+            f"dure ledger verify: {place}: found "
+            f"{f'{len(ledgers)} ledgers' if ledgers else lying}; expected "
+            f"{'one' if ledgers else 'a ledger'}. Give another place with --data or --db.",
             err=True,
         )
         raise typer.Exit(2)
     decoders = _decoders()
     rows = []
-    for path in ledgers:
+    for name, look in ledgers:
         from_s = time.perf_counter()
-        with _progress(path) as progress:
-            seen = examine(path, decoders=decoders, outside=anchor, progress=progress)
+        with _progress(name) as progress:
+            seen = look(decoders, anchor, progress)
         row = _row(seen, time.perf_counter() - from_s)
         rows.append(row)
         if output is Output.TABLE:
@@ -95,6 +108,38 @@ def verify(
         _show_rows(rows, output)
     if flaws:
         raise typer.Exit(1)
+
+
+def _ledgers(data: Path, db: str) -> "list[tuple[str, Look]]":
+    """Return the ledgers of a place, each with a name and a way to look at it."""
+    from dure.ledger.backup import find_ledgers
+    from dure.ledger.verify import examine
+
+    def look_at_file(path: Path) -> "Look":
+        return lambda decoders, outside, progress: examine(
+            path, decoders=decoders, outside=outside, progress=progress
+        )
+
+    if not db:
+        return [(path.parent.name or "ledger", look_at_file(path)) for path in find_ledgers(data)]
+    from dure.app.ledgers import address_of
+    from dure.ledger.anchor import anchor_path
+    from dure.ledger.backup_postgres import LEDGER, ledgers_in
+    from dure.ledger.verify_postgres import examine_postgres
+
+    address = address_of(db)
+
+    def look_at_schema(name: str) -> "Look":
+        return lambda decoders, outside, progress: examine_postgres(
+            address,
+            name,
+            anchor=anchor_path(data / name / LEDGER),
+            decoders=decoders,
+            outside=outside,
+            progress=progress,
+        )
+
+    return [(name, look_at_schema(name)) for name in ledgers_in(address)]
 
 
 def _decoders() -> "Decoders":
@@ -112,7 +157,7 @@ def _decoders() -> "Decoders":
 
 def _row(seen: "Examination", wall_s: float) -> dict[str, Any]:
     return {
-        "ledger": str(seen.path),
+        "ledger": seen.ledger,
         "records": seen.seq,
         "head": seen.head.hex(),
         "at_s": seen.at_s,
@@ -167,14 +212,14 @@ def _show_rows(rows: list[dict[str, Any]], output: Output) -> None:
 
 
 @contextmanager
-def _progress(path: Path) -> Iterator[Callable[[int, int], None]]:
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, once a ledger proves to be long."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(path.parent.name or "ledger", visible=False)
+    task = bar.add_task(name, visible=False)
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total, visible=total >= PROGRESS_RECORDS_MIN)
@@ -186,26 +231,44 @@ def _progress(path: Path) -> Iterator[Callable[[int, int], None]]:
 def backup(
     archive: Annotated[Path, typer.Argument(metavar="FILE", help="The backup to write.")],
     data: DataOption = DEFAULT_DATA,
+    db: DbOption = "",
 ) -> None:
-    """Keep every ledger of the data directory in one file, while they are in use."""
+    """Keep every ledger of the platform in one file, while they are in use."""
     from dure.ledger.backup import back_up
 
     with _stopping("backup"):
-        manifest = back_up(data, archive)
+        if db:
+            from dure.app.ledgers import address_of
+            from dure.ledger.backup_postgres import back_up_database
+
+            manifest = back_up_database(address_of(db), data, archive)
+        else:
+            manifest = back_up(data, archive)
     for copy in manifest.ledgers:
         typer.echo(f"{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
     typer.echo(f"{archive}: {archive.stat().st_size:,} bytes, verified")
+    folders = data / "here" / "projects"
+    note(say("backup_without", projects=len(list(folders.iterdir())) if folders.is_dir() else 0))
 
 
 def restore(
     archive: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `dure backup`.")],
     data: DataOption = DEFAULT_DATA,
     force: Annotated[bool, typer.Option("--force", help="Replace ledgers that are there.")] = False,
+    db: DbOption = "",
 ) -> None:
-    """Bring the ledgers of a backup into the data directory: all of them, verified, or none."""
+    """Bring the ledgers of a backup into their place: all of them, verified, or none."""
     from dure.ledger.backup import restore as restore_ledgers
 
+    place = str(data)
     with _stopping("restore"):
-        manifest = restore_ledgers(archive, data, force=force)
+        if db:
+            from dure.app.ledgers import address_of
+            from dure.ledger.backup_postgres import restore_database
+
+            address = address_of(db)
+            place, manifest = str(address), restore_database(archive, address, data, force=force)
+        else:
+            manifest = restore_ledgers(archive, data, force=force)
     for copy in manifest.ledgers:
-        typer.echo(f"{data / copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
+        typer.echo(f"{place}/{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")

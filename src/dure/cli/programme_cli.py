@@ -5,6 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from dure.cli import committee_cli, reviewing_cli
+from dure.cli.call_cli import (
+    ApplicationArgument,
+    CallArgument,
+    register_calls,
+    register_stages,
+)
 from dure.cli.cells import (
     code,
     code_column,
@@ -29,12 +36,11 @@ from dure.cli.options import (
     rows_of,
 )
 from dure.cli.output import Column, Output, Row, say, show_facts, show_rows, stop, words
+from dure.cli.paper_cli import register_drafts, register_files, register_requests
 
-CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Its number, like 2026-1.")]
-ApplicationArgument = Annotated[
-    str, typer.Argument(metavar="APPLICATION", help="Its number, like 2026-1-0003.")
-]
 ANSWERS_BYTES_MAX = 512 * 1024
+# Of a table that states no limit of its own.
+ROWS_MAX = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -42,15 +48,22 @@ def register(app: typer.Typer) -> None:
     call = _group(app, "call", "Calls, their rounds and forms.")
     call.command("list")(call_list)
     call.command("show")(call_show)
+    register_calls(call)
     app.command("apply")(apply)
     application = _group(app, "application", "Applications and where they stand.")
     application.command("list")(application_list)
     application.command("show")(application_show)
+    register_stages(application)
+    register_files(application)
+    register_drafts(_group(app, "draft", "Applications that are not handed in yet."))
+    register_requests(_group(app, "request", "Requests about awards and decisions."))
     review = _group(app, "review", "Reviews that you were asked for.")
     review.command("list")(review_list)
     review.command("give")(review_give)
+    reviewing_cli.add_to(review)
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
+    committee_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)
@@ -130,7 +143,7 @@ def call_show(
     if output is Output.TABLE:
         columns = (
             text_column("field", "name"),
-            made_column("label", lambda row: words(f"form.{row['name']}", otherwise="")),
+            made_column("label", _label),
             made_column("needed", lambda row: say("required") if row["is_required"] else ""),
             made_column("values", _values),
         )
@@ -138,7 +151,19 @@ def call_show(
         show_rows(found["form"], columns, output)
 
 
+def _label(field: Row) -> str:
+    own = field["label"]
+    label = name_of(own) if own else words(f"form.{field['name']}", otherwise="")
+    return f"{label} ({field['unit']})" if field["unit"] else label
+
+
 def _values(field: Row) -> str:
+    if field["kind"] == "date":
+        return say("a_date")
+    if field["kind"] == "file":
+        return say("a_file")
+    if field["kind"] == "table":
+        return say("rows_of", most=field["most"] or ROWS_MAX, columns=" | ".join(field["columns"]))
     if field["choices"]:
         return ", ".join(field["choices"])
     if field["kind"] == "whole":
@@ -223,7 +248,7 @@ def application_show(
     from dure.reports import formats
 
     found = connect(url).get(path_of("applications", application))
-    row, score_milli = found["row"], found["score_milli"]
+    row, score_milli, raw_milli = found["row"], found["score_milli"], found["raw_milli"]
     facts = [
         ("application", row["application"]),
         ("call", row["call"]),
@@ -237,6 +262,8 @@ def application_show(
         ("status", code("application_status", row["status"])),
         ("rank", number(row["rank"]) if row["rank"] else ""),
         ("score", formats.points(lang(), score_milli) if score_milli is not None else ""),
+        ("plus_minus", formats.points(lang(), found["half_milli"]) if found["half_milli"] else ""),
+        ("raw", formats.points(lang(), raw_milli) if raw_milli is not None else ""),
         ("why", name_of(found["reason"])),
     ]
     show_facts(found, facts, output)
@@ -253,7 +280,7 @@ def review_list(
         text_column("accelerator"),
         number_column("gpus_asked"),
         text_column("reviewer"),
-        made_column("stage", lambda row: say(f"stage_{row['stage']}")),
+        code_column("stage", "stage"),
         made_column("marks", lambda row: _marks(row["marks"])),
         moment_column("given", "given_at_s"),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dure.cli.ledger import DataOption
+from dure.cli.ledger import DataOption, DbOption
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +24,10 @@ def replay(
         str, typer.Option("--in", envvar="DURE_IN", help="The pool: founding or here.")
     ] = "here",
     output: Annotated[str, typer.Option("-o", help="text or json.")] = "text",
+    db: DbOption = "",
 ) -> None:
     """Decide recorded cycles again; exit 1 if any plan comes out differently."""
+    from dure.app.ledgers import recorded_in
     from dure.app.runtime import recorded_ledger
     from dure.core.errors import DureError
     from dure.services.replaying import replay as decide_again
@@ -40,7 +42,7 @@ def replay(
     path = data / "ledger.db"
     if not path.exists():
         path = data / pool / "ledger.db"
-    if not path.exists():
+    if not db and not path.exists():
         typer.echo(
             f"dure replay: {data}: found no ledger.db; expected the folder of `dure twin run "
             "--out` or of `dure up --data`.",
@@ -48,17 +50,18 @@ def replay(
         )
         raise typer.Exit(2)
     try:
-        ledger = recorded_ledger(path)
+        ledger = recorded_in(db, pool) if db else recorded_ledger(path)
         found = decide_again(ledger, first, last)
         ledger.close()
     except DureError as wrong:
         typer.echo(f"dure replay: {wrong}", err=True)
         raise typer.Exit(1) from None
+    where = f"schema {pool}" if db else str(path)
     if output == "json":
         typer.echo(
             json.dumps(
                 {
-                    "ledger": str(path),
+                    "ledger": where,
                     "cycles": found.cycles,
                     "decisions": found.decisions,
                     "different": list(found.different),
@@ -67,7 +70,7 @@ def replay(
         )
     else:
         typer.echo(
-            f"{path}: {found.cycles} cycles decided again, {found.decisions} decisions, "
+            f"{where}: {found.cycles} cycles decided again, {found.decisions} decisions, "
             f"{len(found.different)} different"
             + (f", the first at record {found.different[0]}" if found.different else "")
         )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dure.cli.cells import gpu_hours_column, text_column
-from dure.cli.options import URL, OutputOption, UrlOption, connect
-from dure.cli.output import Output, note, say, show_rows, stop
+from dure.cli.cells import gpu_hours_column, made_column, text_column
+from dure.cli.options import HERE, URL, OutputOption, PoolOption, UrlOption, connect
+from dure.cli.output import Output, Row, note, say, show_rows, stop
 
 if TYPE_CHECKING:
     from dure.cli.client import Service
@@ -54,11 +54,28 @@ def register(app: typer.Typer) -> None:
 
 
 def usage(
-    month: MonthOption = "", url: UrlOption = URL, output: OutputOption = Output.TABLE
+    what: Annotated[
+        str, typer.Argument(metavar="[compare]", help="compare: with a provider's accounting.")
+    ] = "",
+    accounting: Annotated[
+        Path | None, typer.Option("--accounting", metavar="FILE", help="sacct -P, or CSV.")
+    ] = None,
+    provider: Annotated[
+        str, typer.Option("--provider", metavar="P", help="Whose accounting it is.")
+    ] = "",
+    month: MonthOption = "",
+    pool: PoolOption = HERE,
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show a month's use by project and provider as far as it concerns you, in GPU hours."""
+    if what not in ("", "compare") or (what == "compare") != (accounting is not None):
+        raise stop("usage_compare", code=2)
     service = connect(url)
     chosen = _checked(month) if month else month_now(service)
+    if accounting is not None:
+        _compare(service, accounting, chosen, provider=provider, pool=pool, output=output)
+        return
     rows = service.rows("/usage", month=chosen).rows
     if output is Output.TABLE:
         note(say("usage_of", month=chosen))
@@ -70,8 +87,44 @@ def usage(
         gpu_hours_column("scavenged", "scavenge_gpu_s"),
         gpu_hours_column("lent", "lent_gpu_s"),
         gpu_hours_column("lost", "lost_gpu_s"),
+        made_column("measured", _measured),
     )
     show_rows(rows, columns, output)
+
+
+def _measured(row: Row) -> str:
+    return "" if row["measured_milli"] is None else f"{row['measured_milli'] / 10:.1f}"
+
+
+def _compare(
+    service: "Service", file: Path, month: str, *, provider: str, pool: str, output: Output
+) -> None:
+    """Read the provider's book here, send its sums, show both; exit 1 if they differ."""
+    from hashlib import sha256
+
+    from dure.cli.client import path_of
+    from dure.services.accounting import read_accounting
+
+    now_s = next(one["now_s"] for one in service.get("/pools") if one["pool"] == pool)
+    read = read_accounting(file, month, now_s=now_s)
+    if read.aside:
+        note(say("accounting_aside", aside=read.aside, example=read.examples[0]))
+    body = {
+        "month": month,
+        "provider": provider or pool,
+        "gpu_s": read.gpu_s,
+        "source": sha256(file.read_bytes()).hexdigest(),
+    }
+    rows = service.post(path_of("pools", pool, "accounting"), body)
+    columns = (
+        text_column("who"),
+        gpu_hours_column("ours", "ours_gpu_s"),
+        gpu_hours_column("theirs", "theirs_gpu_s"),
+        made_column("differs", lambda row: f"{row['difference_milli'] / 10:.1f} %"),
+    )
+    show_rows(rows, columns, output)
+    if any(row["differs"] for row in rows):
+        raise stop("books_differ", month=month)
 
 
 def month_now(service: "Service") -> str:

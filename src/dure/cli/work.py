@@ -53,6 +53,10 @@ def submit(
     project: Annotated[
         str, typer.Option("--project", metavar="P", help="Whose allocation it draws on.")
     ] = "",
+    workdir: Annotated[
+        Path | None,
+        typer.Option("--workdir", metavar="DIR", help="The files that it begins with."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for its end; exit 1 unless it completed.")
     ] = False,
@@ -70,6 +74,9 @@ def submit(
 
     service = connect(url)
     body = {"form": form_of(job), "text": _text(job), "project": project}
+    folder = workdir or _named_workdir(body["form"], body["text"], job)
+    if folder is not None:
+        body["workdir_sha256"] = _send_workdir(service, pool, folder)
     if service.is_here:
         # The job's files lie beside it only if the pool's machine is this one.
         body["submit_dir"] = str(Path.cwd())
@@ -85,6 +92,34 @@ def submit(
         watch_all(service, taken["jobs"], pool=pool, with_output=follow)
     elif (reason := refused_at_once(service, taken["jobs"][0], pool=pool)) is not None:
         raise stop("job_refused", job=taken["job"], why=refusal(reason))
+
+
+def _named_workdir(form: str, text: str, job: Path) -> Path | None:
+    """Return the folder that a YAML file names, from where the command runs, as SkyPilot does."""
+    if form != "yaml" or "workdir" not in text:
+        return None
+    from dure.services.requests import parse_job_yaml
+
+    named = parse_job_yaml(text, str(job)).workdir
+    return Path(named).expanduser() if named else None
+
+
+def _send_workdir(service: Any, pool: str, folder: Path) -> str:
+    """Pack a folder and send it unless it was sent before; return its sha-256."""
+    import tempfile
+
+    from dure.cli.client import MissingError, path_of
+    from dure.cli.workdir import pack
+
+    with tempfile.TemporaryFile() as archive:
+        sha256 = pack(folder, archive)
+        address = path_of("pools", pool, "workdirs", sha256)
+        try:
+            service.get(address)
+        except MissingError:
+            archive.seek(0)
+            service.send("PUT", address, content=archive)
+        return sha256
 
 
 def form_of(job: Path) -> str:

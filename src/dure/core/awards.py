@@ -1,8 +1,9 @@
-"""Sizes and line: who gets how much of a call's capacity, each cut explained in numbers.
+"""Sizes and line by rank: who gets how much of a call's capacity, each cut explained in numbers.
 
 The rule, for each accelerator by itself: go down the comparable order; whoever fits gets its size.
 What a track still lacks of its floor is kept from the others. Afterwards whatever floors could not
-use goes to those passed over, in the same order.
+use goes to those passed over, in the same order. Whom the committee pinned comes before all others.
+``core.share_out`` has the other rule, and puts both before the committee.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,22 @@ class Reason(Enum):
     SELECTED_BY_EVIDENCE = "SelectedByEvidence"
     SELECTED_BELOW_LARGE = "SelectedBelowLarge"
     SELECTED_FROM_FLOOR = "SelectedFromFloor"
+    SELECTED_SCALED = "SelectedScaled"
+    SELECTED_LATER = "SelectedLater"
+    SELECTED_BY_COMMITTEE = "SelectedByCommittee"
     WAITS_FOR_CAPACITY = "WaitsForCapacity"
     WAITS_FOR_SCORE = "WaitsForScore"
     WAITS_FOR_SIZE = "WaitsForSize"
     WAITS_FOR_ORGANISATION = "WaitsForOrganisation"
+    OUTWEIGHED = "Outweighed"
+    OUTWEIGHED_AT_ANY_SCORE = "OutweighedAtAnyScore"
+    WAITS_FOR_FLOOR = "WaitsForFloor"
+    WAITS_FOR_ORDER = "WaitsForOrder"
     BELOW_SCORE_LINE = "BelowScoreLine"
+    EXCLUDED_BY_COMMITTEE = "ExcludedByCommittee"
     STAGE_FAILED = "StageFailed"
     SELECTED_AT_ONCE = "SelectedAtOnce"
+    APPEAL_UPHELD = "AppealUpheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,15 @@ class Candidate:
     """An application as the share-out sees it.
 
     Attributes:
-        evidence_gpus: 0: none could be derived.
+        accelerator: the one preferred; all sizes are of it.
+        evidence_gpus: what the stated work needs; 0: none could be derived.
         is_preferred: goes before others of an equal score.
+        months: term asked; 0 is the longest that the call allows.
+        accepts: other accelerators that would do, the preferred first.
+        least_gpus: smallest useful size; 0 leaves it to the call.
+        is_pinned: the committee selects it whatever its score.
+        order_milli: the score by which it is served where a lot was drawn; -1: its own score.
+        lot: its place among those of one ``order_milli``, the lowest first.
     """
 
     application: str
@@ -48,6 +65,17 @@ class Candidate:
     evidence_gpus: int
     score_milli: int
     is_preferred: bool = False
+    months: int = 0
+    accepts: tuple[str, ...] = ()
+    least_gpus: int = 0
+    is_pinned: bool = False
+    order_milli: int = -1
+    lot: int = 0
+
+    @property
+    def serves_milli(self) -> int:
+        """Return the score by which it is served."""
+        return self.score_milli if self.order_milli < 0 else self.order_milli
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +83,51 @@ class Award:
     """What the rules say about one application; fields as in ``Decided``."""
 
     application: str
+    accelerator: str
     decision: Outcome
     gpus: int
     rank: int
     position: int
     reason: Reason
     numbers: Mapping[str, int]
+    from_month: int = 0
+
+
+def check_floors(call: Call) -> None:
+    """Raise PolicyError if floors add up to more than 100 percent."""
+    if sum(call.shares.values()) > 100:
+        raise PolicyError(
+            f"the floors of call {call.call} add up to {sum(call.shares.values())} percent; "
+            "expected 100 or less. Lower one of `shares`."
+        )
+
+
+def in_turn(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates as they are served: pinned ones, then by score, lot, identifier.
+
+    Of an equal score, those whom the call prefers come first.
+    """
+    return sorted(
+        candidates,
+        key=lambda one: (
+            not one.is_pinned,
+            -one.serves_milli,
+            one.lot,
+            not one.is_preferred,
+            one.application,
+        ),
+    )
+
+
+def places(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """Number the candidates from the best score, 1; lots and pins change no rank."""
+    preferred = frozenset(one.application for one in candidates if one.is_preferred)
+    return ranks({one.application: one.score_milli for one in candidates}, preferred=preferred)
+
+
+def is_eligible(candidate: Candidate, call: Call) -> bool:
+    """Tell whether a candidate is at the score line or above, or pinned."""
+    return candidate.is_pinned or candidate.score_milli >= call.score_min_milli
 
 
 def sized_gpus(candidate: Candidate, call: Call) -> int:
@@ -80,8 +147,8 @@ def sized_gpus(candidate: Candidate, call: Call) -> int:
     return max(gpus // node, 1) * node
 
 
-def share_out(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
-    """Decide on every application of a call.
+def award_by_rank(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
+    """Decide on every application of a call, each for its preferred accelerator, from month 0.
 
     Returns:
         Awards in order of rank. Selected sizes never exceed the capacity, a project's cap or an
@@ -92,14 +159,9 @@ def share_out(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
     Raises:
         PolicyError: if floors add up to more than 100 percent.
     """
-    if sum(call.shares.values()) > 100:
-        raise PolicyError(
-            f"the floors of call {call.call} add up to {sum(call.shares.values())} percent; "
-            "expected 100 or less. Lower one of `shares`."
-        )
-    preferred = frozenset(one.application for one in candidates if one.is_preferred)
-    place = ranks({one.application: one.score_milli for one in candidates}, preferred=preferred)
-    order = sorted(candidates, key=lambda one: place[one.application])
+    check_floors(call)
+    place = places(candidates)
+    order = in_turn(candidates)
     awards: list[Award] = []
     for accelerator in sorted({one.accelerator for one in candidates}):
         line = _Line(call, accelerator, [one for one in order if one.accelerator == accelerator])
@@ -133,7 +195,7 @@ class _Line:
     free_gpus: int = 0
 
     def decide(self) -> list[Award]:
-        eligible = [one for one in self.order if one.score_milli >= self.call.score_min_milli]
+        eligible = [one for one in self.order if is_eligible(one, self.call)]
         sizes = {one.application: sized_gpus(one, self.call) for one in eligible}
         self.free_gpus = self.call.capacity.get(self.accelerator, 0)
         for track, percent in self.call.shares.items():
@@ -149,8 +211,9 @@ class _Line:
         waiting = [one.application for one in awards if one.decision == "waitlisted"]
         position = {name: place for place, name in enumerate(waiting, start=1)}
         awards = [replace(one, position=position.get(one.application, 0)) for one in awards]
-        line_milli = self.call.score_min_milli
-        return awards + [self._below(one) for one in self.order if one.score_milli < line_milli]
+        return awards + [
+            below_line(one, self.call) for one in self.order if not is_eligible(one, self.call)
+        ]
 
     def _turn(self, candidate: Candidate, gpus: int) -> _Turn:
         tracks = {one.track for one in self.order}
@@ -191,8 +254,10 @@ class _Line:
         if one.evidence_gpus:
             numbers["evidence_gpus"] = one.evidence_gpus
         if turn.taken or from_floor:
-            reason = Reason.SELECTED_FROM_FLOOR if from_floor else _selected(one, turn.gpus)
-            return Award(one.application, "selected", turn.gpus, 0, 0, reason, numbers)
+            reason = Reason.SELECTED_FROM_FLOOR if from_floor else why_selected(one, turn.gpus)
+            return Award(
+                one.application, one.accelerator, "selected", turn.gpus, 0, 0, reason, numbers
+            )
         node = self.call.node_gpus
         used = self.organisations.get(one.organisation, 0)
         cap = self.call.organisation_caps.get(self.accelerator)
@@ -212,19 +277,26 @@ class _Line:
             reason = Reason.WAITS_FOR_SCORE
         else:
             reason = Reason.WAITS_FOR_CAPACITY
-        return Award(one.application, "waitlisted", turn.gpus, 0, 0, reason, numbers)
-
-    def _below(self, one: Candidate) -> Award:
-        numbers = {
-            "asked_gpus": one.asked_gpus,
-            "score_milli": one.score_milli,
-            "score_needed_milli": self.call.score_min_milli,
-        }
-        return Award(one.application, "rejected", 0, 0, 0, Reason.BELOW_SCORE_LINE, numbers)
+        return Award(
+            one.application, one.accelerator, "waitlisted", turn.gpus, 0, 0, reason, numbers
+        )
 
 
-def _selected(one: Candidate, gpus: int) -> Reason:
+def below_line(one: Candidate, call: Call) -> Award:
+    """Refuse an application whose score is below the line."""
+    numbers = {
+        "asked_gpus": one.asked_gpus,
+        "score_milli": one.score_milli,
+        "score_needed_milli": call.score_min_milli,
+    }
+    reason = Reason.BELOW_SCORE_LINE
+    return Award(one.application, one.accelerator, "rejected", 0, 0, 0, reason, numbers)
+
+
+def why_selected(one: Candidate, gpus: int) -> Reason:
     """Tell what cut a size that was selected."""
+    if one.is_pinned:
+        return Reason.SELECTED_BY_COMMITTEE
     if gpus >= one.asked_gpus:
         return Reason.SELECTED
     by_evidence = 0 < one.evidence_gpus <= gpus
@@ -243,7 +315,9 @@ def _score_needed_milli(turn: _Turn, turns: Sequence[_Turn], cap: int | None) ->
             break
         if turn.gpus > other.before[one.track] or (cap is not None and used + turn.gpus > cap):
             break
-        needed = other.candidate.score_milli + 1
+        if not other.candidate.is_pinned:
+            # No score comes before whom the committee pinned.
+            needed = other.candidate.serves_milli + 1
         if other.taken and other.candidate.organisation == one.organisation:
             used += other.gpus
     return needed

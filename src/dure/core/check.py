@@ -170,7 +170,11 @@ def _breakers(k: Checked) -> list[str]:
         found.append("a node does not know whether its provider is shut")
     shut = until_s[k.node] > 0
     since_s = until_s[k.node] - k.state.policy.breaker_s
-    if (shut & (c.jobs[col.J_RUN_SINCE, k.job] > since_s)).any():
+    # An elastic gang that gives up a part where it stands goes on; that is no new start.
+    is_elastic = c.jobs[col.J_MIN_GPUS, k.job] > 0
+    is_resized = c.jobs[col.J_STOP_CAUSE, k.job] == col.BY_RESIZE
+    goes_on = is_elastic & (is_resized | (c.jobs[col.J_STOP_AT, k.job] >= 0))
+    if (shut & ~goes_on & (c.jobs[col.J_RUN_SINCE, k.job] > since_s)).any():
         found.append("a gang started at a provider that is shut")
     return found
 

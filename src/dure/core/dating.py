@@ -123,6 +123,9 @@ def plan_dates(c: Columns) -> None:
     s, now_s = c.scalars, c.scalars[S_NOW]
     if c.policy[P_RESERVE_S] == 0 or s[S_BOOKED] + DATES_A_PASS > DATES_MAX:
         return
+    if s[S_ELASTIC] > 0:
+        # When such a gang ends changes with its size: no date could rest on it.
+        return
     found, wanted = _candidates(c)
     if wanted == 0:
         return

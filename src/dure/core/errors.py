@@ -39,3 +39,13 @@ class ConflictError(DureError):
 
 class LedgerError(DureError):
     """A ledger cannot be read or written: damaged, in use, full, or not one of ours."""
+
+
+class StaleWriterError(LedgerError):
+    """Another engine leads since; what this one decided is refused, whatever it was."""
+
+    def __init__(self, *, where: str, generation: int) -> None:
+        super().__init__(
+            f"{where}: another engine leads it; a writer of generation {generation} is refused."
+        )
+        self.generation = generation

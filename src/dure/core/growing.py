@@ -13,11 +13,9 @@ from dure.core.elastic import extend, is_elastic, move_to_more, pick_kept, picke
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.leaving import last_checkpoint
-from dure.core.line import limit_of
 from dure.core.moves import stands_aside
-from dure.core.pace import run_s_of, work_s_of
+from dure.core.pace import run_s_of
 from dure.core.placement import seek_own
-from dure.core.profile import keep_dates_on
 from dure.core.stopping import resize, stop_borrower
 
 
@@ -34,7 +32,7 @@ def grow(c: Columns, is_changed: bool) -> None:
     for i in range(s[S_DUE]):
         if c.due[i, 1] == ALARM_STOP and _is_due(c, c.due[i, 2]):
             _grow_now(c, c.due[i, 2])
-    if not is_changed or s[S_KIND + IDLE] == 0:
+    if not is_changed or s[S_KIND + IDLE] == 0 or s[S_BOOKED] > 0:
         return
     running = np.sort(c.running[: s[S_RUNNING]])
     for job in running:
@@ -64,7 +62,7 @@ def _grow_now(c: Columns, job: int) -> None:
         return
     count = _pick_more(c, job)
     has_more = picked(c, count) * jobs[J_MILLI, job] > jobs[J_USED, job]
-    if left == 0 and not (has_more and _ends_no_later(c, job, c.scalars[S_NOW])):
+    if left == 0 and not has_more:
         emit(c, K_WITHDRAWN, job, job, 0, 0, 0, 0)
     elif left == 0 and c.policy[P_INSTANT] == 0:
         stop_borrower(c, job, BY_RESIZE, 1)
@@ -75,34 +73,33 @@ def _grow_now(c: Columns, job: int) -> None:
 @inner
 def _pick_more(c: Columns, job: int) -> int:
     """Fill ``picks`` with what a gang has and what it could take in addition, or with another node
-    where it would have more, delaying nobody's date; return how many rows.
+    where it would have more; return how many rows.
     """
     kept = pick_kept(c, job)
+    if _must_stay(c, job):
+        return int(kept)
     # An owner's gang stays where it may be its own with any of its devices.
     seek_own(c, c.jobs[J_CLASS, job] == OWN)
     count = extend(c, job, kept, c.jobs[J_GPUS, job])
     if move_to_more(c, job, picked(c, count)):
-        # On the nodes it has it ends no later than it said before; this one is new.
-        kept, count = 0, 1
+        count = 1
     seek_own(c, False)
-    if keep_dates_on(c, job, kept, count):
-        return int(count)
-    return int(kept if kept > 0 else pick_kept(c, job))
+    return int(count)
 
 
 @inner
-def _ends_no_later(c: Columns, job: int, saved_at_s: int) -> bool:
-    """Tell whether a gang that goes on from what it saved then ends, on its size and by its own
-    word, no later than it said before: somebody's date may rest on that.
+def _must_stay(c: Columns, job: int) -> bool:
+    """Tell whether a gang may not grow now: somebody's date may rest on when it ends, or a node of
+    its own is closed to new work.
     """
-    jobs, saved_s = c.jobs, c.jobs[J_SAVED, job]
-    if c.scalars[S_BOOKED] == 0:
+    if c.scalars[S_BOOKED] > 0:
         return True
-    before_s = jobs[J_RUN_SINCE, job] + limit_of(c, job)
-    jobs[J_SAVED, job] = saved_s + work_s_of(c, job, saved_at_s - jobs[J_RUN_SINCE, job])
-    after_s = c.scalars[S_NOW] + limit_of(c, job)
-    jobs[J_SAVED, job] = saved_s
-    return bool(after_s <= before_s)
+    row = c.jobs[J_ROWS, job]
+    while row >= 0:
+        if c.nodes[N_CORDONED, c.rows[R_NODE, row]] != 0:
+            return True
+        row = c.rows[R_NEXT_OF_JOB, row]
+    return False
 
 
 @inner
@@ -139,7 +136,7 @@ def _plan_growth(c: Columns, job: int) -> None:
     used, more = jobs[J_USED, job], picked(c, count) * jobs[J_MILLI, job] - jobs[J_USED, job]
     lost, saves = (now_s - saved_at_s + c.policy[P_START_S]) * used, 1 if at_s <= now_s else 0
     pays = saves == 1 or more * (at_s - now_s) > lost
-    if not pays or not _ends_no_later(c, job, now_s if saves == 1 else saved_at_s):
+    if not pays:
         if at_s > now_s:
             emit(c, K_RESIZE_DUE, job, at_s, 0, 0, 0, 0)
     elif c.policy[P_INSTANT] == 1:

@@ -7,12 +7,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from dure.core.errors import InputError
 
 # A job says with this exit code that it saved and wants to be started again later.
 EXIT_SAVED: Final = 85
+
+# Reasons of an end that the backend brought on, not the job: it may run again elsewhere.
+LAUNCHER_VANISHED: Final = "LauncherVanished"
+NODE_FAILED: Final = "NodeFailed"
+JOB_VANISHED: Final = "JobVanished"
+JOB_PREEMPTED: Final = "JobPreempted"
+JOB_REQUEUED: Final = "JobRequeued"
+LOST_REASONS: Final = frozenset(
+    {LAUNCHER_VANISHED, NODE_FAILED, JOB_VANISHED, JOB_PREEMPTED, JOB_REQUEUED}
+)
 
 # What may tell a job to save: signals that a programme can catch and that mean nothing else to it.
 NOTICE_SIGNALS: Final = (
@@ -83,6 +93,10 @@ class Recipe:
         submit_dir: where it was submitted from, if on this machine; "" otherwise.
         dialect: ``dure`` or ``sbatch``: whether it expects Slurm's variables.
         array: its place in a job array; None if it is in none.
+        project: whose files it finds in ``DURE_PROJECT_DIR``; "" if it has none.
+        workdir: what its work folder holds at first, ``USER/SHA256`` of an archive that the pool
+            keeps; "" if it begins empty.
+        image: container image, an OCI reference; "" if it runs as a plain process.
     """
 
     script: str = ""
@@ -94,6 +108,9 @@ class Recipe:
     submit_dir: str = ""
     dialect: str = "dure"
     array: ArrayPlace | None = None
+    project: str = ""
+    workdir: str = ""
+    image: str = ""
 
 
 NO_RECIPE: Final = Recipe()
@@ -135,4 +152,20 @@ class Receipt:
     at_s: int
     exit_code: int = 0
     saved: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What a backend says of one of its nodes now.
+
+    Attributes:
+        state: ``open``; ``closed`` to new work, what runs there runs on; ``down``.
+        who: who closed it, one of ``CORDONERS``; "" unless it is closed.
+        reason: in the backend's words, "" if it gives none.
+    """
+
+    node: str
+    state: Literal["open", "closed", "down"]
+    who: str = ""
     reason: str = ""

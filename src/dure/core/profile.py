@@ -298,17 +298,11 @@ def keep_dates(c: Columns, job: int, count: int) -> bool:
     """Tell whether a start on the ``count`` rows of ``picks`` delays nobody's date; if so, count
     it.
     """
-    return keep_dates_on(c, job, 0, count)
-
-
-@inner
-def keep_dates_on(c: Columns, job: int, first: int, count: int) -> bool:
-    """Tell the same of a gang that takes the rows of ``picks`` from ``first`` on."""
-    if c.scalars[S_BOOKED] == 0 or first == count:
+    if c.scalars[S_BOOKED] == 0:
         return True
     group, now_s, nodes = c.shelves[H_GROUP, c.nodes[N_SHELF, c.picks[0, 0]]], c.scalars[S_NOW], 0
     takes_s = _takes_s(c, job, group)
-    for i in range(first, count):
+    for i in range(count):
         nodes += 1 if ready_s(c, c.picks[i, 0], True) < now_s + takes_s else 0
     if may_take_s(c, group, nodes) < takes_s:
         return False

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from dure.core.orders import EXIT_SAVED, Receipt
+from dure.core.orders import LAUNCHER_VANISHED, Receipt
 from dure.drivers import files, processes
-from dure.drivers.launch import Launch, Places, marks
+from dure.drivers.ends import EXIT_KILLED, Written, receipt_of, whole, written_at
+from dure.drivers.launch import Launch, marks
+from dure.drivers.places import Places
+from dure.drivers.workdirs import lay_work_dir
 
 SPAWNS_MAX = 3
 # As an own programme text, not a path: the launcher needs our package, and no site packages.
@@ -24,9 +26,6 @@ BOOT = (
     "from dure.drivers.launcher import main; main(sys.argv[2:])"
 )
 PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
-EXIT_KILLED = 128 + signal.SIGKILL
-
-Written = dict[str, Any]
 
 
 class Attempt:
@@ -51,18 +50,21 @@ class Attempt:
         self._lock: Written | None = None
         self._must_stop = False
         self._stop_by_s: int | None = None
-        self._order = self._read(places.intent)
+        self._order = written_at(places.intent)
 
     @staticmethod
     def write_intent(places: Places, launch: Launch, *, action_id: str, grace_s: float) -> None:
         """Make folders and scripts, then the intent: durable before anything can run."""
-        for folder in (places.work_dir, places.checkpoint_dir, places.scratch_dir):
+        lay_work_dir(places.work_dir, archive=launch.workdir, project_dir=launch.project_dir)
+        for folder in (places.checkpoint_dir, places.scratch_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         places.control_dir.mkdir(mode=0o700, exist_ok=True)
         for folder in (places.job_dir, places.job_dir.parent, places.control_dir.parent):
             files.sync_folder(str(folder))
         for path, text in launch.scripts:
             files.write_durably(str(path), text, mode=0o700)
+        if launch.remark:
+            files.write_durably(str(places.of_attempt("err")), launch.remark)
         lying = {what: str(places.of_attempt(what)) for what in _FILES}
         intent = {
             "action_id": action_id,
@@ -110,14 +112,14 @@ class Attempt:
         """Find the processes of this attempt, its launcher left out."""
         lock = self._taken() or {}
         launcher = str(lock.get("launcher", "0:0:"))
-        run = self._read(self.places.of_attempt("run")) or {}
+        run = written_at(self.places.of_attempt("run")) or {}
         command = str(run.get("command", "0:0:"))
         # A session's number is not reused while it has members, in one boot.
         same_boot = command.endswith(processes.boot_id())
         return processes.belonging(
             marks(self.places),
             launcher=int(launcher.split(":")[0]) if processes.is_running(launcher) else 0,
-            session=_whole(run, "session") if with_session and same_boot else 0,
+            session=whole(run, "session") if with_session and same_boot else 0,
         )
 
     def _see_to_the_start(self) -> None:
@@ -190,16 +192,16 @@ class Attempt:
         notice = self.places.of_attempt("notice")
         if self._stop_by_s is not None and files.text_at(str(notice)) != f"{self._stop_by_s}\n":
             files.write_durably(str(notice), f"{self._stop_by_s}\n")
-        number = _whole(self._order or {}, "notice_signal")
+        number = whole(self._order or {}, "notice_signal")
         if not number or not notice.exists():
             return
         path = self.places.of_attempt("noticed")
         if not self._told:
-            told = (self._read(path) or {}).get("told")
+            told = (written_at(path) or {}).get("told")
             pairs = told if isinstance(told, list) else []
             self._told = {tuple(one) for one in pairs if isinstance(one, list)}
-        run = self._read(self.places.of_attempt("run")) or {}
-        first = _whole(run, "session")
+        run = written_at(self.places.of_attempt("run")) or {}
+        first = whole(run, "session")
         first_only = bool((self._order or {}).get("notice_first_only"))
         for process in self.living():
             if process[:2] in self._told or (first_only and process.pid != first):
@@ -223,62 +225,29 @@ class Attempt:
                 "kind": "ended" if has_run else "failed",
                 "exit_code": EXIT_KILLED,
                 "at_s": self._now_s(),
-                "reason": "LauncherVanished",
+                "reason": LAUNCHER_VANISHED,
             }
             files.create_exclusively(str(self.places.of_attempt("exit")), json.dumps(end))
         self.receipt = self._receipt(self._ended() or {})
 
     def _taken(self) -> Written | None:
         """Return who took the lock; once seen, a lock that is removed does not free the attempt."""
-        lock = self._read(self.places.of_attempt("lock"))
+        lock = written_at(self.places.of_attempt("lock"))
         if lock is not None and (lock or self._lock is None):
             self._lock = lock
         return self._lock
 
     def _ended(self) -> Written | None:
-        return self._read(self.places.of_attempt("exit"))
+        return written_at(self.places.of_attempt("exit"))
 
     def _is_asked_to_stop(self) -> bool:
         return self._must_stop or self.places.of_attempt("stop").exists()
 
     def _receipt(self, end: Written) -> Receipt:
-        code = _whole(end, "exit_code", EXIT_KILLED)
-        kind = str(end.get("kind"))
-        if kind not in ("ended", "stopped", "failed"):
-            kind = "ended"
-        is_saved = code == EXIT_SAVED
-        left_on_notice = is_saved and self.places.of_attempt("notice").exists()
-        if kind == "ended" and (left_on_notice or self._is_asked_to_stop()):
-            kind = "stopped"
-        return Receipt(
-            kind=kind,
-            job=self.places.job,
-            attempt=self.places.attempt,
-            at_s=_whole(end, "at_s", self._now_s()),
-            exit_code=code,
-            saved=is_saved,
-            reason=str(end.get("reason", "EndUnreadable")),
-        )
-
-    @staticmethod
-    def _read(path: Path) -> Written | None:
-        """Read one of our files. Written in one step, so what cannot be read was spoilt later."""
-        text = files.text_at(str(path))
-        if text is None:
-            return None
-        try:
-            written = json.loads(text)
-        except ValueError:
-            written = {}
-        return written if isinstance(written, dict) else {}
+        asked = self._is_asked_to_stop()
+        return receipt_of(end, self.places, asked_to_stop=asked, now_s=self._now_s())
 
 
 # Without these an interpreter may not find its own libraries.
 _FOR_PYTHON = ("PATH", "LD_LIBRARY_PATH")
 _FILES = ("out", "err", "lock", "run", "exit", "stop")
-
-
-def _whole(written: Written, name: str, otherwise: int = 0) -> int:
-    """Read a number that the job itself may have spoilt: our files lie in its folder."""
-    value = written.get(name)
-    return value if isinstance(value, int) else otherwise

@@ -21,13 +21,13 @@ def write_durably(path: str, text: str, *, mode: int = 0o600) -> None:
     sync_folder(os.path.dirname(path))
 
 
-def create_exclusively(path: str, text: str) -> bool:
-    """Put ``text`` at ``path`` unless something stands there; durable on return.
+def create_exclusively(path: str, text: str, *, durable: bool = True) -> bool:
+    """Put ``text`` at ``path`` unless something stands there; durable on return unless told not to.
 
     Returns:
         True for the one caller that created it, in full; False for every other one.
     """
-    beside = _written_beside(path, text, 0o600)
+    beside = _written_beside(path, text, 0o600, durable=durable)
     try:
         # A link, not O_EXCL: that would show the others a file that is not written yet.
         os.link(beside, path)
@@ -35,7 +35,26 @@ def create_exclusively(path: str, text: str) -> bool:
         return False
     finally:
         os.unlink(beside)
-    sync_folder(os.path.dirname(path))
+    if durable:
+        sync_folder(os.path.dirname(path))
+    return True
+
+
+def write(path: str, text: str, *, mode: int = 0o600) -> None:
+    """Put ``text`` at ``path`` in one step; a kill cannot halve it, a power cut may lose it."""
+    os.rename(_written_beside(path, text, mode, durable=False), path)
+
+
+def sync(path: str) -> bool:
+    """Make what stands at ``path`` durable, not its name; False if nothing does."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
     return True
 
 
@@ -67,7 +86,7 @@ def remove(path: str) -> bool:
     return True
 
 
-def _written_beside(path: str, text: str, mode: int) -> str:
+def _written_beside(path: str, text: str, mode: int, *, durable: bool = True) -> str:
     beside = f"{path}.{os.getpid()}-{os.urandom(6).hex()}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(beside, flags, mode)
@@ -75,7 +94,8 @@ def _written_beside(path: str, text: str, mode: int) -> str:
         with open(file, "wb") as stream:
             stream.write(text.encode(errors="surrogateescape"))
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
     except OSError:
         os.unlink(beside)
         raise

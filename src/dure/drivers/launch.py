@@ -11,66 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dure.core.errors import DriverError
-from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder, checked_job_id
+from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder
 from dure.drivers.machine import MachineNode
+from dure.drivers.places import Places
+from dure.drivers.workdirs import archive_of
 
 SHELL = "/bin/bash"
-# How an attempt was launched and ended; everything else of it is the job's own.
-CONTROL = ("lock", "run", "exit", "stop", "noticed")
-ATTEMPT_MAX = 1_000_000
+# The variables by which every process of an attempt is known.
+DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
+NO_CONTAINER = "dure: no apptainer to use here, so not the image {} either: a plain process\n"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where everything of one attempt lies; made of checked ids only.
-
-    Args:
-        root: the folder of the pool, ``DIR/here``.
-    """
-
-    root: Path
-    job: str
-    attempt: int
-
-    def __post_init__(self) -> None:
-        checked_job_id(self.job)
-        assert 1 <= self.attempt <= ATTEMPT_MAX, f"attempt {self.attempt} of {self.job}"
-
-    @property
-    def job_dir(self) -> Path:
-        return self.root / "jobs" / self.job
-
-    @property
-    def control_dir(self) -> Path:
-        """Return where ``CONTROL`` lies: a job that clears its own folder must not start anew."""
-        return self.root / "control" / self.job
-
-    @property
-    def work_dir(self) -> Path:
-        """Return the job's current directory; it stays over attempts."""
-        return self.job_dir / "work"
-
-    @property
-    def checkpoint_dir(self) -> Path:
-        return self.job_dir / "checkpoint"
-
-    @property
-    def scratch_dir(self) -> Path:
-        """Return the attempt's private ``TMPDIR``; it goes when the attempt is cleaned."""
-        return self.root / "scratch" / f"{self.job}~{self.attempt}"
-
-    @property
-    def intent(self) -> Path:
-        """Return the order as written before launching; there until acknowledged."""
-        return self.root / "open" / f"{self.job}~{self.attempt}"
-
-    def of_attempt(self, what: str) -> Path:
-        """Return ``attempt-N.WHAT``: one of ``CONTROL``; or out, err, script, setup, notice."""
-        folder = self.control_dir if what in CONTROL else self.job_dir
-        return folder / f"attempt-{self.attempt}.{what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +33,9 @@ class Launch:
         steps: argument lists, run one after the other until one fails.
         scripts: (path, text) of the user's own scripts.
         notice_signal: number, 0 for none; ``notice_first_only``: for the first process alone.
+        project_dir: must be there before; a link ``project`` in the work folder leads to it.
+        workdir: archive of what the work folder holds at first.
+        remark: what the person should know, at the beginning of its standard error.
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -88,16 +43,59 @@ class Launch:
     scripts: tuple[tuple[Path, str], ...]
     notice_signal: int
     notice_first_only: bool
+    project_dir: Path | None = None
+    workdir: Path | None = None
+    remark: str = ""
 
 
-def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Launch:
-    """Turn an order into argument lists and an environment, or refuse it.
+def plan_launch(
+    order: StartOrder, places: Places, machine: MachineNode, *, container: str = ""
+) -> Launch:
+    """Turn an order into argument lists and an environment on this machine, or refuse it.
+
+    Args:
+        container: the program ``apptainer``, "" where there is none; what asks for an image runs
+            as a plain process then, and is told.
 
     Raises:
         DriverError: if the order names devices that this machine has not, or asks for nothing
             that could be run.
     """
-    _check(order, machine)
+    own = own_variables(order, places, scratch=str(places.scratch_dir))
+    if machine.has_gpus:
+        own["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for _, device in order.devices)
+    if order.recipe.dialect == "sbatch":
+        own |= _slurm_variables(order, own)
+    gpus = {machine.node: machine.gpus}
+    inside: tuple[str, ...] = ()
+    if order.recipe.image and container:
+        inside = _in_image(order, places, container, nvidia=machine.has_gpus)
+    return launch_of(order, places, gpus=gpus, env=_base(places), own=own, inside=inside)
+
+
+def launch_of(
+    order: StartOrder,
+    places: Places,
+    *,
+    gpus: Mapping[str, int],
+    env: Mapping[str, str],
+    own: Mapping[str, str],
+    reserved: tuple[str, ...] = ("DURE_",),
+    inside: tuple[str, ...] = (),
+) -> Launch:
+    """Put a launch together, or refuse the order.
+
+    Args:
+        gpus: devices by node, of every node that an order may name.
+        env: what a job finds unless it says otherwise; ``own``: whatever it says.
+        reserved: what names of variables begin with that no job may set.
+        inside: the words before each step that run it in the order's image; without them what
+            asks for an image runs as a plain process, and is told.
+
+    Raises:
+        DriverError: as ``plan_launch``.
+    """
+    _check(order, gpus)
     recipe = order.recipe
     scripts: list[tuple[Path, str]] = []
     steps: list[tuple[str, ...]] = []
@@ -109,60 +107,44 @@ def plan_launch(order: StartOrder, places: Places, machine: MachineNode) -> Laun
             steps.append((str(path),) if text.startswith("#!") else (SHELL, str(path)))
     if recipe.command:
         steps.append(recipe.command)
-    own = _own_variables(order, places, machine)
-    theirs = {k: v for k, v in recipe.env.items() if not k.startswith("DURE_")}
+    theirs = {k: v for k, v in recipe.env.items() if not k.startswith(reserved)}
     notice = recipe.notice_signal.removeprefix("B:")
     return Launch(
-        steps=tuple(steps),
-        env={**_base(places), **theirs, **own},
+        steps=tuple((*inside, *step) for step in steps),
+        env={**env, **theirs, **own},
         scripts=tuple(scripts),
         notice_signal=0 if notice == "none" else SIGNALS[notice],
         notice_first_only=recipe.notice_signal.startswith("B:"),
+        project_dir=places.project_dir(recipe.project) if recipe.project else None,
+        workdir=archive_of(places.root, recipe.workdir) if recipe.workdir else None,
+        remark=NO_CONTAINER.format(recipe.image) if recipe.image and not inside else "",
     )
 
 
-def marks(places: Places) -> tuple[str, ...]:
-    """Return the variables by which every process of an attempt is known.
-
-    The folder is one of them: two pools on one machine may choose the same ids.
-    """
-    return (f"DURE_JOB_DIR={places.job_dir}", f"DURE_ATTEMPT={places.attempt}")
-
-
-def _check(order: StartOrder, machine: MachineNode) -> None:
-    def refuse(found: str) -> DriverError:
-        return DriverError(f"job {order.job}, attempt {order.attempt}: {found}")
-
-    if ACTION_ID.fullmatch(order.action_id) is None:
-        raise refuse(f"the action id {order.action_id[:80]!r} holds other letters than ids have.")
-    if bool(order.recipe.script) == bool(order.recipe.command):
-        raise refuse("the order must have a script or a command, one of them.")
-    if not order.devices or len(set(order.devices)) != len(order.devices):
-        raise refuse("the order must name each device once, and at least one.")
-    if not 1 <= order.gpu_milli <= 1000:
-        raise refuse(f"gpu_milli is {order.gpu_milli}; it must be 1 to 1000.")
-    for node, device in order.devices:
-        if node != machine.node or not 0 <= device < machine.gpus:
-            raise refuse(
-                f"({node}, {device}) is not a device of {machine.node}, "
-                f"which has 0 to {machine.gpus - 1}."
-            )
-    if order.recipe.notice_signal.removeprefix("B:") not in {*SIGNALS, "none"}:
-        raise refuse(f"there is no signal {order.recipe.notice_signal[:40]!r} for the notice.")
-    words = (*order.recipe.command, *order.recipe.env, *order.recipe.env.values())
-    if any("\0" in word for word in words) or any(not k or "=" in k for k in order.recipe.env):
-        raise refuse("a variable or an argument holds what no process can be given.")
+def _in_image(
+    order: StartOrder, places: Places, container: str, *, nvidia: bool
+) -> tuple[str, ...]:
+    """Return the words before a step that run it in the order's image, on the job's own folders."""
+    shown = [places.job_dir, places.scratch_dir]
+    if order.recipe.project:
+        shown.append(places.project_dir(order.recipe.project))
+    if any(sign in str(places.root) for sign in ":,"):
+        raise DriverError(
+            f"job {order.job}: {places.root} has a ':' or ',' in its name, so it cannot be shown "
+            "to a container. Choose another --data, or leave the image out."
+        )
+    return (
+        container,
+        "exec",
+        *(("--nv",) if nvidia else ()),
+        *(f"--bind={folder}" for folder in shown),
+        f"--pwd={places.work_dir}",
+        f"docker://{order.recipe.image}",
+    )
 
 
-def _base(places: Places) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    home = str(places.work_dir)
-    # A shared home would carry one project's caches and keys to the next.
-    return {"PATH": os.defpath, **inherited, "HOME": home, "SHELL": SHELL}
-
-
-def _own_variables(order: StartOrder, places: Places, machine: MachineNode) -> dict[str, str]:
-    scratch = str(places.scratch_dir)
+def own_variables(order: StartOrder, places: Places, *, scratch: str) -> dict[str, str]:
+    """Return what we tell a job; the same on every backend."""
     own = {
         "DURE_ACTION": order.action_id,
         "DURE_JOB": order.job,
@@ -177,33 +159,79 @@ def _own_variables(order: StartOrder, places: Places, machine: MachineNode) -> d
         "TMPDIR": scratch,
         **dict(mark.split("=", 1) for mark in marks(places)),
     }
+    if order.recipe.project:
+        own["DURE_PROJECT_DIR"] = str(places.project_dir(order.recipe.project))
     if order.recipe.submit_dir:
         own["DURE_SUBMIT_DIR"] = order.recipe.submit_dir
-    if machine.has_gpus:
-        own["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for _, device in order.devices)
     if place := order.recipe.array:
         own |= {"DURE_ARRAY_JOB": place.job, "DURE_ARRAY_INDEX": str(place.index)}
-    if order.recipe.dialect == "sbatch":
-        own |= _slurm_variables(order, own)
+        if order.recipe.dialect == "sbatch":
+            own |= {
+                "SLURM_ARRAY_JOB_ID": place.job,
+                "SLURM_ARRAY_TASK_ID": str(place.index),
+                "SLURM_ARRAY_TASK_COUNT": str(place.count),
+                "SLURM_ARRAY_TASK_MIN": str(place.least),
+                "SLURM_ARRAY_TASK_MAX": str(place.most),
+            }
     return own
+
+
+def marks(places: Places) -> tuple[str, ...]:
+    """Return the variables by which every process of an attempt is known.
+
+    The folder is one of them: two pools on one machine may choose the same ids.
+    """
+    return (f"DURE_JOB_DIR={places.job_dir}", f"DURE_ATTEMPT={places.attempt}")
+
+
+def _check(order: StartOrder, gpus: Mapping[str, int]) -> None:
+    def refuse(found: str) -> DriverError:
+        return DriverError(f"job {order.job}, attempt {order.attempt}: {found}")
+
+    if ACTION_ID.fullmatch(order.action_id) is None:
+        raise refuse(f"the action id {order.action_id[:80]!r} holds other letters than ids have.")
+    if bool(order.recipe.script) == bool(order.recipe.command):
+        raise refuse("the order must have a script or a command, one of them.")
+    if not order.devices or len(set(order.devices)) != len(order.devices):
+        raise refuse("the order must name each device once, and at least one.")
+    if not 1 <= order.gpu_milli <= 1000:
+        raise refuse(f"gpu_milli is {order.gpu_milli}; it must be 1 to 1000.")
+    for node, device in order.devices:
+        if not 0 <= device < gpus.get(node, 0):
+            raise refuse(f"({node}, {device}) is not a device here ({_shown(gpus)}).")
+    if order.recipe.notice_signal.removeprefix("B:") not in {*SIGNALS, "none"}:
+        raise refuse(f"there is no signal {order.recipe.notice_signal[:40]!r} for the notice.")
+    recipe = order.recipe
+    words = (*recipe.command, *recipe.env, *recipe.env.values(), recipe.name, recipe.submit_dir)
+    if not all(_can_be_given(word) for word in words) or any(not k or "=" in k for k in recipe.env):
+        raise refuse("a variable or an argument holds what no process can be given.")
+    if not all(_can_be_given(text.replace("\0", "")) for text in (recipe.script, recipe.setup)):
+        raise refuse("a script holds letters that no file can hold.")
+
+
+def _can_be_given(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
+
+
+def _shown(gpus: Mapping[str, int]) -> str:
+    if len(gpus) > 1:
+        return f"{len(gpus)} nodes with {sum(gpus.values())} devices"
+    return "".join(f"{node} has 0 to {count - 1}" for node, count in gpus.items())
+
+
+def _base(places: Places) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    home = str(places.work_dir)
+    # A shared home would carry one project's caches and keys to the next.
+    return {"PATH": os.defpath, **inherited, "HOME": home, "SHELL": SHELL}
 
 
 def _slurm_variables(order: StartOrder, own: Mapping[str, str]) -> dict[str, str]:
     """Return what batch scripts read most; a script that calls ``srun`` needs a Slurm site."""
-    place = order.recipe.array
-    array = (
-        {
-            "SLURM_ARRAY_JOB_ID": place.job,
-            "SLURM_ARRAY_TASK_ID": str(place.index),
-            "SLURM_ARRAY_TASK_COUNT": str(place.count),
-            "SLURM_ARRAY_TASK_MIN": str(place.least),
-            "SLURM_ARRAY_TASK_MAX": str(place.most),
-        }
-        if place
-        else {}
-    )
     return {
-        **array,
         "SLURM_JOB_ID": order.job,
         "SLURM_JOB_NAME": order.recipe.name or order.job,
         "SLURM_JOB_NUM_NODES": "1",

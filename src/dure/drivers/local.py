@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 
-from dure.core.errors import DriverError, InputError
-from dure.core.orders import Receipt, StartOrder
+from dure.core.errors import DriverError
+from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.drivers import files, processes
 from dure.drivers.attempt import Attempt
-from dure.drivers.launch import Places, plan_launch
+from dure.drivers.ends import printed
+from dure.drivers.launch import plan_launch
 from dure.drivers.machine import MachineNode
+from dure.drivers.places import Places, open_intents
 
 GRACE_S = 5.0
-OUTPUT_BYTES_MAX = 1_048_576
-STREAMS = ("out", "err")
 
 
 class LocalDriver:
@@ -45,13 +45,14 @@ class LocalDriver:
     ) -> None:
         self.root = root.resolve()
         self._machine, self._grace_s, self._now_s = machine, grace_s, now_s
+        self._container = shutil.which("apptainer") or ""
         self._lock = RLock()
         self._open: dict[tuple[str, int], Attempt] = {}
         # What hinders an attempt from being moved on; each ``observe`` tries again.
         self.troubles: dict[tuple[str, int], str] = {}
         for name in ("jobs", "control", "open", "scratch"):
             (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for job, attempt in self._intents():
+        for job, attempt in open_intents(self.root):
             self._open[job, attempt] = self._attempt(self._places(job, attempt))
 
     def start(self, order: StartOrder) -> None:
@@ -66,7 +67,7 @@ class LocalDriver:
             key = (order.job, order.attempt)
             if key in self._open or places.of_attempt("lock").exists():
                 return
-            launch = plan_launch(order, places, self._machine)
+            launch = plan_launch(order, places, self._machine, container=self._container)
             job = order.job
             for attempt in [attempt for other, attempt in self._open if other == job]:
                 if self._move((job, attempt)) is None:
@@ -145,32 +146,12 @@ class LocalDriver:
     def output(
         self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
     ) -> tuple[bytes, int]:
-        """Read what an attempt has printed so far.
+        """Read what an attempt has printed so far; see ``ends.printed``."""
+        return printed(self._places(job, attempt), stream=stream, from_byte=from_byte)
 
-        Args:
-            stream: ``out`` or ``err``.
-            from_byte: where to begin; negative counts from the end.
-
-        Returns:
-            At most ``OUTPUT_BYTES_MAX`` bytes, and the place after them; nothing if it printed
-            nothing or never started.
-        """
-        assert stream in STREAMS, stream
-        try:
-            file = os.open(
-                self._places(job, attempt).of_attempt(stream),
-                os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK,
-            )
-        except OSError:
-            return b"", max(0, from_byte)
-        with open(file, "rb") as printed:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                return b"", max(0, from_byte)
-            size = os.fstat(file).st_size
-            begin = min(size, from_byte) if from_byte >= 0 else max(0, size + from_byte)
-            printed.seek(begin)
-            content = printed.read(OUTPUT_BYTES_MAX)
-            return content, begin + len(content)
+    def nodes(self) -> Sequence[NodeReport]:
+        """Nothing to say: while this machine is down, so are we."""
+        return ()
 
     def _move(self, key: tuple[str, int]) -> Receipt | None:
         """Move one attempt on; what hinders it must not hinder the others."""
@@ -186,21 +167,6 @@ class LocalDriver:
 
     def _places(self, job: str, attempt: int) -> Places:
         return Places(self.root, job, attempt)
-
-    def _intents(self) -> Sequence[tuple[str, int]]:
-        """Return what was ordered and not acknowledged, by the names in the folder ``open``."""
-        found = []
-        for name in sorted(os.listdir(self.root / "open")):
-            job, _, attempt = name.partition("~")
-            if not attempt.isdecimal():
-                # Half of a write that a crash cut off: the order was never accepted.
-                files.remove(str(self.root / "open" / name))
-                continue
-            try:
-                found.append((self._places(job, int(attempt)).job, int(attempt)))
-            except (InputError, AssertionError):
-                continue
-        return found
 
 
 def _cleaned(owner: Attempt) -> dict[str, object]:

@@ -124,12 +124,21 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
+def environment(pid: int) -> dict[str, str]:
+    """Return a process's environment at its start; empty if it is not ours to see, or gone."""
+    pairs = (os.fsdecode(word).partition("=") for word in _environment(pid))
+    return {name: value for name, _, value in pairs}
+
+
 def _has_marks(pid: int, marks: tuple[str, ...]) -> bool:
+    held = set(_environment(pid))
+    return bool(marks) and all(os.fsencode(mark) in held for mark in marks)
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            block = file.read()
+            return file.read().split(b"\0")
     except OSError:
         # Another user's process, or one that went while we looked.
-        return False
-    held = set(block.split(b"\0"))
-    return bool(marks) and all(os.fsencode(mark) in held for mark in marks)
+        return []

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -19,6 +19,7 @@ import dure
 from dure.core.errors import LedgerError
 from dure.ledger.anchor import anchor_path, sealed, sync_directory, unsealed, write_whole
 from dure.ledger.database import connect, is_at_rest, our_words
+from dure.ledger.examining import Examination
 from dure.ledger.restoring import (
     READY,
     STAGE,
@@ -85,29 +86,34 @@ def back_up(data: Path, archive: Path) -> Manifest:
             raise LedgerError(f"{ledger}: found its anchor and no ledger. Restore a backup first.")
         if _NAME.fullmatch(str(ledger.relative_to(data))) is None:
             raise LedgerError(f"{ledger}: expected a directory named by letters, digits, . _ -")
-    with _staging(archive.absolute().parent) as stage:
-        copies = tuple(_copy(data, ledger, stage) for ledger in ledgers)
-        manifest = Manifest(FORMAT, f"dure {dure.__version__}", copies)
-        beside = stage / "archive"
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packing:
-            packing.writestr(_entry(MANIFEST), sealed(msgspec.to_builtins(manifest)))
-            for copy in copies:
-                for path in (stage / copy.name, anchor_path(stage / copy.name)):
-                    with (
-                        path.open("rb") as source,
-                        packing.open(
-                            _entry(str(path.relative_to(stage))), "w", force_zip64=True
-                        ) as packed,
-                    ):
-                        shutil.copyfileobj(source, packed)
-        _sync(beside)
-        beside.replace(archive)
-        sync_directory(archive.absolute().parent)
+    with staging(archive.absolute().parent) as stage:
+        return pack(stage, [_copy(data, ledger, stage) for ledger in ledgers], archive)
+
+
+def pack(stage: Path, copies: Sequence[Copy], archive: Path) -> Manifest:
+    """Write what stands in ``stage`` into one file, which takes its name when it is whole."""
+    manifest = Manifest(FORMAT, f"dure {dure.__version__}", tuple(copies))
+    beside = stage / "archive"
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packing:
+        packing.writestr(_entry(MANIFEST), sealed(msgspec.to_builtins(manifest)))
+        for copy in copies:
+            for path in (stage / copy.name, anchor_path(stage / copy.name)):
+                with (
+                    path.open("rb") as source,
+                    packing.open(
+                        _entry(str(path.relative_to(stage))), "w", force_zip64=True
+                    ) as packed,
+                ):
+                    shutil.copyfileobj(source, packed)
+    _sync(beside)
+    beside.replace(archive)
+    sync_directory(archive.absolute().parent)
     return manifest
 
 
 @contextmanager
-def _staging(directory: Path) -> Iterator[Path]:
+def staging(directory: Path) -> Iterator[Path]:
+    """Lend a folder on the disk where the result will lie."""
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix=".dure-backup-") as stage:
             yield Path(stage)
@@ -139,11 +145,20 @@ def _copy(data: Path, ledger: Path, stage: Path) -> Copy:
             source.close()
             into.close()
     SqliteLedger(target, durable=False).close()
-    seen = examine(target, outside=outside if outside.exists() else None)
     # The source too: a byte changed where the copy does not reach is damage all the same.
-    for flaw in (*examine(ledger).flaws, *seen.flaws):
+    return described(name, target, examine(ledger), outside if outside.exists() else None)
+
+
+def described(name: str, target: Path, source: Examination, outside: Path | None) -> Copy:
+    """Say what a copy is, once neither it nor its source has a flaw.
+
+    Raises:
+        LedgerError: if one has.
+    """
+    seen = examine(target, outside=outside)
+    for flaw in (*source.flaws, *seen.flaws):
         raise LedgerError(
-            f"{ledger}: is damaged and was not backed up: {flaw.where}: found {flaw.found}, "
+            f"{source.ledger}: is damaged and was not backed up: {flaw.where}: found {flaw.found}, "
             f"expected {flaw.expected}. See `dure ledger verify`."
         )
     return Copy(
@@ -185,10 +200,10 @@ def restore(archive: Path, data: Path, *, force: bool = False) -> Manifest:
         try:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
-            with _opened(archive) as packed:
-                manifest = _read_manifest(packed, archive)
+            with opened(archive) as packed:
+                manifest = read_manifest(packed, archive)
                 _require_room(data, manifest, force=force)
-                _unpack(packed, manifest, stage, archive)
+                unpack(packed, manifest, stage, archive)
             names = [copy.name for copy in manifest.ledgers]
             write_whole(stage / READY, sealed({"ledgers": names}), durable=True)
             # With the mark in place no ledger can be opened; who has one open is found now.
@@ -215,7 +230,8 @@ def _require_room(data: Path, manifest: Manifest, *, force: bool) -> None:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a backup; whatever is wrong with it is said in our words."""
     try:
         with zipfile.ZipFile(archive) as packed:
             yield packed
@@ -233,7 +249,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise LedgerError(f"{archive}: is damaged or no backup of Dure ({wrong}).") from wrong
 
 
-def _unpack(packed: zipfile.ZipFile, manifest: Manifest, stage: Path, archive: Path) -> None:
+def unpack(packed: zipfile.ZipFile, manifest: Manifest, stage: Path, archive: Path) -> None:
     """Unpack into ``stage`` and verify every ledger there."""
     for copy in manifest.ledgers:
         target = stage / copy.name
@@ -250,7 +266,8 @@ def _unpack(packed: zipfile.ZipFile, manifest: Manifest, stage: Path, archive: P
             raise LedgerError(f"{archive}: {copy.name} in it is not the ledger that was backed up.")
 
 
-def _read_manifest(packed: zipfile.ZipFile, archive: Path) -> Manifest:
+def read_manifest(packed: zipfile.ZipFile, archive: Path) -> Manifest:
+    """Say what a backup holds. Raises LedgerError if it is none of ours."""
     with packed.open(MANIFEST) as file:
         text = file.read(MANIFEST_BYTES_MAX)
     manifest = msgspec.convert(unsealed(text, f"{archive}: {MANIFEST}"), Manifest)

@@ -11,6 +11,7 @@ from dure.core.errors import ConflictError, LedgerError
 from dure.core.ledger_record import Entry, Record
 from dure.ledger.anchor import EMPTY, Anchor, anchor_path, read_anchor, write_anchor
 from dure.ledger.chain import ZERO_HASH, Row, link, projection_sum
+from dure.ledger.copying import whole_projections
 from dure.ledger.database import (
     INSERT,
     connect,
@@ -233,6 +234,12 @@ class SqliteLedger:
         """Return (seq, blob), or None if there is none of this version or it is damaged."""
         return self._reader.projection(name, version)
 
+    def projections(self) -> list[tuple[str, int, int, bytes]]:
+        """Return every projection that is whole: name, version, seq, blob; by name."""
+        query = "SELECT name, version FROM projection ORDER BY name"
+        names = self._reader.ask(lambda file: file.execute(query).fetchall())
+        return whole_projections(names, self.get_projection)
+
     def anchor(self) -> Anchor:
         """Write down where the chain stands now; return it, to be kept outside as well."""
         with self._lock:
@@ -264,15 +271,20 @@ class SqliteLedger:
             LedgerError: if that fails; the ledger is closed nevertheless.
         """
         with self._lock:
-            writer = self._writer
+            writer, is_sealed = self._writer, False
             try:
                 if writer is not None and not self._refusal:
                     self._seal(writer)
+                    is_sealed = True
             finally:
-                self._refusal = self._refusal or "it is closed"
-                self._reader.close()
-                if writer is not None:
-                    writer.close()
+                self._refusal, self._writer = self._refusal or "it is closed", None
+                with our_words(self.path):
+                    self._reader.close()
+                    if writer is not None:
+                        # Without its anchor a closed file would look like one that was tampered
+                        # with; with its WAL beside it looks like what it is, cut short.
+                        writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not is_sealed))
+                        writer.close()
 
     def _seal(self, writer: apsw.Connection) -> None:
         """Leave one file that the anchor describes to the last byte, if nobody else has it open."""

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
 import anyio.to_thread
+from litestar.datastructures import UploadFile
 
 from dure.portal.doors import CSRF_FIELD, AnyRequest, MissingPage
 from dure.portal.visitor import services_of
@@ -54,6 +55,18 @@ def part_of(request: AnyRequest, rows: Sequence[Row], *, size: int = ROWS_A_PAGE
 def _from(request: AnyRequest, first: int) -> str:
     kept = [(name, one) for name, one in request.query_params.multi_items() if name != "from"]
     return f"{request.url.path}?{urlencode([*kept, ('from', first)])}"
+
+
+async def uploads(request: AnyRequest, *, bytes_max: int) -> Mapping[str, tuple[str, bytes]]:
+    """Return the files of a form by field: name and content, one byte more than ``bytes_max``."""
+    form = await request.form()
+    found = {}
+    for key in form:
+        # A field may also say, as text, which file it has already.
+        for value in form.getall(key):
+            if isinstance(value, UploadFile) and value.filename:
+                found[key] = value.filename, await value.read(bytes_max + 1)
+    return found
 
 
 async def answers(request: AnyRequest) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, NotAuthorizedException, Permissio
 from litestar.handlers import BaseRouteHandler
 from litestar.response import Redirect
 
-from dure.core.errors import ConflictError, DureError, InputError
+from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
 from dure.portal.render import page
 from dure.portal.visitor import Connection, csrf_of, visitor_of
 from dure.services.access import Forbidden, is_open_to
@@ -44,6 +44,9 @@ async def guard_door(connection: Connection, handler: BaseRouteHandler) -> None:
     visitor = visitor_of(connection)
     is_form = connection.scope.get("method") not in SAFE_METHODS
     form: Mapping[str, Any] = {}
+    if handler.opt.get("is_large") and not is_open_to(visitor.actor, action):
+        # Nobody who may not send it has it read first.
+        raise Forbidden(visitor.actor, action, None)
     if is_form:
         assert isinstance(connection, Request)
         # Kept for the page that asks to sign in: what was written must not be lost.
@@ -84,7 +87,9 @@ def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[Any]:
     carried: dict[str, str] = {}
     if is_from_here(request):
         form = request.scope["state"].get("form", {})
-        carried = {key: str(form[key]) for key in form if key != CSRF_FIELD}
+        carried = {
+            key: one for key in form if key != CSRF_FIELD and isinstance(one := form[key], str)
+        }
     return page(request, "login.html", status_code=401, next=path, carried=carried, problem="ended")
 
 
@@ -100,8 +105,18 @@ def _on_input(request: AnyRequest, error: InputError) -> Response[Any]:
     return page(request, "error.html", status_code=400, code_name="input", detail=str(error))
 
 
+def _on_disk(request: AnyRequest, error: DriverError) -> Response[Any]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return page(request, "error.html", status_code=507, code_name="broken", detail="")
+
+
 def _on_conflict(request: AnyRequest, error: ConflictError) -> Response[Any]:
     return page(request, "error.html", status_code=409, code_name="conflict", detail="")
+
+
+def _on_ledger(request: AnyRequest, error: LedgerError) -> Response[Any]:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return page(request, "error.html", status_code=503, code_name="not_written", detail="")
 
 
 def _on_http(request: AnyRequest, error: HTTPException) -> Response[Any]:
@@ -124,7 +139,9 @@ ERROR_PAGES: dict[Any, Any] = {
     StaleForm: _on_stale_form,
     MissingPage: _on_missing,
     InputError: _on_input,
+    DriverError: _on_disk,
     ConflictError: _on_conflict,
+    LedgerError: _on_ledger,
     HTTPException: _on_http,
     Exception: _on_anything,
 }

@@ -1,18 +1,25 @@
 """Calls and applications, projects, and the operator's desk."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from dure.portal.asking import answers, in_thread, part_of
+from dure.portal.asking import answers, in_thread, part_of, uploads
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
-from dure.services.desks import Applied
+from dure.services.access import Actor
+from dure.services.attachments import SIZE_BYTES_MAX
+from dure.services.desks import Applied, PaperDesk, Refused
 from dure.services.programme_views import CallRow, FieldProblem
 from dure.services.sights import visible_applications, visible_project, visible_projects
+
+# All files of an application, and some text beside them.
+UPLOAD_BYTES_MAX = 2 * SIZE_BYTES_MAX + 1024 * 1024
 
 
 def call_of(request: AnyRequest, call: str) -> CallRow:
@@ -53,26 +60,70 @@ def call_page(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
 
 @get("/calls/{call:str}/apply", opt={"action": "application.submit"}, sync_to_thread=False)
 def apply_form(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
-    """Show the application form of an open call."""
-    return _form_page(request, call_of(request, call), {}, ())
+    """Show the application form of a call, as ``?draft=`` keeps it."""
+    found, wish = call_of(request, call), request.query_params.get("draft", "")
+    draft = services_of(request).papers.draft(wish, visitor_of(request).actor) if wish else None
+    if wish and (draft is None or draft.call != call):
+        raise MissingPage("there is no such draft")
+    given = {} if draft is None else {name: _shown(one) for name, one in draft.fields.items()}
+    return _form_page(request, found, given, (), draft=wish)
 
 
-@post("/calls/{call:str}/apply", opt={"action": "application.submit"}, status_code=200)
+def _shown(answer: object) -> str:
+    """Return an answer as it would be typed: choices with commas, a table's rows as lines."""
+    if isinstance(answer, list):
+        if all(isinstance(one, dict) for one in answer):
+            return "\n".join(" | ".join(map(str, one.values())) for one in answer)
+        return ", ".join(map(str, answer))
+    return str(answer)
+
+
+@post(
+    "/calls/{call:str}/apply",
+    opt={"action": "application.submit"},
+    status_code=200,
+    request_max_body_size=UPLOAD_BYTES_MAX,
+)
 async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
-    """Hand an application in; whatever is wrong comes back beside its field, nothing is lost."""
-    found = call_of(request, call)
+    """Hand an application in, or keep it as a draft; what is wrong comes back, nothing is lost."""
+    found, actor = call_of(request, call), visitor_of(request).actor
     sent = dict(await answers(request))
-    key = sent.pop("key", "")
-    programme = services_of(request).programme
+    key, draft, saves = sent.pop("key", ""), sent.pop("draft", ""), sent.pop("save", "")
+    programme, papers = services_of(request).programme, services_of(request).papers
     given = {field.name: sent.get(field.name, "").strip() for field in found.form}
-    problems = tuple(programme.check_answers(call, given))
-    if not problems:
-        actor = visitor_of(request).actor
+    files = await uploads(request, bytes_max=SIZE_BYTES_MAX)
+    if saves or draft or files:
+        kept = {name: answer for name, answer in given.items() if answer}
+        saved = await in_thread(lambda: papers.save(call, kept, draft=draft, by=actor))
+        if isinstance(saved, Refused):
+            return _form_page(request, found, given, saved.problems, key=key, draft=draft)
+        draft = saved.draft
+        attach = partial(_attach, papers, draft, files, actor)
+        problems = await in_thread(attach)
+        if problems:
+            return _form_page(request, found, given, problems, key=key, draft=draft)
+        if saves:
+            return Redirect(f"/calls/{call}/apply?draft={draft}&saved=1", status_code=303)
+        answer = await in_thread(lambda: papers.submit(draft, key=key, by=actor))
+    else:
+        problems = tuple(programme.check_answers(call, given))
+        if problems:
+            return _form_page(request, found, given, problems, key=key)
         answer = await in_thread(lambda: programme.apply(call, given, by=actor, key=key))
-        if isinstance(answer, Applied):
-            return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
-        problems = answer.problems
-    return _form_page(request, found, given, problems, key=key)
+    if isinstance(answer, Applied):
+        return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
+    return _form_page(request, found, given, answer.problems, key=key, draft=draft)
+
+
+def _attach(
+    papers: PaperDesk, draft: str, files: Mapping[str, tuple[str, bytes]], actor: Actor
+) -> tuple[FieldProblem, ...]:
+    """Keep the files of a form as answers to its questions; return what is wrong with them."""
+    problems: tuple[FieldProblem, ...] = ()
+    for field, (name, content) in files.items():
+        answer = papers.attach(draft, content, name=name, field=field, by=actor)
+        problems += answer.problems if isinstance(answer, Refused) else ()
+    return problems
 
 
 def _form_page(
@@ -82,6 +133,7 @@ def _form_page(
     problems: tuple[FieldProblem, ...],
     *,
     key: str = "",
+    draft: str = "",
 ) -> Response[Any]:
     names = {field.name for field in call.form}
     return page(
@@ -94,6 +146,8 @@ def _form_page(
         problems={problem.field: problem for problem in reversed(problems)},
         general=[problem for problem in problems if problem.field not in names],
         key=key or request.app.state.random_bytes(16).hex(),
+        draft=draft,
+        is_saved=request.query_params.get("saved") == "1" and not problems,
     )
 
 
@@ -108,7 +162,9 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 "application.html",
                 row=row,
                 call=programme.call(row.call),
+                sizing=services_of(request).judging.sizing(application),
                 is_new=request.query_params.get("sent") == "1",
+                way=services_of(request).office.way(application),
             )
     raise MissingPage("there is no such application")
 
@@ -135,7 +191,8 @@ def project_page(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
         columns = desk.view().jobs
         own = [index for index, owner in enumerate(columns.project) if owner == project]
         jobs += [(name, row) for row in columns.rows(own[:20])]
-    return page(request, "project.html", project=found, jobs=jobs)
+    used = services.storage.use(project, by=actor)
+    return page(request, "project.html", project=found, jobs=jobs, used=used)
 
 
 @get("/operator", opt={"action": "programme.read"}, sync_to_thread=False)

@@ -54,8 +54,11 @@ MENU = (
     ("/loans", "loans", "pool.read"),
     ("/calls", "calls", "call.read"),
     ("/waitlist", "waitlist", "waitlist.overview"),
+    ("/applications", "applications", "draft.write"),
     ("/projects", "projects", "project.read"),
     ("/jobs", "jobs", "job.read"),
+    ("/tickets", "tickets", "ticket.read"),
+    ("/reviews", "reviews", "review.bid"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )

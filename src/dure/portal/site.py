@@ -8,7 +8,17 @@ from litestar import Litestar, get
 from litestar.datastructures import State
 from litestar.response import Redirect
 
-from dure.portal import people_pages, programme_pages, public_pages, work_pages
+from dure.portal import (
+    care_pages,
+    committee_pages,
+    data_pages,
+    office_pages,
+    people_pages,
+    programme_pages,
+    public_pages,
+    reviewer_pages,
+    work_pages,
+)
 from dure.portal.doors import ERROR_PAGES, FORM_BYTES_MAX, guard_door
 from dure.portal.render import SECURITY_HEADERS
 from dure.services.desks import Services
@@ -37,7 +47,12 @@ def make_site(
         route_handlers=[
             *public_pages.ROUTES,
             *programme_pages.ROUTES,
+            *data_pages.ROUTES,
+            *office_pages.ROUTES,
+            *committee_pages.ROUTES,
+            *reviewer_pages.ROUTES,
             *work_pages.ROUTES,
+            *care_pages.ROUTES,
             *people_pages.ROUTES,
             favicon,
         ],

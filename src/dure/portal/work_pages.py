@@ -8,6 +8,7 @@ from litestar.response import Redirect
 
 from dure.core.errors import InputError
 from dure.portal.asking import answers, chosen_pool, in_thread, part_of
+from dure.portal.care_pages import measured_of
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
@@ -75,9 +76,15 @@ def job_page(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
     output = None
     if may_any(actor, "job.output", owners):
         output = desk.output(job, offset=-OUTPUT_TAIL_BYTES)
+    measured, picture = measured_of(request, view, story)
+    care = services_of(request).care.get(view.name)
     return page(
         request,
         "job.html",
+        measured=measured,
+        picture=picture,
+        idle=care.case_of(job) if care is not None else None,
+        may_answer=may_any(actor, "idle.answer", owners),
         pool=view.name,
         view=view,
         story=story,

@@ -196,3 +196,37 @@ def _queue(x: Sequence[float], waiting: Int64Array, lang: Lang, label: str) -> s
         f'<text class="tick" x="{LEFT - 8}" y="{top + 6}" text-anchor="end">'
         f"{compact(lang, most)}</text>"
     )
+
+
+def utilisation(
+    at_s: Int64Array, milli: Sequence[int | None], *, length_s: int, most: int, label: str
+) -> str:
+    """Draw a job's measured utilisation, a step a period; where nothing was measured is a gap.
+
+    Args:
+        at_s: begins of the periods, shape (period,), growing, at least one.
+        milli: thousandths by period. most: what the top of the scale is.
+    """
+    width, height = 960, 120
+    span_s = int(at_s[-1]) + length_s - int(at_s[0])
+    shapes = [
+        f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{y}" y2="{y}"/>'
+        f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{shown} %</text>'
+        for y, shown in ((TOP, most // 10), (height - BOTTOM, 0))
+    ]
+    for begin_s, value in zip(at_s.tolist(), milli, strict=True):
+        if value is None:
+            continue
+        x, wide = (
+            round((width - RIGHT - LEFT) * seconds / span_s, 2)
+            for seconds in (begin_s - int(at_s[0]), length_s)
+        )
+        tall = round((height - TOP - BOTTOM) * min(value, most) / max(most, 1), 1)
+        shapes.append(
+            f'<rect class="k k-own" x="{LEFT + x:g}" y="{height - BOTTOM - tall:g}" '
+            f'width="{max(wide, 0.5):g}" height="{tall:g}"/>'
+        )
+    return (
+        f'<svg class="chart-area" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(label)}">' + "".join(shapes) + "</svg>"
+    )

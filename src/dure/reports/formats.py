@@ -115,6 +115,17 @@ def points(lang: Lang, value_milli: int) -> str:
     return f"{shown}점" if lang == "ko" else f"{shown} points"
 
 
+def size(lang: Lang, value: int) -> str:
+    """Show an amount of data in units of 1,024, tenths rounded down: 1.5 GiB; bytes below 1 KiB."""
+    sign, rest, tenth, unit = ("-" if value < 0 else ""), abs(value), 0, "B"
+    for name in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if rest < 1024:
+            break
+        rest, tenth, unit = rest // 1024, rest % 1024 * 10 // 1024, name
+    shown = f"{rest:,}.{tenth}" if tenth and rest < 100 else f"{rest:,}"
+    return f"{sign}{shown} {unit}"
+
+
 # What may stand after the colon of a placeholder in a message: {due_at_s:moment}.
 SPECS: dict[str, Callable[[Lang, int], str]] = {
     "clock": clock,
@@ -127,6 +138,7 @@ SPECS: dict[str, Callable[[Lang, int], str]] = {
     "number": number,
     "percent": percent,
     "points": points,
+    "size": size,
     "won": won,
 }
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import msgspec
 
 from dure.core.errors import InputError
 from dure.core.events import Event
+from dure.core.events.idle import IdleTaken
 from dure.core.events.programme import (
     AllocationChanged,
     AllocationEnded,
@@ -19,11 +21,20 @@ from dure.services.requests import JobRequest, parse_job_json
 from dure.services.requests.arrays import array_indices
 
 Decode = Callable[[bytes], Sequence[Event]]
+# All that may wait at a time (``pool_desk.WAITING_MAX``): each view reads them.
+READ_MAX = 100_000
+# No request without these bytes has an array; that is seen without reading it.
+ARRAY_MARK = '"array":'
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One job as it was handed in. ``request`` is None if it cannot be read any more."""
+    """One job as it was handed in.
+
+    Attributes:
+        text: its request as JSON. Most jobs of a long ledger are over and are never asked for
+            again, so it is read only when it is.
+    """
 
     job: str
     user: str
@@ -31,12 +42,39 @@ class Asked:
     provider: str
     at_s: int
     key: str
-    request: JobRequest | None
+    text: str
     array: ArrayPlace | None = None
+
+    @property
+    def request(self) -> JobRequest | None:
+        """The request; None if it cannot be read any more."""
+        return _read(self.text)
 
     def recipe(self) -> Recipe:
         """Return what an attempt of it runs; nothing if its request cannot be read any more."""
-        return self.request.recipe(self.array) if self.request else NO_RECIPE
+        request = self.request
+        if request is None:
+            return NO_RECIPE
+        sha256 = request.workdir_sha256
+        workdir = f"{self.user}/{sha256}" if sha256 else ""
+        return replace(request.recipe(self.array), project=self.project, workdir=workdir)
+
+
+@lru_cache(maxsize=READ_MAX)
+def _read(text: str) -> JobRequest | None:
+    try:
+        return parse_job_json(text, "job")
+    except InputError:
+        # Written by a version that knew other fields; the engine refuses it by name.
+        return None
+
+
+def array_of(text: str) -> str:
+    """Return the indices of a request's job array as they were written, "" if it has none."""
+    if ARRAY_MARK not in text:
+        return ""
+    request = _read(text)
+    return request.array if request else ""
 
 
 @dataclass(slots=True)
@@ -66,6 +104,8 @@ class Demand:
         self.cancelled: set[str] = set()
         self.rights: dict[str, Right] = {}
         self.groups: dict[str, str] = {}  # of a project
+        # Jobs told to leave the GPUs that they hold idle: (when told, by when).
+        self.leaving: dict[str, tuple[int, int]] = {}
 
     def fold(self, event: Event) -> None:
         """Take in one event; those of others are passed over."""
@@ -74,6 +114,8 @@ class Demand:
                 self._requested(event)
             case JobCancelRequested():
                 self.cancelled.add(event.job)
+            case IdleTaken():
+                self.leaving[event.job] = (event.at_s, event.stop_by_s)
             case ApplicationSubmitted():
                 self.groups[event.project] = event.group
             case AllocationGranted():
@@ -114,16 +156,17 @@ class Demand:
     def _requested(self, event: JobRequested) -> None:
         if event.job in self.jobs or event.job in self.elements:
             return
-        try:
-            request = parse_job_json(event.request, f"job {event.job}")
-        except InputError:
-            # Written by a version that knew other fields; the engine refuses it by name.
-            request = None
         whole = Asked(
-            event.job, event.by, event.project, event.provider, event.at_s, event.key, request
+            event.job,
+            event.by,
+            event.project,
+            event.provider,
+            event.at_s,
+            event.key,
+            event.request,
         )
-        if request is not None and request.array:
-            elements = {one.job: one for one in _elements(whole, request.array)}
+        if array := array_of(event.request):
+            elements = {one.job: one for one in _elements(whole, array)}
             self.elements[event.job] = tuple(elements)
             self.jobs |= elements
         else:
@@ -143,6 +186,12 @@ def _elements(whole: Asked, array: str) -> list[Asked]:
         )
         for index in indices
     ]
+
+
+def jobs_in(event: JobRequested) -> int:
+    """Return how many jobs a submission brings: one, or the elements of its array."""
+    array = array_of(event.request)
+    return len(array_indices(array, f"job {event.job}")) if array else 1
 
 
 def request_text(request: JobRequest) -> str:

@@ -1,42 +1,16 @@
-"""From the decision to the allocation, and giving it back."""
+"""From the last review to the signed award."""
 
-from collections.abc import Mapping, Sequence
-
-import msgspec
-
-from dure.core.applications import ends_at_s
-from dure.core.awards import Candidate, Reason, share_out
-from dure.core.calls.model import Call
-from dure.core.calls.stages import (
-    Need,
-    Standing,
-    final_milli,
-    is_preferred,
-    preference_milli,
-    track_of,
-    way_of,
-)
-from dure.core.events import Event
-from dure.core.events.programme import (
-    AgreementSigned,
-    AllocationChanged,
-    AllocationEnded,
-    AllocationGranted,
-    AwardDeclined,
-    Decided,
-    ReturnedByProject,
-)
+from dure.core.awards import award_by_rank
+from dure.core.events.programme import AgreementSigned, AwardDeclined, Decided
 from dure.core.programme import Refusal
-from dure.core.review import MARK_MAX
-from dure.core.sizing import needed_gpus
 from dure.services.access import Actor, require
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ApplicationState, ProgrammeTables
-from dure.services.staging import stage_scores, standing_in
+from dure.services.programme_states import ApplicationState
+from dure.services.scoring import judged
 
 
 class Awarding(Office):
-    """The use cases from the last review to the end of an allocation."""
+    """The use cases from the last review to the signed award."""
 
     def decide(self, actor: Actor, call: str) -> tuple[Decided, ...] | Refusal:
         """Decide on every application of a call by its published rules, in order of rank.
@@ -45,99 +19,17 @@ class Awarding(Office):
         """
         require(actor, "award.decide")
         with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if not published.rolling:
-                if self.clock.now_s() < published.closes_at_s:
-                    return Refusal.CALL_IS_STILL_OPEN
-                if call in tables.decided_at_s:
-                    return Refusal.CALL_IS_DECIDED
-            states = [
-                state
-                for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn and state.decided is None
-            ]
-            standings = {_name(one): standing_in(tables, one) for one in states}
-            open_ = [one for one in standings.values() if one.open]
-            if open_ and not published.rolling:
-                return _what_is_open(open_)
-            ready = [one for one in states if standings[_name(one)].is_ready]
-            failed = [one for one in states if standings[_name(one)].failed_in]
-            if open_ and not ready and not failed:
-                return Refusal.STAGES_ARE_OPEN
-            events = (
-                *self._awards(tables, ready, published, actor.user),
-                *(self._failed(one, standings[_name(one)].failed_in, actor.user) for one in failed),
-            )
+            now_s = self.clock.now_s()
+            found = judged(tables, call, now_s=now_s, sizing=self.sizing)
+            if isinstance(found, Refusal):
+                return found
+            if found.call.rule != "rank":
+                # The optimum is put before the committee first.
+                return Refusal.RULE_NEEDS_MINUTES
+            awards = award_by_rank(found.candidates, found.call)
+            events = found.decided(awards, at_s=now_s, by=actor.user)
             self._write(events)
             return events
-
-    def _awards(
-        self,
-        tables: ProgrammeTables,
-        ready: Sequence[ApplicationState],
-        call: Call,
-        by: str,
-    ) -> tuple[Decided, ...]:
-        """Share out what the call has left among those who passed all their stages."""
-        states = {_name(one): one for one in ready}
-        # Of the whole call, so that severity rests on all that a reviewer marked.
-        everybody = [tables.applications[name] for name in tables.of_call[call.call]]
-        fair, raw = stage_scores(everybody, call), stage_scores(everybody, call, raw=True)
-        scores = {name: _final(call, state, fair) for name, state in states.items()}
-        candidates = [self._candidate(one, scores[_name(one)], call) for one in ready]
-        free = {kind: max(0, tables.free_gpus(call.call, kind)) for kind in call.capacity}
-        # Whatever small requests took at once, and earlier decisions of a rolling call, is gone.
-        rest = msgspec.structs.replace(call, capacity=free)
-        events = []
-        for award in share_out(candidates, rest):
-            state = states[award.application]
-            numbers = dict(award.numbers)
-            if preference := preference_milli(call, state.answers):
-                numbers["preference_milli"] = preference
-            events.append(
-                Decided(
-                    award.application,
-                    call.call,
-                    state.submitted.project,
-                    state.submitted.accelerator,
-                    award.decision,
-                    state.submitted.gpus,
-                    award.gpus,
-                    scores[award.application],
-                    _final(call, state, raw, with_preference=False),
-                    award.rank,
-                    award.position,
-                    award.reason.value,
-                    numbers,
-                    at_s=self.clock.now_s(),
-                    by=by,
-                )
-            )
-        return tuple(events)
-
-    def _failed(self, state: ApplicationState, stage: str, by: str) -> Decided:
-        submitted = state.submitted
-        end = state.concluded.get(stage)
-        return Decided(
-            submitted.application,
-            submitted.call,
-            submitted.project,
-            submitted.accelerator,
-            "rejected",
-            submitted.gpus,
-            0,
-            end.score_milli if end else 0,
-            0,
-            0,
-            0,
-            Reason.STAGE_FAILED.value,
-            {"asked_gpus": submitted.gpus, **(end.numbers if end else {})},
-            stage,
-            at_s=self.clock.now_s(),
-            by=by,
-        )
 
     def sign(self, actor: Actor, application: str) -> AgreementSigned | Refusal:
         """Sign the agreement on an award."""
@@ -180,7 +72,7 @@ class Awarding(Office):
                 application,
                 submitted.call,
                 submitted.project,
-                submitted.accelerator,
+                state.decided.accelerator,
                 state.decided.gpus,
                 cause,
                 at_s=self.clock.now_s(),
@@ -188,84 +80,6 @@ class Awarding(Office):
             )
             self._write([event])
             return event
-
-    def grant(self, actor: Actor, call: str) -> tuple[AllocationGranted, ...] | Refusal:
-        """Grant an allocation for each signed award, from the call's start at the earliest."""
-        require(actor, "allocation.grant")
-        with self._reading() as tables:
-            if call not in tables.decided_at_s:
-                return Refusal.CALL_IS_NOT_DECIDED
-            terms = tables.calls[call]
-            from_s = max(terms.starts_at_s, self.clock.now_s())
-            events = tuple(
-                granted(
-                    state,
-                    terms,
-                    state.decided.gpus,
-                    from_s,
-                    "award",
-                    self.clock.now_s(),
-                    actor.user,
-                )
-                for name in tables.of_call[call]
-                if (state := tables.applications[name]).status == "signed"
-                and state.decided is not None
-            )
-            self._write(events)
-            return events
-
-    def return_part(
-        self, actor: Actor, allocation: str, *, gpus: int, cause: str = ""
-    ) -> tuple[Event, ...] | Refusal:
-        """Give part or all of one's allocation back; the next in line gets it."""
-        with self._reading() as tables:
-            state = tables.allocations.get(allocation)
-            if state is None:
-                return Refusal.ALLOCATION_IS_UNKNOWN
-            application = tables.applications[state.granted.application]
-            self._require_team(actor, "allocation.return", application)
-            if state.gpus == 0:
-                return Refusal.ALLOCATION_IS_OVER
-            node_gpus = tables.calls[state.granted.call].node_gpus
-            if not 0 < gpus <= state.gpus:
-                return Refusal.RETURN_IS_TOO_LARGE
-            if gpus % node_gpus and gpus != state.gpus:
-                return Refusal.SIZE_IS_NOT_WHOLE_NODES
-            now_s = self.clock.now_s()
-            returned = ReturnedByProject(
-                state.granted.call,
-                state.granted.project,
-                allocation,
-                state.granted.accelerator,
-                gpus,
-                state.gpus - gpus,
-                cause,
-                at_s=now_s,
-                by=actor.user,
-            )
-            events = (returned, resized(state, gpus, "return", now_s, actor.user))
-            self._write(events)
-            return events
-
-    def end_terms(self, actor: Actor) -> tuple[AllocationEnded, ...]:
-        """End the allocations whose term is over."""
-        require(actor, "allocation.end")
-        with self._reading() as tables:
-            now_s = self.clock.now_s()
-            over = [
-                state
-                for state in tables.allocations.values()
-                if state.gpus > 0 and state.granted.to_s <= now_s
-            ]
-            events = tuple(
-                ended
-                for state in over
-                if isinstance(
-                    ended := resized(state, state.gpus, "term", now_s, actor.user), AllocationEnded
-                )
-            )
-            self._write(events)
-            return events
 
     def _signature(self, actor: Actor, state: ApplicationState) -> AgreementSigned | Refusal:
         if state.signed_at_s is not None:
@@ -281,105 +95,3 @@ class Awarding(Office):
             at_s=self.clock.now_s(),
             by=actor.user,
         )
-
-    def _candidate(self, state: ApplicationState, score_milli: int, call: Call) -> Candidate:
-        submitted = state.submitted
-        evidence = needed_gpus(
-            submitted.work,
-            accelerator=submitted.accelerator,
-            months=submitted.months,
-            sizing=self.sizing,
-        )
-        return Candidate(
-            submitted.application,
-            track_of(call, state.answers),
-            submitted.organisation,
-            submitted.accelerator,
-            submitted.gpus,
-            evidence or 0,
-            score_milli,
-            is_preferred(call, state.answers),
-        )
-
-
-def _name(state: ApplicationState) -> str:
-    return state.submitted.application
-
-
-def _final(
-    call: Call,
-    state: ApplicationState,
-    scores: Mapping[str, Mapping[str, int]],
-    *,
-    with_preference: bool = True,
-) -> int:
-    """Weigh an application's scores of all its stages into one, its preferences added."""
-    own = {
-        stage: by_application[_name(state)]
-        for stage, by_application in scores.items()
-        if _name(state) in by_application
-    }
-    way = [stage for group in way_of(call, state.answers) for stage in group]
-    milli = final_milli(way, own)
-    if with_preference:
-        milli = min(milli + preference_milli(call, state.answers), MARK_MAX * 1000)
-    return milli
-
-
-def _what_is_open(standings: Sequence[Standing]) -> Refusal:
-    """Tell why a call cannot be decided yet: reviews that did not come in, or anything else."""
-    needs = {need for one in standings for open_ in one.open for need, _ in open_.missing}
-    if needs & {Need.REVIEWERS, Need.REVIEWS}:
-        return Refusal.REVIEWS_ARE_MISSING
-    return Refusal.STAGES_ARE_OPEN
-
-
-def granted(
-    state: ApplicationState, call: Call, gpus: int, from_s: int, cause: str, now_s: int, by: str
-) -> AllocationGranted:
-    """Make the event of an allocation for as long as its application asked."""
-    submitted = state.submitted
-    assert cause in ("award", "handover")
-    return AllocationGranted(
-        f"a-{submitted.application}",
-        submitted.call,
-        submitted.application,
-        submitted.project,
-        submitted.accelerator,
-        gpus,
-        from_s,
-        ends_at_s(submitted, call, from_s=from_s),
-        cause="award" if cause == "award" else "handover",
-        at_s=now_s,
-        by=by,
-    )
-
-
-def resized(
-    state: AllocationState, less_gpus: int, cause: str, now_s: int, by: str
-) -> AllocationChanged | AllocationEnded:
-    """Make the event of an allocation that shrinks, or ends when nothing is left."""
-    granted, before = state.granted, state.gpus
-    assert 0 < less_gpus <= before, f"{granted.allocation}: {less_gpus} of {before} GPUs"
-    if less_gpus == before:
-        return AllocationEnded(
-            granted.allocation,
-            granted.call,
-            granted.project,
-            granted.accelerator,
-            before,
-            cause,
-            at_s=now_s,
-            by=by,
-        )
-    return AllocationChanged(
-        granted.allocation,
-        granted.call,
-        granted.project,
-        granted.accelerator,
-        before,
-        before - less_gpus,
-        cause,
-        at_s=now_s,
-        by=by,
-    )

@@ -4,12 +4,34 @@ Desks take who asks as an ``Actor`` where the answer depends on it, and a refusa
 may be called from any thread; reading never blocks on the engine.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
+from dure.core.calls.stages import Outcome
+from dure.core.conflicts import Reviewer
+from dure.core.events.applying import RequestKind
 from dure.services.access import Actor
+from dure.services.care_desk import CareDesk
+from dure.services.committee import Move
+from dure.services.engine_figures import EngineFigures
+from dure.services.judging_views import (
+    DrawRow,
+    Moved,
+    ProposalRow,
+    ProposedAward,
+    ReviewerRow,
+    ReviewPaper,
+    SizingView,
+)
+from dure.services.office_views import (
+    AttachmentRow,
+    BoardRow,
+    DraftRow,
+    RequestRow,
+    WrittenRow,
+)
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -24,7 +46,9 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
+from dure.services.workdirs import Workdirs
 
 
 class WorkForm(Enum):
@@ -42,6 +66,7 @@ class Submission:
         project: who pays; "" draws on the provider's or the whole pool's capacity.
         key: the caller's idempotency key; the same key and text give the same job again.
         submit_dir: where it was submitted from, if on the pool's machine; a whole path, "" if not.
+        workdir_sha256: of the archive of files sent before for it; "" if none was.
     """
 
     form: WorkForm
@@ -49,6 +74,7 @@ class Submission:
     project: str
     key: str
     submit_dir: str = ""
+    workdir_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +219,167 @@ class ProgrammeDesk(Protocol):
     def provider_name(self, provider: str) -> Name: ...
 
 
+class OfficeDesk(Protocol):
+    """The making of calls, and applications on their way through the stages.
+
+    Every change asks the access matrix; what is read is for the screen to show to whom it may.
+    """
+
+    def drafts(self) -> Sequence[DraftRow]: ...
+
+    def is_published(self, call: str) -> bool: ...
+
+    def call_file(self, call: str, *, newest: bool) -> str | None: ...
+
+    def draft_call(self, text: str, *, by: Actor) -> DraftRow | Refused:
+        """Keep a call's file as a draft. Raises InputError on text that is no YAML."""
+        ...
+
+    def copy_call(self, call: str, name: str, *, by: Actor) -> DraftRow | Refused: ...
+
+    def publish_call(self, call: str, *, by: Actor) -> DraftRow | Refused: ...
+
+    def board(self, call: str) -> Sequence[BoardRow] | None: ...
+
+    def way(self, application: str) -> BoardRow | None: ...
+
+    def assign(
+        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
+    ) -> int | Refused: ...
+
+    def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
+
+    def decide(self, call: str, *, by: Actor) -> int | Refused: ...
+
+    def tick(
+        self, application: str, stage: str, items: Mapping[str, bool], *, note: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def vote(
+        self, application: str, stage: str, *, recognises: bool, cause: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def conclude(
+        self, application: str, stage: str, *, outcome: Outcome, cause: str, by: Actor
+    ) -> BoardRow | Refused: ...
+
+    def withdraw(self, application: str, *, by: Actor) -> BoardRow | Refused: ...
+
+
+class PaperDesk(Protocol):
+    """Drafts with their files, and requests; a draft is shown to whoever wrote it alone."""
+
+    def drafts(self, by: Actor) -> Sequence[WrittenRow]: ...
+
+    def draft(self, draft: str, by: Actor) -> WrittenRow | None: ...
+
+    def save(
+        self, call: str, fields: Mapping[str, Any], *, draft: str, by: Actor
+    ) -> WrittenRow | Refused: ...
+
+    def begin(self, application: str, *, call: str, by: Actor) -> WrittenRow | Refused: ...
+
+    def attach(
+        self, draft: str, content: bytes, *, name: str, field: str, by: Actor
+    ) -> WrittenRow | Refused: ...
+
+    def check(self, draft: str, by: Actor) -> Sequence[FieldProblem] | Refused: ...
+
+    def submit(self, draft: str, *, key: str, by: Actor) -> Applied | Refused: ...
+
+    def discard(self, draft: str, by: Actor) -> WrittenRow | Refused: ...
+
+    def content(
+        self, attachment: str, *, by: Actor, draft: str = "", application: str = ""
+    ) -> tuple[AttachmentRow, bytes] | None: ...
+
+    def attachments(self, application: str, by: Actor) -> Sequence[AttachmentRow]: ...
+
+    def requests(self, by: Actor) -> Sequence[RequestRow]: ...
+
+    def file_request(
+        self,
+        application: str,
+        kind: RequestKind,
+        *,
+        gpus: int,
+        months: int,
+        to_project: str,
+        cause: str,
+        by: Actor,
+    ) -> RequestRow | Refused: ...
+
+    def decide_request(
+        self, request: str, *, grants: bool, cause: str, by: Actor
+    ) -> RequestRow | Refused: ...
+
+
+class JudgingDesk(Protocol):
+    """What stands between the applications and the decision. Refusals are values."""
+
+    def sizing(self, application: str) -> SizingView | None:
+        """Return the wish beside the evidence; None if there is no such application."""
+        ...
+
+    def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
+        """Return what a reviewer sees of an application; None unless they were asked for it."""
+        ...
+
+    def reviewers(self) -> Sequence[ReviewerRow]: ...
+
+    def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
+
+    def assign_reviewers(
+        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+    ) -> int | Refused:
+        """Ask reviewers; return how many reviews were asked for."""
+        ...
+
+    def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
+        """Ask others in place of the late; return how many were."""
+        ...
+
+    def bid(self, application: str, bid: str, *, by: Actor) -> Refused | None: ...
+
+    def declare_conflict(
+        self, application: str, reviewer: str, reason: str, *, by: Actor
+    ) -> Refused | None: ...
+
+    def proposals(self, call: str) -> Sequence[ProposalRow]:
+        """Return what was put before the call's committee, the first first."""
+        ...
+
+    def proposed_awards(self, call: str, number: int) -> Sequence[ProposedAward] | None:
+        """Return a proposal's awards in order of rank, None if there is no such proposal."""
+        ...
+
+    def draw_lots(self, call: str, *, number: str, source: str, by: Actor) -> DrawRow | Refused: ...
+
+    def propose(self, call: str, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def move(self, call: str, move: Move, *, by: Actor) -> ProposalRow | Refused: ...
+
+    def compare(self, call: str, before: int, after: int) -> Moved | Refused: ...
+
+    def sign_minutes(
+        self, call: str, *, number: int, digest: str, names: Sequence[str], by: Actor
+    ) -> ProposalRow | Refused: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them."""
+    """Everything a screen may ask for. ``pools`` are in the order in which screens offer them;
+    ``care`` has those that are measured, ``engines`` says how each pool's engine does.
+    """
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
+    office: OfficeDesk
+    papers: PaperDesk
+    judging: JudgingDesk
     people: People
+    storage: Storage
+    workdirs: Workdirs
     version: str
+    care: Mapping[str, CareDesk] = field(default_factory=dict)
+    engines: Mapping[str, Callable[[], EngineFigures]] = field(default_factory=dict)

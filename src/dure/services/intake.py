@@ -3,34 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dure.core.applications import Form, answers_of, check_moment, read_form
-from dure.core.awards import Reason
-from dure.core.calls.eligibility import Known, check_eligibility
-from dure.core.calls.model import WRITTEN, Call, holds
-from dure.core.calls.stages import interim_of
+from dure.core.applications import Form, read_form
+from dure.core.calls.model import WRITTEN
 from dure.core.events import Event
 from dure.core.events.programme import (
     ApplicationSubmitted,
     ApplicationWithdrawn,
-    Decided,
-    ReviewerAssigned,
     ReviewGiven,
 )
 from dure.core.programme import Problem, Refusal
-from dure.core.review import Party, assign, check_marks
+from dure.core.review import check_marks
 from dure.services.access import Actor, require
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import Staging, standing_in
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A form as it came in: when, from whom; ``key`` makes a repeat harmless, "" for none."""
-
-    at_s: int
-    actor: Actor
-    fields: Mapping[str, object]
-    key: str = ""
+from dure.services.taking import Arrival, at_once, check_who, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +42,7 @@ class Intake(Staging):
         form = read_form(fields, published)
         if not isinstance(form, Form):
             return form
-        return _check_who(self.tables, published, form, 0, at_s=self.clock.now_s())
+        return check_who(self.tables, published, form, 0, at_s=self.clock.now_s())
 
     def apply(
         self, actor: Actor, call: str, fields: Mapping[str, object], *, key: str = ""
@@ -84,12 +71,14 @@ class Intake(Staging):
             taken: list[ApplicationSubmitted] = []
             events: list[Event] = []
             for arrival in arrivals:
-                answer = _take(tables, published, taken, arrival, synthetic=synthetic)
+                answer = take(tables, published, taken, arrival, synthetic=synthetic)
                 answers.append(answer)
-                if isinstance(answer, ApplicationSubmitted) and not _is_known(tables, answer):
+                known = tables.applications.get(getattr(answer, "application", ""))
+                is_repeat = known is not None and known.submitted is answer
+                if isinstance(answer, ApplicationSubmitted) and not is_repeat:
                     taken.append(answer)
                     events.append(answer)
-                    events += _at_once(tables, published, answer, events)
+                    events += at_once(tables, published, answer, events)
             self._write(events)
             return tuple(answers)
 
@@ -109,48 +98,6 @@ class Intake(Staging):
             )
             self._write([event])
             return event
-
-    def assign_reviewers(
-        self, actor: Actor, call: str, reviewers: Sequence[Party], *, stage: str = WRITTEN
-    ) -> tuple[ReviewerAssigned, ...] | Refusal:
-        """Give each application that is in a stage the reviewers whom it needs there."""
-        require(actor, "review.assign")
-        with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s and not published.rolling:
-                return Refusal.CALL_IS_STILL_OPEN
-            here = published.stage(stage)
-            if here is None:
-                return Refusal.STAGE_IS_UNKNOWN
-            if not here.reviewers:
-                return Refusal.STAGE_TAKES_OTHER_INPUT
-            open_ = [
-                state
-                for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn
-                and state.decided is None
-                and not state.asked_in(stage)
-                and standing_in(tables, state).is_in(stage)
-            ]
-            parties = [Party(_name(one), one.submitted.organisation) for one in open_]
-            before = {_name(one): frozenset(name for _, name in one.asked) for one in open_}
-            chosen = assign(parties, reviewers, each=here.reviewers, taken=before)
-            if chosen is Refusal.REVIEWERS_ARE_TOO_FEW:
-                # Fresh eyes where there are enough of them; otherwise those who know it already.
-                chosen = assign(parties, reviewers, each=here.reviewers)
-            if isinstance(chosen, Refusal):
-                return chosen
-            events = tuple(
-                ReviewerAssigned(
-                    application, call, name, stage, at_s=self.clock.now_s(), by=actor.user
-                )
-                for application, names in chosen.items()
-                for name in names
-            )
-            self._write(events)
-            return events
 
     def review(
         self, actor: Actor, application: str, marks: Mapping[str, int]
@@ -207,130 +154,6 @@ def _stage_to_review(tables: ProgrammeTables, state: ApplicationState, reviewer:
     asked = [stage for stage, name in state.asked if name == reviewer]
     open_ = [one.stage.stage for one in standing_in(tables, state).open]
     return next((stage for stage in asked if stage in open_), asked[-1] if asked else "")
-
-
-def _take(
-    tables: ProgrammeTables,
-    call: Call,
-    taken: Sequence[ApplicationSubmitted],
-    arrival: Arrival,
-    *,
-    synthetic: bool,
-) -> ApplicationSubmitted | tuple[Problem, ...]:
-    before = [tables.applications[name] for name in tables.of_call[call.call]]
-    for one in before:
-        if arrival.key and (one.submitted.lead, one.submitted.key) == (
-            arrival.actor.user,
-            arrival.key,
-        ):
-            return one.submitted
-    moment = check_moment(call, at_s=arrival.at_s)
-    if moment is not None:
-        edges = {"opens_at_s": call.opens_at_s, "closes_at_s": call.closes_at_s}
-        return (Problem("", moment, edges),)
-    form = read_form(arrival.fields, call)
-    if not isinstance(form, Form):
-        return form
-    alive = [*(one.submitted for one in before if not one.is_withdrawn), *taken]
-    for other in alive:
-        same_project = form.project != "" and other.project == form.project
-        same_idea = other.lead == arrival.actor.user and other.title_ko == form.title_ko
-        if same_project or same_idea:
-            return (Problem("", Refusal.PROJECT_HAS_APPLIED, {"application": other.application}),)
-    beside = sum(other.organisation == form.organisation for other in alive)
-    problems = _check_who(tables, call, form, beside, at_s=arrival.at_s)
-    if problems:
-        return problems
-    application = f"{call.call}-{len(before) + len(taken) + 1:04d}"
-    return ApplicationSubmitted(
-        application,
-        call.call,
-        form.project or f"p-{application}",
-        form.title_ko,
-        form.title_en,
-        form.organisation,
-        form.group,
-        form.category,
-        form.accelerator,
-        form.gpus,
-        form.months,
-        form.region,
-        arrival.actor.user,
-        form.work,
-        form.grade,
-        synthetic,
-        arrival.key,
-        dict(form.answers),
-        at_s=arrival.at_s,
-        by=arrival.actor.user,
-    )
-
-
-def _check_who(
-    tables: ProgrammeTables, call: Call, form: Form, applications: int, *, at_s: int
-) -> tuple[Problem, ...]:
-    """Hold who applies against the rules; ``applications`` of the institution came before."""
-    if not call.eligibility:
-        return ()
-    known = Known(
-        frozenset(tables.suppliers()), _owes_report(tables, form.organisation, at_s), applications
-    )
-    return check_eligibility(call, answers_of(form, call), known, at_s=at_s)
-
-
-def _owes_report(tables: ProgrammeTables, organisation: str, at_s: int) -> bool:
-    """Tell whether an institution's award stands in an interim stage past its deadline."""
-    for state in tables.applications.values():
-        if state.submitted.organisation != organisation or not state.allocation:
-            continue
-        if interim_of(tables.calls[state.submitted.call], state.answers) is None:
-            continue
-        if any(one.is_late(at_s) for one in standing_in(tables, state).open):
-            return True
-    return False
-
-
-def _at_once(
-    tables: ProgrammeTables,
-    call: Call,
-    submitted: ApplicationSubmitted,
-    before: Sequence[Event],
-) -> list[Event]:
-    """Approve a small request as it comes in, while what is set aside for such lasts."""
-    instant, kind = call.instant, submitted.accelerator
-    answers = answers_of(submitted, call)
-    if instant is None or not holds(instant.when, answers):
-        return []
-    if answers["gpu_hours"] >= instant.gpu_hours_below:
-        return []
-    given = sum(one.gpus for one in before if isinstance(one, Decided) and one.accelerator == kind)
-    at_once = given + tables.at_once_gpus(call.call, kind)
-    room = call.capacity[kind] * instant.capacity_percent // 100 - at_once
-    if submitted.gpus > min(room, tables.free_gpus(call.call, kind) - given):
-        return []
-    decided = Decided(
-        submitted.application,
-        call.call,
-        submitted.project,
-        kind,
-        "selected",
-        submitted.gpus,
-        submitted.gpus,
-        0,
-        0,
-        0,
-        0,
-        Reason.SELECTED_AT_ONCE.value,
-        {"gpus": submitted.gpus, "gpu_hours": answers["gpu_hours"],
-         "gpu_hours_below": instant.gpu_hours_below},
-        at_s=submitted.at_s,
-        by="rule:instant",
-    )  # fmt: skip
-    return [decided]
-
-
-def _is_known(tables: ProgrammeTables, submitted: ApplicationSubmitted) -> bool:
-    return submitted.application in tables.applications
 
 
 def _check_review(

@@ -242,6 +242,11 @@ def _wishes(asked: Asked) -> Mapping[str, str]:
     for name, absent in _WISHES:
         if (value := getattr(request, name)) != absent:
             found[name] = str(value)
+    for name in ("image", "workdir"):
+        if text := getattr(request, name):
+            found[name] = text
+    if request.workdir_sha256:
+        found.setdefault("workdir", request.workdir_sha256[:12])
     if request.after:
         found["after"] = ", ".join(request.after)
     if request.command:

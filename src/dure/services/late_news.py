@@ -3,11 +3,11 @@
 from dure.core.ledger_record import KIND_CYCLE, Entry
 from dure.core.record import pack
 from dure.core.state import CycleRecord
-from dure.services.local_hands import LocalHands
+from dure.services.driver_hands import DriverHands
 from dure.services.pools import PoolRuntime
 
 
-def book_past(pool: PoolRuntime, hands: LocalHands, until_s: int) -> int:
+def book_past(pool: PoolRuntime, hands: DriverHands, until_s: int) -> int:
     """Record ends up to ``until_s``, oldest first, without planning; return how many moments.
 
     A job that ended an hour ago used its GPUs until then and not until now. What to do with them

@@ -8,8 +8,10 @@ from dure.core.recall import RecallPolicy
 from dure.core.sizing import Sizing
 from dure.services.access import Actor, require
 from dure.services.book import Book
+from dure.services.paper_tables import PaperTables
 from dure.services.ports import Clock
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Office:
@@ -34,7 +36,9 @@ class Office:
         self.recall_policy = recall_policy or RecallPolicy()
         self.sizing = sizing or Sizing()
         self.tables = ProgrammeTables()
+        self.papers = PaperTables()
         book.attach(self.tables)
+        book.attach(self.papers)
 
     @contextmanager
     def _reading(self) -> Iterator[ProgrammeTables]:

@@ -300,7 +300,7 @@ class People:
         return PUBLIC_ACTOR if account is None or account.is_disabled else account.actor()
 
     def _record(self, event: Event) -> None:
-        self._book.append([event])
+        self._book.decide(lambda _: ([event], None))
 
     def _secret(self) -> str:
         return self.random_bytes(TOKEN_BYTES).hex()

@@ -1,6 +1,7 @@
 """Desks of pools: look at the newest view; where people work, submit, cancel and read along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
 from dure.services.access import Actor, Role, require
-from dure.services.asked import Demand, request_text
+from dure.services.asked import Demand, jobs_in, request_text
 from dure.services.book import Book
 from dure.services.desks import (
     CancelAnswer,
@@ -113,27 +114,46 @@ class WorkingPool:
         if submission.project and request.project not in ("", submission.project):
             names = {"project": submission.project, "other": request.project}
             return _refused("ProjectsDiffer", field="project", numbers=names)
-        with self._book.lock:
-            self._book.catch_up()
-            known = self._demand.job_of_key.get((by.user, submission.key))
-            if submission.key and known is not None:
-                return self._again(known, request, project)
-            refusal = self._refusal(request)
-            if refusal is not None:
-                return refusal
-            job = f"{self._publisher.title.name}-{len(self._demand.jobs) + 1}"
-            event = JobRequested(
-                at_s=self._clock.now_s(),
-                by=by.user,
-                job=job,
-                project=project,
-                request=request_text(request),
-                key=submission.key,
-                provider="" if project else by.provider,
+        if request.workdir and not request.workdir_sha256:
+            return _refused(
+                "WorkdirIsNotSent", field="workdir", numbers={"workdir": request.workdir}
             )
-            self._book.append([event])
+        arrival = JobRequested(
+            at_s=self._clock.now_s(),
+            by=by.user,
+            job="",
+            project=project,
+            request=request_text(request),
+            key=submission.key,
+            provider="" if project else by.provider,
+        )
+        answer = self._book.decide(lambda before: self._take(arrival, request, before))
         self._wake()
-        return Submitted(job, self._demand.jobs_of(job))
+        if isinstance(answer, Refused):
+            return answer
+        return replace(answer, jobs=self._demand.jobs_of(answer.job))
+
+    def _take(
+        self, arrival: JobRequested, request: JobRequest, before: Sequence[Event]
+    ) -> tuple[Sequence[Event], Submitted | Refused]:
+        """Give a job its number, after those that came before it in the same moment."""
+        known = self._demand.job_of_key.get((arrival.by, arrival.key)) if arrival.key else None
+        if known is not None:
+            return (), self._again(known, request, arrival.project)
+        number = len(self._demand.jobs) + 1
+        for one in before:
+            if not isinstance(one, JobRequested):
+                continue
+            number += jobs_in(one)
+            if arrival.key and (one.by, one.key) == (arrival.by, arrival.key):
+                is_same = (one.request, one.project) == (arrival.request, arrival.project)
+                repeat = Submitted(one.job, (), is_repeat=True)
+                return (), repeat if is_same else _refused("KeyIsUsed", numbers={"job": one.job})
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return (), refusal
+        job = f"{self._publisher.title.name}-{number}"
+        return [msgspec.structs.replace(arrival, job=job)], Submitted(job, ())
 
     def elements(self, job: str) -> tuple[str, ...]:
         return self._demand.elements.get(job, ())
@@ -186,9 +206,7 @@ class WorkingPool:
         return place
 
     def _write(self, event: Event) -> None:
-        with self._book.lock:
-            self._book.catch_up()
-            self._book.append([event])
+        self._book.decide(lambda _: ([event], None))
         self._wake()
 
     def output(self, job: str, *, offset: int) -> Output | None:
@@ -287,8 +305,9 @@ def _parsed(submission: Submission) -> JobRequest:
         )
     read = parse_job_yaml if submission.form is WorkForm.YAML else parse_sbatch
     request = read(submission.text, "job")
-    if submission.submit_dir:
-        request = msgspec.structs.replace(request, submit_dir=submission.submit_dir)
+    sent = {"submit_dir": submission.submit_dir, "workdir_sha256": submission.workdir_sha256}
+    given = {name: text for name, text in sent.items() if text}
+    request = msgspec.structs.replace(request, **given)
     return checked(request, lambda name: f"job {name}")
 
 

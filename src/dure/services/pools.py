@@ -36,6 +36,19 @@ class Hands(Protocol):
         ...
 
 
+class NoHands:
+    """Nobody's hands: of a pool that is only followed here."""
+
+    def observe(self, state: State, now_s: int) -> IntArray:
+        return no_facts()
+
+    def acknowledge(self) -> None:
+        """Nothing was shown."""
+
+    def carry_out(self, state: State, record: CycleRecord) -> None:
+        raise AssertionError("whoever only follows a pool decides nothing")
+
+
 class Reader(Protocol):
     """Turns named events (a submission, an allocation) into what the engine observes."""
 

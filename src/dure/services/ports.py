@@ -1,21 +1,30 @@
 """What the use cases need from outside: the ledger, clocks and hands, as protocols."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+import polars as pl
+
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
-from dure.core.orders import Receipt, StartOrder
+from dure.core.measured import Measured
+from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
 
 __all__ = [
     "KIND_CYCLE",
     "KIND_EVENTS",
     "Clock",
+    "Content",
     "Driver",
     "Entry",
+    "Files",
     "Ledger",
+    "Meter",
+    "NodeReport",
     "Receipt",
     "Record",
     "StartOrder",
+    "TelemetryStore",
 ]
 
 
@@ -51,6 +60,16 @@ class Clock(Protocol):
     def now_s(self) -> int: ...
 
 
+class Files(Protocol):
+    """Content that is too large for the ledger, each under the SHA-256 of itself."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep content for good; durable on return. Raises DriverError."""
+        ...
+
+    def get(self, name: str) -> bytes | None: ...
+
+
 class Driver(Protocol):
     """Hands of one backend. Every call is idempotent by (job, attempt)."""
 
@@ -69,3 +88,118 @@ class Driver(Protocol):
     def acknowledge(self, receipts: Sequence[Receipt]) -> None:
         """Forget receipts that the ledger now holds: they are not reported again."""
         ...
+
+    def clean(self, job: str, attempt: int) -> Mapping[str, object]:
+        """Leave nothing of an ended attempt for the next owner, and say what was found.
+
+        Returns:
+            job, attempt, ``is_clean``; ``withheld``, if it is not: the nodes that the backend
+            keeps closed until they are proven clean. Whatever else is evidence.
+        """
+        ...
+
+    def nodes(self) -> Sequence[NodeReport]:
+        """Return what is known of the nodes now; nothing where there is nothing to say."""
+        ...
+
+
+class Meter(Protocol):
+    """Eyes on what GPUs and jobs really use."""
+
+    def read(self, now_s: int) -> Measured:
+        """Return what was measured since the last call, a part of it if that is much.
+
+        Raises DriverError if the source does not answer; the next call asks for the same again.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class TelemetryStore(Protocol):
+    """Samples and their roll-ups, tables of ``reports.rollups``.
+
+    Attributes:
+        lost: samples that could not be kept. torn: files found damaged.
+    """
+
+    @property
+    def lost(self) -> int: ...
+
+    @property
+    def torn(self) -> int: ...
+
+    def add(self, samples: pl.DataFrame) -> None:
+        """Take samples; they are durable within a minute."""
+        ...
+
+    def keep(self, now_s: int, *, at_once: bool = False) -> None:
+        """Make durable what is due, roll up, drop what is too old. Raises OSError."""
+        ...
+
+    def newest_s(self) -> int:
+        """Return the newest durable sample's moment, 0 if there is none."""
+        ...
+
+    def samples(self, from_s: int, to_s: int, *, job: str | None = None) -> pl.DataFrame: ...
+
+    def rolled(
+        self, from_s: int, to_s: int, *, length_s: int, job: str | None = None
+    ) -> pl.DataFrame: ...
+
+
+class Content(Protocol):
+    """A file opened for reading."""
+
+    @property
+    def entry(self) -> FileEntry: ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on, none at the end."""
+        ...
+
+    def sha256(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class ProjectFiles(Protocol):
+    """A disk with a folder for each project. Raises FileError for what is a normal answer.
+
+    Anything may change at any moment: jobs write to the same folders. No path leads out of a
+    project's folder, and no link is followed.
+    """
+
+    def names(self, project: str, parts: Parts) -> Sequence[str]: ...
+
+    def entry(self, project: str, parts: Parts) -> FileEntry: ...
+
+    def open(self, project: str, parts: Parts) -> Content: ...
+
+    def use(self, project: str) -> SpaceUse: ...
+
+    def make_folder(self, project: str, parts: Parts) -> bool: ...
+
+    def remove(self, project: str, parts: Parts, *, with_all: bool) -> str: ...
+
+    def received(self, upload: Upload) -> int:
+        """Return how many bytes of an upload have arrived; they stay over restarts."""
+        ...
+
+    def holds(self, upload: Upload) -> bool:
+        """Tell whether the file is there already, as the sender has it."""
+        ...
+
+    def write(self, upload: Upload, offset: int, content: bytes) -> int: ...
+
+    def finish(self, upload: Upload) -> None:
+        """Check the sum and give the file its name in one step; durable on return."""
+        ...
+
+    def snapshots(self, project: str) -> Sequence[SnapshotRow]: ...
+
+    def take_snapshot(self, project: str, snapshot: str, *, by: str) -> tuple[SnapshotRow, str]: ...
+
+    def restore_snapshot(self, project: str, snapshot: str) -> SnapshotRow: ...
+
+    def remove_snapshot(self, project: str, snapshot: str) -> None: ...

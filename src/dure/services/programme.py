@@ -5,15 +5,21 @@ from collections.abc import Mapping
 from dure.core.calls.stages import track_of
 from dure.core.programme import Refusal
 from dure.reports.round import round_report
+from dure.services.allocating import Allocating
 from dure.services.awarding import Awarding
 from dure.services.calling import Calling
-from dure.services.intake import Intake
+from dure.services.committee import Committee
+from dure.services.drafting import Drafting
 from dure.services.recalling import Recalling
+from dure.services.requesting import Requesting
+from dure.services.reviewing import Reviewing
 
 Row = dict[str, object]
 
 
-class Programme(Calling, Intake, Awarding, Recalling):
+class Programme(
+    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting
+):
     """What people do with calls, applications, awards, allocations and recalls.
 
     Every use case takes the ``Actor`` first, asks ``access.require``, and answers with its events

@@ -14,7 +14,7 @@ from dure.services.access import Actor
 from dure.services.desks import Applied, Refused
 from dure.services.form_rows import form_of
 from dure.services.programme import Programme
-from dure.services.programme_tables import AllocationState, ApplicationState
+from dure.services.programme_states import AllocationState, ApplicationState
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,
@@ -173,12 +173,18 @@ class ProgrammeScreen:
         return rows
 
     def checks(self) -> Sequence[CheckRow]:
-        line = self._programme.recall_policy.warn_below_percent
         return [
             CheckRow(one.project, one.month, one.percent, line, one.verdict, one.at_s)
-            for checks in list(self._tables.checks.values())
+            for project, checks in list(self._tables.checks.items())
+            for line in [self._warn_below_percent(project)]
             for one in checks
         ]
+
+    def _warn_below_percent(self, project: str) -> int:
+        """Return the line of the call that a project's last allocation is of."""
+        names = self._tables.of_project[project]
+        call = self._tables.allocations[names[-1]].granted.call if names else ""
+        return self._programme.policy_of(call).warn_below_percent
 
     def recalls(self) -> Sequence[RecallRow]:
         return [
@@ -339,6 +345,8 @@ def _application_row(state: ApplicationState) -> ApplicationRow:
         tuple(decided.numbers.items()) if decided else (),
         decided.rank if decided else 0,
         decided.score_milli if decided else -1,
+        decided.raw_milli if decided else -1,
+        decided.half_milli if decided else 0,
     )
 
 

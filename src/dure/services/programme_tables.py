@@ -1,133 +1,26 @@
 """The programme as tables: nothing but its events folded in order."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from dure.core.applications import answers_of
 from dure.core.awards import Reason
 from dure.core.calls.model import Call
 from dure.core.calls.published import call_of
-from dure.core.calls.stages import StageFacts
 from dure.core.events import Event
 from dure.core.events import calls as stage_ev
+from dure.core.events import judging as jv
 from dure.core.events import programme as ev
-from dure.core.review import weighted_milli
+from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
 # A pool of GPUs that a call offers: (call, accelerator).
 Offer = tuple[str, str]
-
-
-@dataclass(slots=True)
-class ApplicationState:
-    """An application and all that became of it.
-
-    Attributes:
-        answers: as conditions ask for them.
-        asked: (stage, reviewer) of each review or vote asked for.
-    """
-
-    submitted: ev.ApplicationSubmitted
-    answers: dict[str, Any] = field(default_factory=dict)
-    is_withdrawn: bool = False
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    reviews: list[ev.ReviewGiven] = field(default_factory=list)
-    ticked: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
-    votes: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
-    concluded: dict[str, stage_ev.StageConcluded] = field(default_factory=dict)
-    touched_at_s: dict[str, int] = field(default_factory=dict)
-    decided: ev.Decided | None = None
-    signed_at_s: int | None = None
-    declined_at_s: int | None = None
-    allocation: str = ""
-
-    @property
-    def status(self) -> str:
-        """Return one stable word: ``status.WORD`` is its name on screens."""
-        if self.is_withdrawn:
-            return "withdrawn"
-        if self.declined_at_s is not None:
-            return "declined"
-        if self.allocation:
-            return "allocated"
-        if self.signed_at_s is not None:
-            return "signed"
-        if self.decided is not None:
-            return self.decided.decision
-        if any(one.outcome == "failed" for one in self.concluded.values()):
-            return "stage_failed"
-        return "in_review" if self.asked or self.touched_at_s else "submitted"
-
-    @property
-    def waits(self) -> bool:
-        return self.status == "waitlisted"
-
-    def asked_in(self, stage: str) -> list[str]:
-        """Return who was asked to review or vote in a stage, in the order of asking."""
-        return [reviewer for name, reviewer in self.asked if name == stage]
-
-    def stage_facts(self, call: Call) -> dict[str, StageFacts]:
-        """Return what happened to it, by stage, as the stage machine reads it."""
-        facts = {}
-        for stage in call.stages:
-            name, rubric = stage.stage, call.criteria_of(stage)
-            end = self.concluded.get(name)
-            facts[name] = StageFacts(
-                len(self.asked_in(name)),
-                tuple(weighted_milli(one.marks, rubric) for one in self.reviews
-                      if one.stage == name),
-                tuple(self.votes[name].values()) if name in self.votes else (),
-                frozenset(item for item, is_ok in self.ticked.get(name, {}).items() if is_ok),
-                end.outcome if end else None,
-                self.touched_at_s.get(name, 0),
-            )  # fmt: skip
-        return facts
-
-
-@dataclass(slots=True)
-class AllocationState:
-    """An allocation; ``steps`` are the sizes it had, each from its moment on."""
-
-    granted: ev.AllocationGranted
-    gpus: int
-    steps: list[tuple[int, int]]
-    ended_at_s: int | None = None
-
-    def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (from_s, to_s, gpus) for each size that lasted."""
-        ends = [*(at_s for at_s, _ in self.steps[1:]), self.granted.to_s]
-        for (from_s, gpus), to_s in zip(self.steps, ends, strict=True):
-            to_s = min(to_s, self.granted.to_s)
-            if gpus > 0 and to_s > from_s:
-                yield from_s, to_s, gpus
-
-    def entitled_gpu_s(self, from_s: int, to_s: int) -> int:
-        """Return GPUs x time within an interval, as the size was then."""
-        return sum(
-            gpus * max(0, min(end_s, to_s) - max(start_s, from_s))
-            for start_s, end_s, gpus in self.spans()
-        )
-
-    def held_s(self, from_s: int, to_s: int) -> int:
-        """Return how long it held any GPU within an interval."""
-        return sum(
-            max(0, min(end_s, to_s) - max(start_s, from_s)) for start_s, end_s, _ in self.spans()
-        )
-
-    def is_active(self, at_s: int) -> bool:
-        return self.gpus > 0 and self.granted.from_s <= at_s < self.granted.to_s
-
-
-@dataclass(slots=True)
-class RecallState:
-    """A recall from its notice on. ``outcome``: "" while open, then recalled or withdrawn."""
-
-    noticed: ev.RecallNoticed
-    answer: str = ""
-    returned_gpus: int = 0
-    outcome: str = ""
-    handed_to: list[str] = field(default_factory=list)
+# Causes of allocations: those that take GPUs which were free; those that stand beside the main one
+# of their application; those that take over the GPUs of one that ends.
+_TAKES_MORE = ("handover", "supplement")
+_BESIDE = ("supplement", "advance", "transfer")
+_FOLLOWS = ("release", "renewal", "extension")
 
 
 class ProgrammeTables:
@@ -138,7 +31,14 @@ class ProgrammeTables:
         self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
+        self.led: dict[str, list[str]] = defaultdict(list)
         self.decided_at_s: dict[str, int] = {}
+        self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
+        self.minutes: dict[str, jv.MinutesSigned] = {}
+        self.lots: dict[str, jv.LotsDrawn] = {}
+        self.pool: dict[str, jv.ReviewerRegistered] = {}
+        self.bids: dict[tuple[str, str], str] = {}
+        self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -157,6 +57,13 @@ class ProgrammeTables:
             ev.ReviewerAssigned: self._reviewer_assigned,
             ev.ReviewGiven: self._review_given,
             ev.Decided: self._decided,
+            jv.ShareOutProposed: self._share_out_proposed,
+            jv.MinutesSigned: self._minutes_signed,
+            jv.LotsDrawn: self._lots_drawn,
+            jv.ReviewerRegistered: self._reviewer_registered,
+            jv.BidGiven: self._bid_given,
+            jv.ConflictDeclared: self._conflict_declared,
+            jv.ReviewerReplaced: self._reviewer_replaced,
             ev.AgreementSigned: self._agreement_signed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
@@ -180,6 +87,20 @@ class ProgrammeTables:
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
+
+    def late_reviewers(self, state: ApplicationState, now_s: int) -> list[tuple[str, str]]:
+        """Return (stage, reviewer) of whoever has a deadline that is over, and gave no marks."""
+        given = {(one.stage, one.reviewer) for one in state.reviews}
+        return sorted(
+            place
+            for place in state.asked
+            if place not in given and 0 < state.due_at_s.get(place, 0) <= now_s
+        )
+
+    def last_proposal(self, call: str) -> jv.ShareOutProposed | None:
+        """Return what was put before a call's committee last."""
+        proposals = self.proposals.get(call)
+        return proposals[-1] if proposals else None
 
     def at_once_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call gave to small requests as they came in."""
@@ -209,7 +130,8 @@ class ProgrammeTables:
             state
             for name in self.of_call[call]
             if (state := self.applications[name]).waits
-            and state.submitted.accelerator == accelerator
+            and state.decided is not None
+            and state.decided.accelerator == accelerator
         ]
         return sorted(waiting, key=lambda one: (_place(one), one.submitted.application))
 
@@ -224,6 +146,31 @@ class ProgrammeTables:
             "decided": decided,
             "waiting": len(states) - withdrawn - decided,
         }
+
+    def current(self, state: ApplicationState) -> str:
+        """Return the main allocation that an application holds now; the last where none is."""
+        last = self.allocations.get(state.allocation)
+        if last is None:
+            return ""
+        chain = [
+            name
+            for name in self.of_project[last.granted.project]
+            if (one := self.allocations[name]).granted.application == last.granted.application
+            and one.granted.cause not in _BESIDE
+            and one.gpus > 0
+        ]
+        return chain[0] if chain else state.allocation
+
+    def followers(self, state: AllocationState) -> list[AllocationState]:
+        """Return the allocations that take over when one ends, and when those end, and so on."""
+        found: list[AllocationState] = []
+        ends = {state.granted.to_s}
+        for name in self.of_project[state.granted.project]:
+            other = self.allocations[name]
+            if other.granted.cause in _FOLLOWS and other.granted.from_s in ends:
+                found.append(other)
+                ends.add(other.granted.to_s)
+        return found
 
     def sources(self, offer: Offer, gpus: int) -> dict[str, int]:
         """Return where freed GPUs come from, the longest free first; may be less than asked."""
@@ -244,6 +191,7 @@ class ProgrammeTables:
     def _checklist_filled(self, event: stage_ev.ChecklistFilled) -> None:
         state = self._touched(event.application, event.stage, event.at_s)
         state.ticked[event.stage].update(event.items)
+        state.notes[event.stage] = event.note
 
     def _vote_cast(self, event: stage_ev.VoteCast) -> None:
         state = self._touched(event.application, event.stage, event.at_s)
@@ -260,14 +208,37 @@ class ProgrammeTables:
 
     def _application_submitted(self, event: ev.ApplicationSubmitted) -> None:
         answers = answers_of(event, self.calls[event.call])
+        known = self.applications.get(event.application)
+        if known is not None:
+            known.submitted, known.answers = event, answers
+            return
         self.applications[event.application] = ApplicationState(event, answers)
         self.of_call[event.call].append(event.application)
+        self.led[event.lead].append(event.project)
 
     def _application_withdrawn(self, event: ev.ApplicationWithdrawn) -> None:
         self.applications[event.application].is_withdrawn = True
 
     def _reviewer_assigned(self, event: ev.ReviewerAssigned) -> None:
-        self.applications[event.application].asked.append((event.stage, event.reviewer))
+        state = self.applications[event.application]
+        state.asked.append((event.stage, event.reviewer))
+        state.due_at_s[event.stage, event.reviewer] = event.due_at_s
+
+    def _reviewer_registered(self, event: jv.ReviewerRegistered) -> None:
+        self.pool[event.reviewer] = event
+
+    def _bid_given(self, event: jv.BidGiven) -> None:
+        self.bids[event.application, event.reviewer] = event.bid
+
+    def _conflict_declared(self, event: jv.ConflictDeclared) -> None:
+        self.conflicts[event.application][event.reviewer] = event.kind
+
+    def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
+        state = self.applications[event.application]
+        state.asked.remove((event.stage, event.reviewer))
+        state.due_at_s.pop((event.stage, event.reviewer), None)
+        state.asked.append((event.stage, event.successor))
+        state.due_at_s[event.stage, event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
         self._touched(event.application, event.stage, event.at_s).reviews.append(event)
@@ -278,6 +249,15 @@ class ProgrammeTables:
             self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
             self.committed_gpus[event.call, event.accelerator] += event.gpus
+
+    def _share_out_proposed(self, event: jv.ShareOutProposed) -> None:
+        self.proposals[event.call].append(event)
+
+    def _minutes_signed(self, event: jv.MinutesSigned) -> None:
+        self.minutes[event.call] = event
+
+    def _lots_drawn(self, event: jv.LotsDrawn) -> None:
+        self.lots[event.call] = event
 
     def _agreement_signed(self, event: ev.AgreementSigned) -> None:
         self.applications[event.application].signed_at_s = event.at_s
@@ -290,23 +270,37 @@ class ProgrammeTables:
         state = AllocationState(event, event.gpus, [(event.from_s, event.gpus)])
         self.allocations[event.allocation] = state
         self.of_project[event.project].append(event.allocation)
-        if event.application:
+        if event.application and event.cause not in _BESIDE:
             # One that the operator gave by hand stems from no application.
             self.applications[event.application].allocation = event.allocation
-        if event.cause == "handover":
+        if event.cause in _TAKES_MORE:
             self.committed_gpus[event.call, event.accelerator] += event.gpus
 
     def _allocation_changed(self, event: ev.AllocationChanged) -> None:
         self._resize(event.allocation, event.at_s, event.gpus)
 
     def _allocation_ended(self, event: ev.AllocationEnded) -> None:
-        self._resize(event.allocation, event.at_s, 0)
+        self._resize(event.allocation, event.at_s, 0, kept_gpus=self._kept_gpus(event))
         self.allocations[event.allocation].ended_at_s = event.at_s
 
-    def _resize(self, allocation: str, at_s: int, gpus: int) -> None:
+    def _kept_gpus(self, event: ev.AllocationEnded) -> int:
+        """Return how many GPUs of an allocation that ended another one goes on with."""
+        state = self.allocations[event.allocation]
+        if event.cause == "transfer" or state.granted.cause == "advance":
+            return state.gpus
+        if event.cause != "term":
+            return 0
+        return sum(
+            one.gpus for one in self.followers(state) if one.granted.from_s == state.granted.to_s
+        )
+
+    def _resize(self, allocation: str, at_s: int, gpus: int, *, kept_gpus: int = 0) -> None:
         state = self.allocations[allocation]
         offer = state.granted.call, state.granted.accelerator
-        self._free(offer, allocation, state.gpus - gpus)
+        # What follows on another allocation holds nothing of its own before that one ends.
+        follows = state.granted.cause in _FOLLOWS and at_s < state.granted.from_s
+        if not follows:
+            self._free(offer, allocation, state.gpus - gpus - kept_gpus)
         # Returned before it began: it never had its first size.
         state.steps.append((max(at_s, state.granted.from_s), gpus))
         state.gpus = gpus

@@ -116,6 +116,8 @@ class ApplicationRow:
     numbers: tuple[tuple[str, int | str], ...] = ()
     rank: int = 0
     score_milli: int = -1
+    raw_milli: int = -1
+    half_milli: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ class ReviewRow:
         stage: ``written`` or ``panel``.
         marks: points by criterion, empty until given.
         given_at_s: ``NEVER_S`` until given.
+        due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
     """
 
     application: str
@@ -250,3 +253,4 @@ class ReviewRow:
     stage: str
     marks: tuple[tuple[str, int], ...] = ()
     given_at_s: int = NEVER_S
+    due_at_s: int = NEVER_S

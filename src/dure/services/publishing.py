@@ -23,7 +23,7 @@ from dure.services.use_months import UseMonths
 from dure.services.views import Name, PoolView
 
 # Of what is kept beside a state.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,14 @@ class Publisher:
         """Return the use of every month up to the newest view."""
         assert self._state is not None, "publish before anybody looks"
         return self.use.rows(self._state, self.stories.open_stays(), self.view().now_s)
+
+    def used_at(self, provider: str, month: str) -> dict[str, int]:
+        """Return the GPU-seconds used on a provider's nodes in a month, by project, or by the
+        provider for its jobs without one; up to the newest view.
+        """
+        assert self._state is not None, "publish before anybody looks"
+        stays, now_s = self.stories.open_stays(), self.view().now_s
+        return self.use.at_provider(self._state, stays, now_s, month=month, provider=provider)
 
     def _map_of(self, state: State) -> PoolMap:
         if self._map is None or self._map.pool is not state.pool:

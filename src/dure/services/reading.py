@@ -13,6 +13,7 @@ from dure.core import columns as col
 from dure.core.cells import SeatRefusal, Seats, Shape, shape_named
 from dure.core.columns import IntArray
 from dure.core.events import Event
+from dure.core.events.idle import IdleStopped
 from dure.core.events.programme import AllocationChanged, AllocationEnded, AllocationGranted
 from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
 from dure.core.plan import Observed, facts_of
@@ -75,6 +76,8 @@ class EventReader:
                     batch.add_job(job, is_aside=job in self._aside)
             elif isinstance(event, JobCancelRequested):
                 batch.add_cancel(event.job)
+            elif isinstance(event, IdleStopped):
+                batch.add_stop(event.job)
             elif isinstance(event, NodeDrained | NodeResumed):
                 batch.add_closing(event)
         return batch.observed()
@@ -149,6 +152,14 @@ class _Batch:
         if job >= 0:
             self._facts.append((col.K_CANCELLED, self._now_s, job))
 
+    def add_stop(self, name: str) -> None:
+        """Stop a job that holds GPUs idle, as at a reclaim; one that left by itself has begun
+        anew, or waits.
+        """
+        column = self._state.job_index.get(name, -1)
+        if column >= 0 and is_leaving(self._state, self._demand, column):
+            self._facts.append(stop_fact(self._state, column, self._now_s))
+
     def add_closing(self, event: NodeDrained | NodeResumed) -> None:
         node = self._state.node_index.get(event.node)
         if node is not None:
@@ -217,6 +228,20 @@ class _Batch:
             if types >> pool.types.index(kind) & 1
         ]
         return max(sizes, default=1)
+
+
+def is_leaving(state: State, demand: Demand, job: int) -> bool:
+    """Tell whether a running job was told to leave the GPUs that it holds idle."""
+    told_s, _ = demand.leaving.get(state.job_names[job], (-1, -1))
+    jobs = state.c.jobs
+    return bool(jobs[col.J_STATE, job] == col.RUNNING and jobs[col.J_RUN_SINCE, job] <= told_s)
+
+
+def stop_fact(state: State, job: int, now_s: int) -> FactRow:
+    """Return the fact that a job is to be stopped as at a reclaim: it waits again, a while."""
+    number = int(state.c.jobs[col.J_NUMBER, job])
+    attempt = int(state.c.jobs[col.J_ATTEMPT, job])
+    return (col.K_STOP_ORDERED, now_s, number, attempt, col.BY_RECLAIM)
 
 
 def _locality(text: str) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dure.core.calendar import month_window_s
+from dure.core.calls.pullback import recall_policy_of
 from dure.core.events import Event
 from dure.core.events.programme import (
     AllocationRecalled,
@@ -14,11 +15,12 @@ from dure.core.events.programme import (
     UseChecked,
 )
 from dure.core.programme import Refusal
-from dure.core.recall import Verdict, Waiting, check_use, next_in_line
+from dure.core.recall import RecallPolicy, Verdict, Waiting, check_use, next_in_line
 from dure.services.access import Actor, require
-from dure.services.awarding import granted, resized
+from dure.services.allocating import granted, shrunk
 from dure.services.office import Office
-from dure.services.programme_tables import AllocationState, ProgrammeTables, RecallState
+from dure.services.programme_states import AllocationState, RecallState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Recalling(Office):
@@ -78,13 +80,14 @@ class Recalling(Office):
             recall = f"r-{project}-{check.month}"
             if recall in tables.recalls:
                 return Refusal.RECALL_IS_NOTICED
-            names = tables.of_project[project]
+            now_s = self.clock.now_s()
+            held = tables.of_project[project]
+            names = [name for name in held if tables.allocations[name].is_active(now_s)] or held
             largest = max(names, key=lambda name: (tables.allocations[name].gpus, name))
             state = tables.allocations[largest]
             gpus = min(check.take_gpus, state.gpus)
             if gpus == 0:
                 return Refusal.NOTHING_TO_RECALL
-            now_s = self.clock.now_s()
             event = RecallNoticed(
                 recall,
                 state.granted.call,
@@ -94,7 +97,7 @@ class Recalling(Office):
                 gpus,
                 check.month,
                 check.percent,
-                now_s + self.recall_policy.notice_s,
+                now_s + self.policy_of(state.granted.call).notice_s,
                 at_s=now_s,
                 by=actor.user,
             )
@@ -183,7 +186,10 @@ class Recalling(Office):
                     at_s=now_s,
                     by=actor.user,
                 )
-                events = (recalled, resized(allocation, gpus, "recall", now_s, actor.user))
+                events = (
+                    recalled,
+                    *shrunk(tables, allocation, gpus, "recall", now_s, actor.user),
+                )
             self._write(events)
             return events
 
@@ -236,7 +242,7 @@ class Recalling(Office):
             entitled_gpu_s=entitled,
             held_s=max(one.held_s(from_s, to_s) for one in allocations),
             below_before=before[-1].checks_below if before else 0,
-            policy=self.recall_policy,
+            policy=self.policy_of(max(allocations, key=_size).granted.call),
         )
         return UseChecked(
             project,
@@ -253,6 +259,13 @@ class Recalling(Office):
             at_s=self.clock.now_s(),
             by=by,
         )
+
+    def policy_of(self, call: str) -> RecallPolicy:
+        """Return how a call has use checked now; of an allocation without one, the usual way."""
+        terms = self.tables.calls.get(call)
+        if terms is None:
+            return self.recall_policy
+        return recall_policy_of(terms, self.recall_policy, at_s=self.clock.now_s())
 
     def _withdrawal(self, state: RecallState, cause: str, by: str) -> RecallWithdrawn:
         noticed = state.noticed
@@ -293,3 +306,7 @@ class Recalling(Office):
             by=by,
         )
         return handed, allocation
+
+
+def _size(state: AllocationState) -> tuple[int, str]:
+    return state.gpus, state.granted.allocation

@@ -1,6 +1,7 @@
 """Reviews as screens see them: what each reviewer was asked, and the marks that came back."""
 
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 from dure.services.programme_views import ReviewRow
 from dure.services.views import NEVER_S
 
@@ -32,4 +33,5 @@ def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
         stage,
         tuple(given.marks.items()) if given else (),
         given.at_s if given else NEVER_S,
+        state.due_at_s.get((stage, reviewer), 0) or NEVER_S,
     )

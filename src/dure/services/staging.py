@@ -1,6 +1,7 @@
 """Applications on their way through the stages of their call."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from dure.core.calls.model import Call, Stage
 from dure.core.calls.stages import (
@@ -21,7 +22,8 @@ from dure.core.programme import Refusal
 from dure.core.review import Review, comparable, weighted_milli
 from dure.services.access import Actor, require
 from dure.services.office import Office
-from dure.services.programme_tables import ApplicationState, ProgrammeTables
+from dure.services.programme_states import ApplicationState
+from dure.services.programme_tables import ProgrammeTables
 
 
 class Staging(Office):
@@ -123,7 +125,7 @@ class Staging(Office):
                 return Refusal.STAGE_IS_NOT_OPEN
             if lacks and not terms.rolling:
                 return Refusal.REVIEWS_ARE_MISSING
-            scores = stage_scores(ready, terms).get(stage, {})
+            scores = stage_scores(ready, terms).score_milli.get(stage, {})
             passes = passing(here, scores)
             if isinstance(passes, Refusal):
                 return passes
@@ -268,13 +270,20 @@ def standing_in(tables: ProgrammeTables, state: ApplicationState) -> Standing:
     return standing_of(call, state.answers, facts, from_s=from_s)
 
 
-def stage_scores(
-    states: Sequence[ApplicationState], call: Call, *, raw: bool = False
-) -> dict[str, dict[str, int]]:
-    """Return comparable scores by stage and application, thousandths of a point.
+@dataclass(frozen=True, slots=True)
+class StageScores:
+    """Comparable scores, plain means and half intervals by stage and application, thousandths."""
 
-    A reviewer's severity is found over all stages together; an application's worth is its own in
-    each: an oral may show what was not on paper.
+    score_milli: Mapping[str, Mapping[str, int]]
+    raw_milli: Mapping[str, Mapping[str, int]]
+    half_milli: Mapping[str, Mapping[str, int]]
+
+
+def stage_scores(states: Sequence[ApplicationState], call: Call) -> StageScores:
+    """Take the reviewers' severity out of the marks of all stages.
+
+    It is found over all stages together; an application's worth is its own in each: an oral may
+    show what was not on paper.
     """
     rubrics = {one.stage: call.criteria_of(one) for one in call.stages}
     place = {
@@ -293,8 +302,14 @@ def stage_scores(
             for one in state.reviews
         ]
     )
-    scores: dict[str, dict[str, int]] = {}
-    for key, milli in (found.raw_milli if raw else found.score_milli).items():
-        stage, application = place[key]
-        scores.setdefault(stage, {})[application] = milli
-    return scores
+
+    def by_stage(milli: Mapping[str, int]) -> dict[str, dict[str, int]]:
+        scores: dict[str, dict[str, int]] = {}
+        for key, value in milli.items():
+            stage, application = place[key]
+            scores.setdefault(stage, {})[application] = value
+        return scores
+
+    return StageScores(
+        by_stage(found.score_milli), by_stage(found.raw_milli), by_stage(found.half_milli)
+    )

@@ -7,6 +7,11 @@ import msgspec
 from dure.core import columns as col
 from dure.core.state import CycleRecord, State
 
+# Marks a fact of a node as the backend's word (its column d): people close nodes, too.
+BY_BACKEND = 1
+# What a backend may have said of a node, beside who closed it.
+IS_DOWN = -1
+
 
 class Follower(ABC):
     """Listens to a pool's records; begins anew when the ledger is folded from its start."""
@@ -45,17 +50,27 @@ class Follower(ABC):
 
 
 class Standing(Follower):
-    """Which start each job stems from, which cancellations wait, how often machines lost it."""
+    """Which start each job stems from, which cancellations wait, how often machines lost it; what
+    the backend last said of nodes.
+
+    Attributes:
+        of_nodes: (node, who closed it or ``IS_DOWN``), as the backend said and did not take back.
+    """
 
     def reset(self) -> None:
+        self.of_nodes: set[tuple[int, int]] = set()
         self._started: dict[int, int] = {}
         self._lost: dict[int, int] = {}
         self._cancels: set[int] = set()
 
     def follow(self, state: State, record: CycleRecord) -> None:
-        for kind, _, job, _a, _b, c, *_ in record.observed.tolist():
+        for kind, _, job, a, b, c, d, _ in record.observed.tolist():
             if kind == col.K_CANCELLED:
                 self._cancels.add(job)
+            elif kind in _OF_NODES and d == BY_BACKEND:
+                is_said = b if kind == col.K_CORDONED else kind == col.K_FAULT
+                said = (a, c if kind == col.K_CORDONED else IS_DOWN)
+                (self.of_nodes.add if is_said else self.of_nodes.discard)(said)
             elif kind == col.K_VACATED and c:
                 self._lost[job] = self._lost.get(job, 0) + 1
         for kind, _, job, a, *_ in record.decided.tolist():
@@ -67,11 +82,13 @@ class Standing(Follower):
             self._lost = {job: n for job, n in self._lost.items() if _is_open(state, job)}
 
     def keep(self) -> bytes:
-        return msgspec.msgpack.encode((self._started, self._lost, self._cancels))
+        kept = (self._started, self._lost, self._cancels, self.of_nodes)
+        return msgspec.msgpack.encode(kept)
 
     def begin_from(self, state: State, kept: bytes) -> None:
-        memory = msgspec.msgpack.decode(kept, type=tuple[dict[int, int], dict[int, int], set[int]])
-        self._started, self._lost, self._cancels = memory
+        self._started, self._lost, self._cancels, self.of_nodes = msgspec.msgpack.decode(
+            kept, type=tuple[dict[int, int], dict[int, int], set[int], set[tuple[int, int]]]
+        )
         self.begin_at(state)
 
     def started_as(self, job: int) -> int:
@@ -87,6 +104,9 @@ class Standing(Follower):
         The engine takes a cancellation of a job that waits or runs; said again now, it hears it.
         """
         return sorted(job for job in self._cancels if _is_unheard(state, job))
+
+
+_OF_NODES = frozenset({col.K_FAULT, col.K_REPAIRED, col.K_CORDONED})
 
 
 def _is_unheard(state: State, job: int) -> bool:

@@ -1,6 +1,6 @@
 """What projects and providers used, borrowed and lent by month, followed from the ledger."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +45,7 @@ class _Memory(NamedTuple):
     rights: list[_Right]
     lent_at_s: int
     lent: list[int]
+    at_providers: list[tuple[str, str, str, int]]
 
 
 class UseMonths(Follower):
@@ -52,6 +53,7 @@ class UseMonths(Follower):
 
     def reset(self) -> None:
         self._sums: dict[Cell, list[int]] = defaultdict(lambda: [0] * 5)
+        self._at_providers: dict[tuple[str, str, str], int] = defaultdict(int)
         self._rights: list[_Right] = []
         self._lent_at_s = -1
         self._lent: IntArray = np.zeros(0, dtype=np.int64)
@@ -68,7 +70,13 @@ class UseMonths(Follower):
     def keep(self) -> bytes:
         sums = [(month, who, amounts) for (month, who), amounts in self._sums.items()]
         return msgspec.msgpack.encode(
-            _Memory(sums, self._rights, self._lent_at_s, self._lent.tolist())
+            _Memory(
+                sums,
+                self._rights,
+                self._lent_at_s,
+                self._lent.tolist(),
+                [(*cell, amount) for cell, amount in self._at_providers.items()],
+            )
         )
 
     def begin_from(self, state: State, kept: bytes) -> None:
@@ -76,6 +84,7 @@ class UseMonths(Follower):
         self.begin_at(state)
         self.reset()
         self._sums.update({(month, who): amounts for month, who, amounts in memory.sums})
+        self._at_providers.update({cell[:3]: cell[3] for cell in memory.at_providers})
         self._rights, self._lent_at_s = memory.rights, memory.lent_at_s
         self._lent = np.array(memory.lent, dtype=np.int64)
 
@@ -88,6 +97,8 @@ class UseMonths(Follower):
         for month, seconds in months_between(stay.from_s, stay.to_s):
             for kind, milli in stay.by_kind():
                 self._sums[month, who][kind] += milli * seconds
+        for cell, amount in _at_providers(state, who, stay, stay.to_s):
+            self._at_providers[cell] += amount
         if stay.lost_milli_s and month:
             # What a stop lost is told in the month of the stop.
             self._sums[month, who][_LOST] += stay.lost_milli_s
@@ -114,6 +125,27 @@ class UseMonths(Follower):
             )
             for (month, who), amounts in sorted(sums.items())
         ]
+
+    def at_provider(
+        self,
+        state: State,
+        open_stays: Sequence[tuple[int, Stay]],
+        now_s: int,
+        *,
+        month: str,
+        provider: str,
+    ) -> dict[str, int]:
+        """Return the GPU-seconds used on a provider's nodes in a month, by who used them."""
+        sums = dict(self._at_providers)
+        for job, stay in open_stays:
+            if who := owner_name(state, job):
+                for cell, amount in _at_providers(state, who, stay, now_s):
+                    sums[cell] = sums.get(cell, 0) + amount
+        return {
+            who: amount // col.WHOLE
+            for (in_month, at, who), amount in sums.items()
+            if (in_month, at) == (month, provider) and amount >= col.WHOLE
+        }
 
     def _allocate(self, right: _Right) -> None:
         for other in self._rights:
@@ -156,6 +188,16 @@ def owner_name(state: State, job: int) -> str:
         return state.accounts[project].name
     owner = state.accounts[int(jobs[col.J_OWNER, job])]
     return owner.name if owner.kind == col.ACCOUNT_PROVIDER else ""
+
+
+def _at_providers(
+    state: State, who: str, stay: Stay, to_s: int
+) -> Iterator[tuple[tuple[str, str, str], int]]:
+    """Yield ((month, provider, who), milli-GPU-seconds) of a stay; its nodes bear equal parts."""
+    counts = Counter(state.pool.provider[node] for node in stay.nodes)
+    for month, seconds in months_between(stay.from_s, to_s):
+        for provider, nodes in counts.items():
+            yield (month, provider, who), stay.milli * seconds * nodes // len(stay.nodes)
 
 
 def months_between(from_s: int, to_s: int) -> Iterator[tuple[str, int]]:

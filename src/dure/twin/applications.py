@@ -11,9 +11,10 @@ import numpy as np
 import yaml
 
 from dure.core.calls.model import Call
+from dure.core.conflicts import Reviewer
 from dure.core.errors import InputError
-from dure.core.review import Party
-from dure.core.sizing import PEAK_TFLOPS, Sizing
+from dure.core.rates import RATES
+from dure.core.sizing import Sizing
 from dure.services.requests.call_yaml import read_call
 from dure.twin.parameters import MODELS
 
@@ -145,14 +146,14 @@ def imagine_applications(
 
 def imagine_reviewers(
     model: RoundModel, rng: np.random.Generator
-) -> tuple[list[Party], dict[str, float]]:
+) -> tuple[list[Reviewer], dict[str, float]]:
     """Draw the reviewers with their organisations, and what each adds to every mark."""
-    parties: list[Party] = []
+    parties: list[Reviewer] = []
     for group, count in model.reviewers.items():
         homes = rng.choice(model.organisations[group], size=count, replace=False)
         for home in homes:
             name = f"reviewer-{len(parties) + 1:02d}"
-            parties.append(Party(name, _organisation(model, group, int(home))))
+            parties.append(Reviewer(name, _organisation(model, group, int(home))))
     adds = rng.normal(0, model.severity_spread, size=len(parties))
     return parties, {one.name: float(add) for one, add in zip(parties, adds, strict=True)}
 
@@ -241,7 +242,7 @@ def _training(
     spread = model.evidence_of_asked["spread"]
     needed = gpus * model.evidence_of_asked["median"] * float(np.exp(rng.normal(0, spread)))
     needed = max(needed, gpus) if at_least else needed
-    one_gpu = PEAK_TFLOPS[accelerator] * rules.mfu_milli * rules.available_milli * months * 30
+    one_gpu = RATES[accelerator].peak_tflops * rules.mfu_milli * rules.available_milli * months * 30
     product = needed * one_gpu * DAY_S / (6 * rules.trials_milli * 1000)
     # A large award trains a large model: nobody has more than so many tokens.
     fitting = [size for size in model.parameters_m if product / size <= model.tokens_m_max]

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dure.app.runtime import grouped_ledger, lasting_ledger, twin_ledger
+from dure.app.ledgers import Ledgers
+from dure.app.runtime import twin_ledger
+from dure.app.settings import FOUNDING
 from dure.core.calendar import DAY_S
 from dure.core.errors import InputError
 from dure.core.policy import Policy
@@ -24,6 +27,9 @@ from dure.twin.founding_reports import (
 from dure.twin.parts import job_tables
 from dure.twin.run import Result, passes, write_result
 from dure.twin.tally import faults_table, nodes_table, summary, write_table
+
+if TYPE_CHECKING:
+    from dure.ledger.lease import Lease
 
 __all__ = ["FOUNDING_TO_S", "OPERATION_S", "Founding", "begin_founding", "run_founding"]
 
@@ -123,40 +129,42 @@ class Played:
         ]
 
 
+def is_begun(ledger: Ledger, to_s: int = FOUNDING_TO_S) -> bool:
+    """Tell whether the scenario has run to its end in this ledger."""
+    last = next(iter(ledger.read(ledger.head()[0] - 1)), None)
+    return last is not None and last.at_s >= to_s
+
+
 def begin_founding(
-    folder: Path,
+    ledgers: Ledgers,
     *,
+    lease: "Lease | None" = None,
     followers: Mapping[str, Follows] | None = None,
     seed: int = 1,
     to_s: int = FOUNDING_TO_S,
     tell: Tell | None = None,
 ) -> Founding:
-    """Open the scenario in a folder for life, after running it to its end if it is not there yet.
+    """Open the scenario for life, after running it to its end if it has not been run yet.
 
     Args:
-        folder: holds ``ledger.db``; made if it is missing.
+        ledgers: the platform's; the scenario's is ``founding``.
+        lease: under which it is written.
         followers: told every record, by name.
         seed: of a new one; a scenario that is there keeps its own.
         to_s: its end, up to which it runs before anybody looks.
         tell: called now and then with (moment, jobs submitted so far).
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / LEDGER
-    if not path.exists() or _last_s(path) < to_s:
+    ledger = ledgers.open(FOUNDING, lease=lease)
+    if not is_begun(ledger, to_s):
+        ledger.close()
         # Nobody acknowledged anything yet, so the first months need not survive a power cut.
-        first = Founding(grouped_ledger(path), seed=seed, followers=followers)
+        grouped = ledgers.open_grouped(FOUNDING, lease=lease)
+        first = Founding(grouped, seed=seed, followers=followers)
         first.run_to(to_s, tell)
         first.keep()
-        first.ledger.close()
-    return Founding(lasting_ledger(path), followers=followers)
-
-
-def _last_s(path: Path) -> int:
-    """Return the moment of a ledger's last record, 0 of an empty one."""
-    ledger = lasting_ledger(path)
-    last = next(iter(ledger.read(ledger.head()[0] - 1)), None)
-    ledger.close()
-    return 0 if last is None else last.at_s
+        grouped.close()
+        ledger = ledgers.open(FOUNDING, lease=lease)
+    return Founding(ledger, followers=followers)
 
 
 def _ledger(out: Path | None) -> Ledger:

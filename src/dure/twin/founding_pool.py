@@ -166,6 +166,16 @@ class Founding:
             self.loop.run_to(until_s, tell)
             self.clock.move_to(until_s)
 
+    def follow(self) -> int:
+        """Have the clock stand where the pool stands, however it got there; return the moment."""
+        self.clock.move_to(self.runtime.state.now_s)
+        return self.runtime.state.now_s
+
+    def stand_at_head(self) -> int:
+        """Do as ``follow``, with the imagined machines too, to go on from there."""
+        self._resume()
+        return self.follow()
+
     def keep(self) -> None:
         """Write down where everything stands, so that the next start is quick."""
         if not self.runtime.is_settled():

@@ -16,7 +16,8 @@ from dure.core.columns import IntArray
 from dure.core.pool import Pool
 from dure.core.quota import Right, provider_rights
 from dure.core.state import Account, Jobs, State, no_facts
-from dure.services.programme_tables import AllocationState, ProgrammeTables
+from dure.services.programme_states import AllocationState
+from dure.services.programme_tables import ProgrammeTables
 from dure.twin.demand import FAULT_CLASSES_FROM, Owners, columns_of, fault_facts, pool_of
 from dure.twin.fault_model import CHUNK_S, FaultModel, draw_faults, read_fault_model
 from dure.twin.workload_columns import JOB_SCHEMA

@@ -15,7 +15,7 @@ from dure.core.calendar import DAY_S, civil, month_of
 from dure.core.state import Account
 from dure.services.access import Actor, Role
 from dure.services.programme import Programme
-from dure.services.programme_tables import RecallState
+from dure.services.programme_states import RecallState
 from dure.twin.round import OPERATOR
 from dure.twin.use_meter import UseMeter
 

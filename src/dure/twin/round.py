@@ -12,8 +12,9 @@ from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import ReviewGiven
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Role
-from dure.services.intake import Arrival, Marked
+from dure.services.intake import Marked
 from dure.services.programme import Programme
+from dure.services.taking import Arrival
 from dure.twin.applications import (
     CallModel,
     Imagined,

@@ -312,6 +312,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         score_min_milli: score below which nothing is awarded, thousandths of a point.
         node_gpus: sizes are whole nodes of this many GPUs.
         scales_awards: where all who are good enough do not fit, sizes may be cut in proportion.
+        rule: how the capacity is shared: ``rank`` down the order, ``optimum`` by the best total.
+        start_months: months after the start at which ``optimum`` may let an award begin; with more
+            than one, everything counts in GPU-months over ``months_max``.
+        scaled_min_percent: smallest size ``optimum`` may give, of the size by evidence; 100: whole.
+        extra_milli: worth of a GPU beyond the smallest size, per thousand of one within it.
+        band_milli: nobody waits by ``optimum`` who scores so much more than one selected; 0: may.
+        blind: what reviewers are not shown: organisation, group, region, category.
         answer_days: an offer that nobody accepted for so long lapses; 0: never.
     """
 
@@ -354,6 +361,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer_review: PeerReview | None = None
     scales_awards: bool = False
     pullback: Pullback | None = None
+    rule: Literal["rank", "optimum"] = "rank"
+    start_months: tuple[int, ...] = (0,)
+    scaled_min_percent: int = 100
+    extra_milli: int = 1000
+    band_milli: int = 10_000
+    blind: tuple[str, ...] = ()
     answer_days: int = 0
     synthetic: bool = False
 

@@ -55,6 +55,12 @@ def _within(where: str, value: int, least: int, most: int) -> Iterator[Problem]:
         yield _wrong(where, value, f"{least} .. {most}")
 
 
+def _points(where: str, milli: int, *, least_milli: int = 0) -> Iterator[Problem]:
+    if not least_milli <= milli <= MARK_MAX * 1000:
+        # As the file has it: in points, not in their thousandths.
+        yield _wrong(where, f"{milli / 1000:g}", f"{least_milli / 1000:g} .. {MARK_MAX}")
+
+
 def _known(where: str, values: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
     offered = sorted(known)
     for value in values:
@@ -102,9 +108,8 @@ def _amounts(call: Call) -> Iterator[Problem]:
             yield from _within(f"{name}.{accelerator}", gpus, 1, GPUS_MAX)
         if name not in ("capacity", "exchange_units"):
             yield from _known(name, table, call.accelerators)
-    top = MARK_MAX * 1000
-    yield from _within("score_min", call.score_min_milli, 0, top)
-    yield from _within("large_score_min", call.large_score_min_milli, 0, top)
+    yield from _points("score_min", call.score_min_milli)
+    yield from _points("large_score_min", call.large_score_min_milli)
     yield from _within("answer_days", call.answer_days, 0, DAYS_MAX)
 
 
@@ -154,7 +159,7 @@ def _stage(where: str, stage: Stage, call: Call) -> Iterator[Problem]:
         yield _wrong(f"{where}.stage", stage.stage, "a-z, 0-9, - _; at most 40")
     yield from _within(f"{where}.due_days", stage.due_days, 0, DAYS_MAX)
     yield from _within(f"{where}.weight", stage.weight, 0, 100)
-    yield from _within(f"{where}.line", stage.line_milli, 0, MARK_MAX * 1000)
+    yield from _points(f"{where}.line", stage.line_milli)
     yield from _rubric(f"{where}.rubric", stage.rubric)
     if stage.when is not None:
         yield from _condition(f"{where}.when", stage.when, call)
@@ -259,7 +264,7 @@ def _parameters(rule: Rule) -> tuple[str, ...]:
 
 def _extras(call: Call) -> Iterator[Problem]:
     for place, preference in enumerate(call.preferences):
-        yield from _within(f"preferences[{place}].points", preference.points_milli, 0, 100_000)
+        yield from _points(f"preferences[{place}].points", preference.points_milli)
         yield from _condition(f"preferences[{place}].when", preference.when, call)
     if call.charges is not None:
         charges = call.charges
@@ -285,7 +290,7 @@ def _extras(call: Call) -> Iterator[Problem]:
         yield from _within("teaching.gpus_max", call.teaching.gpus_max, 1, GPUS_MAX)
         yield from _within("teaching.months_max", call.teaching.months_max, 1, MONTHS_MAX)
     if call.lottery is not None:
-        yield from _within("lottery.within", call.lottery.within_milli, 1, MARK_MAX * 1000)
+        yield from _points("lottery.within", call.lottery.within_milli, least_milli=1)
     if call.peer_review is not None:
         yield from _within("peer_review.each", call.peer_review.each, 1, 100)
     yield from _pullback(call)

@@ -15,16 +15,32 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The work that an application states; what right-sizing reads. 0 means not stated.
 
     Attributes:
-        kind: pretraining, finetuning, inference, simulation, robotics, other.
+        kind: pretraining, finetuning, inference, hpc, simulation, robotics, other.
         parameters_m: size of the model, millions.
         tokens_m: tokens of training, millions, all epochs.
         mfu_milli: model FLOP/s utilisation that the applicant has reached, per thousand.
+        method: of fine-tuning: full or lora.
+        requests_milli_s: requests in 1000 s; ``input_tokens`` and ``output_tokens`` of each.
+        latency_ms: longest time between two output tokens.
+        node_hours: of a run on one node; ``serial_milli`` of it does not run in parallel.
+        scaling: measured (nodes, speed-up over one node in thousandths).
+        steps_m: environment steps wanted, millions; ``steps_s`` is what one GPU does a second.
     """
 
     kind: str = "other"
     parameters_m: int = 0
     tokens_m: int = 0
     mfu_milli: int = 0
+    method: str = ""
+    requests_milli_s: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: int = 0
+    node_hours: int = 0
+    serial_milli: int = 0
+    scaling: tuple[tuple[int, int], ...] = ()
+    steps_m: int = 0
+    steps_s: int = 0
 
 
 class CallPublished(Event, frozen=True):
@@ -66,7 +82,12 @@ class ApplicationSubmitted(Event, frozen=True):
     Attributes:
         synthetic: imagined for the twin.
         key: of the submission: a second one of the same lead with the same key is the same.
+        accepts: other accelerators that would do, the preferred first.
+        gpus_min: smallest useful size of ``accelerator``; 0 leaves it to the call.
         answers: what was asked besides: partners, plans, the call's own questions; by field.
+        version: a changed application is submitted again under its number, as the next version.
+        draft: that was handed in, "" for none.
+        previous: the earlier application that it was begun from.
     """
 
     application: str
@@ -87,6 +108,11 @@ class ApplicationSubmitted(Event, frozen=True):
     synthetic: bool = False
     key: str = ""
     answers: dict[str, Any] = {}
+    version: int = 1
+    draft: str = ""
+    previous: str = ""
+    accepts: tuple[str, ...] = ()
+    gpus_min: int = 0
 
 
 class ApplicationWithdrawn(Event, frozen=True):
@@ -97,12 +123,16 @@ class ApplicationWithdrawn(Event, frozen=True):
 
 
 class ReviewerAssigned(Event, frozen=True):
-    """A reviewer without a conflict was asked to review. ``stage``: one of the call's."""
+    """A reviewer without a conflict was asked to review. ``stage``: one of the call's.
+
+    ``due_at_s``: until when the marks are awaited; 0 for no deadline.
+    """
 
     application: str
     call: str
     reviewer: str
     stage: str = "written"
+    due_at_s: int = 0
 
 
 class ReviewGiven(Event, frozen=True):
@@ -128,6 +158,8 @@ class Decided(Event, frozen=True):
         reason: a value of ``core.awards.Reason``.
         numbers: what the reason's sentence needs, and what would have changed it.
         stage: the stage that ended its way, for the reason ``StageFailed``.
+        from_month: months after the call's start at which the award begins.
+        half_milli: half of the interval around the score in which the worth lies nine times in ten.
     """
 
     application: str
@@ -144,6 +176,8 @@ class Decided(Event, frozen=True):
     reason: str
     numbers: dict[str, int]
     stage: str = ""
+    from_month: int = 0
+    half_milli: int = 0
 
 
 class AgreementSigned(Event, frozen=True):
@@ -167,7 +201,12 @@ class AwardDeclined(Event, frozen=True):
 
 
 class AllocationGranted(Event, frozen=True):
-    """A project got a dated, typed right to GPUs. ``cause``: award or handover."""
+    """A project got a dated, typed right to GPUs.
+
+    Attributes:
+        cause: award, handover, or the kind of request that was granted; ``release`` is what an
+            interim stage had held back.
+    """
 
     allocation: str
     call: str
@@ -179,7 +218,9 @@ class AllocationGranted(Event, frozen=True):
     to_s: int
     shape: str = ""
     lendable: bool = True
-    cause: Literal["award", "handover"] = "award"
+    cause: Literal[
+        "award", "handover", "release", "renewal", "extension", "supplement", "transfer", "advance"
+    ] = "award"
 
 
 class AllocationChanged(Event, frozen=True):
@@ -229,6 +270,24 @@ class UseChecked(Event, frozen=True):
     verdict: str
     checks_below: int
     take_gpus: int
+
+
+class UseDiffers(Event, frozen=True):
+    """What our ledger counted and a provider's accounting differ by more than is tolerated.
+
+    Attributes:
+        who: a project, or a provider for its jobs without one.
+        difference_milli: of the larger of the two, in thousandths.
+        source: the accounting's SHA-256.
+    """
+
+    month: str
+    provider: str
+    who: str
+    ours_gpu_s: int
+    theirs_gpu_s: int
+    difference_milli: int
+    source: str = ""
 
 
 class RecallNoticed(Event, frozen=True):
@@ -320,6 +379,7 @@ EVENTS: tuple[type[Event], ...] = (
     AllocationChanged,
     AllocationEnded,
     UseChecked,
+    UseDiffers,
     RecallNoticed,
     RecallAnswered,
     RecallWithdrawn,

@@ -9,17 +9,18 @@ import re
 from typing import Any
 
 from dure.core.errors import InputError
+from dure.services.requests.images import image_name
 from dure.services.requests.model import JobRequest, Note, checked
 from dure.services.requests.own_fields import OWN_FIELDS
 from dure.services.requests.values import cpus_milli, memory_mib, shown, whole, yes_no
 from dure.services.requests.yaml_fields import Field, read_yaml
 
-READ = ("name", "resources", "num_nodes", "envs", "env", "setup", "run", "dure")
+READ = ("name", "resources", "num_nodes", "envs", "env", "setup", "run", "workdir", "dure")
 # SkyPilot's fields that mean something to a cloud and nothing here: kept in the notes.
-KEPT = ("workdir", "file_mounts", "secrets", "service", "config", "volumes", "inputs", "outputs")
-READ_RESOURCES = ("accelerators", "cpus", "memory", "use_spot")
+KEPT = ("file_mounts", "secrets", "service", "config", "volumes", "inputs", "outputs")
+READ_RESOURCES = ("accelerators", "cpus", "image_id", "memory", "use_spot")
 KEPT_RESOURCES = (
-    "accelerator_args", "any_of", "autostop", "cloud", "disk_size", "disk_tier", "image_id",
+    "accelerator_args", "any_of", "autostop", "cloud", "disk_size", "disk_tier",
     "infra", "instance_type", "job_recovery", "labels", "network_tier", "ordered", "ports",
     "region", "zone",
 )  # fmt: skip
@@ -41,9 +42,12 @@ def parse_job_yaml(text: str, where: str) -> JobRequest:
     found: Found = {}
     places: dict[str, str] = {}
     notes = [_kept(top[name]) for name in KEPT if name in top]
-    for name, goes_to in (("name", "name"), ("run", "run"), ("setup", "setup")):
-        if name in top:
-            _set(found, places, goes_to, top[name], top[name].text())
+    if "workdir" in top and not top["workdir"].is_single:
+        # A repository to be fetched, in newer files.
+        notes.append(_kept(top["workdir"]))
+    for name in ("name", "run", "setup", "workdir"):
+        if name in top and (name != "workdir" or top[name].is_single):
+            _set(found, places, name, top[name], top[name].text())
     for name in ("env", "envs"):
         if name in top:
             variables = top[name].fields(with_empty=True)
@@ -113,6 +117,13 @@ def _resources(section: Field, found: Found, places: dict[str, str]) -> list[Not
         field = below["memory"]
         _set(found, places, "memory_mib", field, memory_mib(field.text(), field.where, unit="G"))
     notes = [_kept(below[name]) for name in KEPT_RESOURCES if name in below]
+    if "image_id" in below:
+        field = below["image_id"]
+        if field.is_single and field.text().startswith("docker:"):
+            _set(found, places, "image", field, image_name(field.text(), field.where))
+        else:
+            # A machine image of some cloud, or one a region.
+            notes.append(_kept(field))
     if "use_spot" in below:
         field = below["use_spot"]
         is_spot = yes_no(field.text(), field.where)

@@ -8,7 +8,9 @@ import msgspec
 
 from dure.core.errors import InputError
 from dure.core.orders import JOB_ID, NOTICE_SIGNALS, ArrayPlace, Recipe
+from dure.core.storage import checked_sha256
 from dure.services.requests.arrays import array_indices
+from dure.services.requests.images import image_name
 from dure.services.requests.values import DURATION_S_MAX, locality, shown
 
 TEXT_BYTES_MAX = 262_144
@@ -16,6 +18,7 @@ COMMAND_WORDS_MAX = 1_024
 ENV_NAMES_MAX = 256
 ENV_VALUE_BYTES_MAX = 32_768
 NAME_LENGTH_MAX = 100
+PATH_LENGTH_MAX = 1_024
 AFTER_MAX = 64
 GPUS_MAX = 1_000_000
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -73,6 +76,9 @@ class JobRequest(
         after: ids of jobs that must have completed.
         array: indices of a job array, as ``0-15``: one job for each; "" for one job.
         notice_signal: see ``core.orders.Recipe``.
+        workdir: the sender's own folder whose files it begins with, as the file names it.
+        workdir_sha256: of the archive of that folder, which the sender sent before; "" for none.
+        image: container image it runs in, an OCI reference; "" for none.
         dialect: ``dure`` or ``sbatch``.
     """
 
@@ -103,6 +109,9 @@ class JobRequest(
     env: dict[str, str] = {}
     notice_signal: str = "USR1"
     submit_dir: str = ""
+    workdir: str = ""
+    workdir_sha256: str = ""
+    image: str = ""
     dialect: Literal["dure", "sbatch"] = "dure"
     notes: tuple[Note, ...] = ()
 
@@ -116,6 +125,7 @@ class JobRequest(
             notice_signal=self.notice_signal,
             name=self.name,
             submit_dir=self.submit_dir,
+            image=self.image,
             dialect=self.dialect,
             array=array,
         )
@@ -257,6 +267,14 @@ def _check_words(request: JobRequest, place: Place) -> None:
         raise InputError(
             place("submit_dir"), found=shown(request.submit_dir), expected="a whole path"
         )
+    if not without_break(request.workdir) or len(request.workdir) > PATH_LENGTH_MAX:
+        raise InputError(
+            place("workdir"), found=shown(request.workdir), expected="the path of a folder"
+        )
+    if request.workdir_sha256:
+        checked_sha256(request.workdir_sha256)
+    if request.image:
+        image_name(request.image, place("image"))
     locality(request.locality, place("locality"))
     if request.array:
         array_indices(request.array, place("array"))

@@ -5,6 +5,7 @@ from typing import Any
 
 from dure.core.errors import InputError
 from dure.services.requests.arrays import array_text
+from dure.services.requests.images import image_name
 from dure.services.requests.values import (
     cpus_milli,
     duration_s,
@@ -62,5 +63,6 @@ OWN_FIELDS: dict[str, tuple[str, Reader]] = {
     "deadline": ("deadline_at_s", moment_s),
     "after": ("after", ids),
     "array": ("array", array_text),
+    "image": ("image", image_name),
     "notice_signal": ("notice_signal", lambda text, _where: text.removeprefix("SIG")),
 }

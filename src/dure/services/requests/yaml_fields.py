@@ -36,6 +36,10 @@ class Field(NamedTuple):
     def is_null(self) -> bool:
         return isinstance(self.node, yaml.ScalarNode) and self.node.tag == NULL_TAG
 
+    @property
+    def is_single(self) -> bool:
+        return isinstance(self.node, yaml.ScalarNode)
+
     def text(self) -> str:
         """Return a single value as it is written."""
         if isinstance(self.node, yaml.ScalarNode):

@@ -9,16 +9,17 @@ runs opens a new attempt in the engine's books and keeps its processes.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.core.errors import DriverError
-from dure.core.orders import EXIT_SAVED, NO_RECIPE, Receipt, StartOrder
+from dure.core.orders import EXIT_SAVED, LOST_REASONS, NO_RECIPE, Receipt, StartOrder
 from dure.core.plan import facts_of
 from dure.core.state import CycleRecord, State
 from dure.services.asked import Demand
+from dure.services.node_watch import NodeWatch
 from dure.services.ports import Driver
+from dure.services.reading import is_leaving, stop_fact
 from dure.services.standing import Standing
 
 log = logging.getLogger("dure.hands")
@@ -28,17 +29,8 @@ START_TRIES_MAX = 20
 # A machine that lost a job (it was switched off, say) runs it again so often, then the job fails.
 LOST_MAX = 3
 CLEAN_TRIES_MAX = 50
-LOST = "LauncherVanished"
 Evidence = Callable[[Mapping[str, object]], None]
 Key = tuple[str, int]
-
-
-class Cleaner(Driver, Protocol):
-    """A backend that also leaves nothing of an attempt for the next owner."""
-
-    def clean(self, job: str, attempt: int) -> Mapping[str, object]:
-        """Remove what is left of an ended attempt; ``is_clean`` says whether that was all."""
-        ...
 
 
 @dataclass(slots=True)
@@ -50,7 +42,7 @@ class _Orders:
     stops: list[Key] = field(default_factory=list)
 
 
-class LocalHands:
+class DriverHands:
     """Hands over a ``Driver`` port.
 
     Args:
@@ -58,14 +50,21 @@ class LocalHands:
         demand: what each job runs.
         evidence: takes one line about each cleaning.
         pool: the pool's name, a part of every order's id.
-
-    Attributes:
-        standing: must follow the pool's records.
+        standing: of this pool; it must follow the pool's records.
     """
 
-    def __init__(self, driver: Cleaner, demand: Demand, evidence: Evidence, *, pool: str) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        demand: Demand,
+        evidence: Evidence,
+        *,
+        pool: str,
+        standing: Standing | None = None,
+    ) -> None:
         self._driver, self._demand, self._evidence, self._pool = driver, demand, evidence, pool
-        self.standing = Standing()
+        self.standing = standing or Standing()
+        self._watch = NodeWatch(self.standing)
         self._orders = _Orders()
         self._news: dict[Key, Receipt] = {}
         self._shown: list[Receipt] = []
@@ -75,23 +74,33 @@ class LocalHands:
         self._failed: dict[Key, str] = {}
         self._failed_shown: list[Key] = []
 
+    @property
+    def troubles(self) -> int:
+        """How many attempts the backend could not start, or not clean up after, at first asking."""
+        tries = [*list(self._start_tries.values()), *list(self._clean_tries.values())]
+        return sum(one > 1 for one in tries)
+
     # --- outside a cycle -------------------------------------------------------------------
 
     def look(self) -> bool:
         """Ask the backend what ended, and clean up after it; True if a cycle has news to observe.
 
-        An end is told only when nothing of the attempt is left, so that its devices cannot be
-        handed on uncleaned.
+        An end is told only when nothing of the attempt is left, or its nodes are closed, so that
+        its devices cannot be handed on uncleaned.
         """
         for receipt in self._driver.observe():
             key = (receipt.job, receipt.attempt)
-            if key not in self._news and self._is_clean(key):
+            if key not in self._news and self._is_safe(key):
                 self._news[key] = receipt
+        # After the ends: a node that could not be cleaned after one of them is closed by now.
+        self._watch.look(self._driver.nodes())
         return bool(self._news or self._failed)
 
     def has_unheard(self, state: State) -> bool:
-        """Tell whether a cancellation must be said again."""
-        return bool(self.standing.unheard(state))
+        """Tell whether a cancellation must be said again, or nodes are not as the state has
+        them.
+        """
+        return bool(self.standing.unheard(state) or self._watch.facts(state, 0))
 
     def settle(self) -> None:
         """Tell the backend what the last cycles decided; ``repeat`` tries again what fails."""
@@ -135,7 +144,9 @@ class LocalHands:
     def observe(self, state: State, now_s: int) -> IntArray:
         """Return the ends and receipts that are not in the ledger yet, by job and attempt."""
         self._shown = [self._news[key] for key in sorted(self._news)]
-        rows = [row for receipt in self._shown for row in self._facts(state, receipt, now_s)]
+        # Nodes first: one that is closed because of an end must not take work in the same cycle.
+        rows = self._watch.facts(state, now_s)
+        rows += [row for receipt in self._shown for row in self._facts(state, receipt, now_s)]
         self._failed_shown = sorted(self._failed)
         for name, attempt in self._failed_shown:
             reason = self._failed[name, attempt]
@@ -182,6 +193,8 @@ class LocalHands:
         is_stopping = jobs[col.J_STATE, job] == col.STOPPING
         cancelled = jobs[col.J_STOP_CAUSE, job] == col.BY_CANCEL
         stop_at_s = int(jobs[col.J_STOP_AT, job])
+        if not is_stopping and is_leaving(state, self._demand, job):
+            stop_at_s = self._demand.leaving[name][1]
         if stop_at_s >= 0 and not cancelled:
             self._orders.notices.append((name, attempt, stop_at_s))
         if is_stopping:
@@ -217,7 +230,8 @@ class LocalHands:
             if tries >= START_TRIES_MAX:
                 self._failed[key] = str(wrong)
 
-    def _is_clean(self, key: Key) -> bool:
+    def _is_safe(self, key: Key) -> bool:
+        """Tell whether nobody can come upon what an attempt left."""
         try:
             found = dict(self._driver.clean(*key))
         except (DriverError, OSError) as wrong:
@@ -227,7 +241,7 @@ class LocalHands:
             self._evidence(found)
         if not found["is_clean"] and tries % CLEAN_TRIES_MAX == 1:
             log.error("job %s, attempt %d cannot be cleaned up yet: %s", *key, found)
-        return bool(found["is_clean"])
+        return bool(found["is_clean"] or found.get("withheld"))
 
     def _facts(self, state: State, receipt: Receipt, now_s: int) -> list[tuple[int, ...]]:
         """Translate a receipt; one of an attempt that does not run here any more says nothing."""
@@ -237,10 +251,13 @@ class LocalHands:
         if self.standing.started_as(job) != receipt.attempt:
             return []
         attempt = self._attempt(state, job)
-        lost = receipt.reason == LOST and self.standing.times_lost(job) < LOST_MAX
+        lost = receipt.reason in LOST_REASONS and self.standing.times_lost(job) < LOST_MAX
         if receipt.kind == "stopped" or receipt.exit_code == EXIT_SAVED or lost:
-            fact = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
-            return [fact]
+            left = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
+            if is_leaving(state, self._demand, job):
+                # It saved and left before it was stopped; it has been lent out all the same.
+                return [stop_fact(state, job, now_s), left]
+            return [left]
         fine = receipt.kind == "ended" and receipt.exit_code == 0
         end = col.COMPLETED if fine else col.FAILED
         return [(col.K_ENDED, now_s, job, attempt, end, receipt.exit_code)]

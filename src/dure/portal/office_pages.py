@@ -1,0 +1,47 @@
+"""One's own applications and drafts, and the office's board of a call's stages."""
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from dure.portal.asking import in_thread, part_of
+from dure.portal.doors import AnyRequest, MissingPage
+from dure.portal.programme_pages import call_of
+from dure.portal.render import page
+from dure.portal.visitor import services_of, visitor_of
+from dure.services.access import Role
+from dure.services.sights import visible_applications
+
+
+@get("/applications", opt={"action": "application.read"}, sync_to_thread=True)
+def applications(request: AnyRequest) -> Response[Any]:
+    """Show the applications that the visitor may see, and the drafts that are theirs."""
+    services, actor = services_of(request), visitor_of(request).actor
+    rows = visible_applications(actor, services.programme)
+    drafts = services.papers.drafts(actor) if Role.APPLICANT in actor.roles else []
+    return page(request, "applications.html", part=part_of(request, rows), drafts=drafts)
+
+
+@post("/drafts/{draft:str}/discard", opt={"action": "draft.write"}, status_code=303)
+async def discard(request: AnyRequest, draft: FromPath[str]) -> Redirect:
+    """Throw a draft of one's own away."""
+    papers, actor = services_of(request).papers, visitor_of(request).actor
+    if papers.draft(draft, actor) is None:
+        raise MissingPage("there is no such draft")
+    await in_thread(lambda: papers.discard(draft, actor))
+    return Redirect("/applications", status_code=303)
+
+
+@get("/calls/{call:str}/board", opt={"action": "stage.read"}, sync_to_thread=True)
+def board(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
+    """Show where every application of a call is, and what its stages lack."""
+    found = call_of(request, call)
+    rows = services_of(request).office.board(call)
+    if rows is None:
+        raise MissingPage("this call has no board")
+    return page(request, "board.html", call=found, part=part_of(request, rows))
+
+
+ROUTES = (applications, discard, board)
