@@ -24,8 +24,13 @@ LARGEST = (1 << 63) - 1
 # Columns that a submission fills from a number or a word of the job, with all they can hold.
 BOUNDS = {name: (0, MOST) for name in dir(col) if name.startswith("J_")}
 BOUNDS = {name: bounds for name, bounds in BOUNDS.items() if getattr(col, name) < ASKED}
-BOUNDS |= dict.fromkeys(("J_ESTIMATE", "J_CKPT_TAKES", "J_DEADLINE", "J_AFTER"), (-1, MOST))
-BOUNDS |= {"J_PROVIDER": (-1, MOST), "J_OWNER": (0, 0), "J_PROJECT": (0, 0)}
+BOUNDS |= dict.fromkeys(("J_ESTIMATE", "J_CKPT_TAKES", "J_DEADLINE"), (-1, MOST))
+BOUNDS |= {
+    "J_AFTER": (col.AFTER_DONE, MOST),
+    "J_PROVIDER": (-1, MOST),
+    "J_OWNER": (0, 0),
+    "J_PROJECT": (0, 0),
+}
 BOUNDS |= {"J_GPUS": (1, MOST), "J_MILLI": (1, col.WHOLE), "J_TYPES": (0, 1)}
 BOUNDS |= {"J_CLASS_ASKED": (0, 3), "J_PREEMPTIBLE": (0, 1), "J_GRADE": (0, 2)}
 BOUNDS |= {"J_LOCALITY": (0, 2), "J_LEVEL": (0, 5)}
