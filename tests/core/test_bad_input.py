@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dure.core import columns as col
@@ -66,6 +66,7 @@ def test_one_bad_job_is_refused_and_stops_nobody(column: str, value: int, policy
 
 
 @given(st.dictionaries(st.sampled_from(sorted(BOUNDS)), HOSTILE, min_size=2))
+@example({"J_OWNER": -(1 << 40), "J_CKPT_TAKES": 1})
 def test_a_job_of_nothing_but_bad_values_stops_nobody(values: dict[str, int]) -> None:
     bench = Bench(flat_pool(8, 8))
     bad = bench.submit(**{column[2:]: value for column, value in values.items()})

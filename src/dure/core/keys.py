@@ -26,7 +26,9 @@ def key_of(c: Columns, job: int) -> int:
         return 0
     submit_s, patience_s = jobs[J_SUBMIT, job], p[P_PASSED_S]
     is_impatient = patience_s > 0 and submit_s <= c.scalars[S_NOW] - patience_s
-    if is_impatient or c.accounts[A_KIND, jobs[J_OWNER, job]] == ACCOUNT_POOL:
+    # A job comes into the line before it is looked at: it may name anyone until it is refused.
+    is_known = 0 <= jobs[J_OWNER, job] < c.scalars[S_ACCOUNTS]
+    if is_impatient or not is_known or c.accounts[A_KIND, jobs[J_OWNER, job]] == ACCOUNT_POOL:
         return int(submit_s)
     return int(submit_s + p[P_ESTIMATE_WEIGHT] * declared_left(c, job))
 
