@@ -116,12 +116,12 @@ class Policy:
     dearer_s: int = 600
     lend: bool = True
     half_life_days: int = 7
-    horizon_s: int = 3600
+    horizon_s: int = 5 * DAY_S
     grow_s: int = 600
     urgent_s: int = 3600
     reserve_s: int = DAY_S
     large_pct: int = 0
-    felt_s: int = 3600
+    felt_s: int = 300_000
     restart_s: int = 0
     estimate_weight: int = 2
     undeclared_s: int = DAY_S
