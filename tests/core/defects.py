@@ -264,6 +264,13 @@ def the_line_out_of_order(state: State) -> bool:
 
 
 @defect
+def a_job_passed_for_too_long(state: State) -> bool:
+    c, s = state.c, state.c.scalars
+    s[col.S_IMPATIENT] = s[col.S_JOBS]
+    return bool((c.jobs[col.J_KEY, waiting(state)] > c.jobs[col.J_SUBMIT, waiting(state)]).any())
+
+
+@defect
 def a_running_job_not_listed(state: State) -> bool:
     if running(state):
         state.c.scalars[col.S_RUNNING] -= 1

@@ -226,6 +226,6 @@ def a_hurried_job_that_kept_its_place(state: State) -> bool:
     """The last of the line got the key of a job whose time nears, and was not moved."""
     found = waiting(state)
     if len(found) > 1 and not (state.c.jobs[col.J_KEY, found] < 0).any():
-        state.c.jobs[col.J_KEY, max(found)] = 1 - col.FOREVER_S
+        state.c.jobs[col.J_KEY, found[-1]] = 1 - col.FOREVER_S
         return True
     return False

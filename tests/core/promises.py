@@ -24,6 +24,8 @@ class Promises:
     due_at_s: dict[int, int] = field(default_factory=dict)
     running: dict[int, _Running] = field(default_factory=dict)
     told: dict[int, tuple[int, int]] = field(default_factory=dict)  # borrower -> noticed, latest
+    reclaims_of: dict[int, int] = field(default_factory=dict)
+    pauses_until_s: dict[int, int] = field(default_factory=dict)
     served: int = 0
     reclaimed: int = 0
 
@@ -33,6 +35,8 @@ class Promises:
             at_s = self.state.now_s
             if kind == col.K_STARTED:
                 self.running[job] = _Running(at_s, a)
+                if b != col.OWN:
+                    self._lent(job, at_s)
             elif kind == col.K_RECLASSED:
                 self.running[job].attempt = a
             elif kind == col.K_ENDED and job in self.running and self.running[job].attempt == a:
@@ -43,7 +47,7 @@ class Promises:
             elif kind == col.K_CLAIM_ENDED:
                 self._claim_ended(job, a, at_s)
             elif kind == col.K_NOTICED:
-                self._noticed(job, at_s, stop_at_s=b, saves=c, due_at_s=e)
+                self._noticed(job, at_s, stop_at_s=b, saves=c & 1, due_at_s=e)
             elif kind == col.K_WITHDRAWN:
                 self.told.pop(job, None)
             elif kind == col.K_STOPPED:
@@ -85,10 +89,21 @@ class Promises:
         if stop_at_s > latest_s:
             self.broken.append(f"job {job} may stay until {stop_at_s}, after {latest_s}")
 
+    def _lent(self, job: int, at_s: int) -> None:
+        until_s = self.pauses_until_s.pop(job, at_s)
+        if at_s < until_s:
+            self.broken.append(f"job {job} was called back and lent to at {at_s}, not {until_s}")
+
+    def _pause_s(self, job: int) -> int:
+        p = self.state.policy
+        return min(p.backoff_s * 2 ** (self.reclaims_of[job] - 1), p.backoff_s_max)
+
     def _stopped(self, job: int, at_s: int, *, cause: int, lost: int) -> None:
         noticed = self.told.pop(job, None)
         if cause == col.BY_RECLAIM:
             self.reclaimed += 1
+            self.reclaims_of[job] = self.reclaims_of.get(job, 0) + 1
+            self.pauses_until_s[job] = at_s + self._pause_s(job)
             if noticed is None:
                 self.broken.append(f"job {job} was reclaimed without notice")
             elif lost > 0 and self.state.policy.instant_stop and at_s > noticed[0]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dure.core import columns as col
@@ -24,8 +24,13 @@ LARGEST = (1 << 63) - 1
 # Columns that a submission fills from a number or a word of the job, with all they can hold.
 BOUNDS = {name: (0, MOST) for name in dir(col) if name.startswith("J_")}
 BOUNDS = {name: bounds for name, bounds in BOUNDS.items() if getattr(col, name) < ASKED}
-BOUNDS |= dict.fromkeys(("J_ESTIMATE", "J_CKPT_TAKES", "J_DEADLINE", "J_AFTER"), (-1, MOST))
-BOUNDS |= {"J_PROVIDER": (-1, MOST), "J_OWNER": (0, 0), "J_PROJECT": (0, 0)}
+BOUNDS |= dict.fromkeys(("J_ESTIMATE", "J_CKPT_TAKES", "J_DEADLINE"), (-1, MOST))
+BOUNDS |= {
+    "J_AFTER": (col.AFTER_DONE, MOST),
+    "J_PROVIDER": (-1, MOST),
+    "J_OWNER": (0, 0),
+    "J_PROJECT": (0, 0),
+}
 BOUNDS |= {"J_GPUS": (1, MOST), "J_MILLI": (1, col.WHOLE), "J_TYPES": (0, 1)}
 BOUNDS |= {"J_CLASS_ASKED": (0, 3), "J_PREEMPTIBLE": (0, 1), "J_GRADE": (0, 2)}
 BOUNDS |= {"J_LOCALITY": (0, 2), "J_LEVEL": (0, 5)}
@@ -61,6 +66,7 @@ def test_one_bad_job_is_refused_and_stops_nobody(column: str, value: int, policy
 
 
 @given(st.dictionaries(st.sampled_from(sorted(BOUNDS)), HOSTILE, min_size=2))
+@example({"J_OWNER": -(1 << 40), "J_CKPT_TAKES": 1})
 def test_a_job_of_nothing_but_bad_values_stops_nobody(values: dict[str, int]) -> None:
     bench = Bench(flat_pool(8, 8))
     bad = bench.submit(**{column[2:]: value for column, value in values.items()})

@@ -14,9 +14,9 @@ from tests.core.worlds import random_world
 COST_GPU_S = 80  # two devices: ten seconds not saved, ten of cleaning, twenty of starting
 
 
-def scattered(budget: int, **of_mover: int) -> tuple[Bench, int, int]:
+def scattered(budget: int, *, relocate: bool = False, **of_mover: int) -> tuple[Bench, int, int]:
     """Return a pool of two nodes with 4 and 6 free, at 160 s: the one who moves, and who waits."""
-    bench = Bench(flat_pool(8, 8), consolidate_gpu_s_per_h=budget)
+    bench = Bench(flat_pool(8, 8), consolidate_gpu_s_per_h=budget, relocate=relocate)
     bench.entitle("small", 10, index=0)
     bench.entitle("large", 8, index=1)
     bench.submit("small", gpus=4, preemptible=0)
@@ -68,13 +68,30 @@ def test_nobody_moves_beyond_the_budget_or_with_work_at_stake(
     assert (bench.is_(mover), bench.is_(gang)) == ("RUNNING", "PENDING")
 
 
+@pytest.mark.parametrize("budget", [0, 1_000])
+def test_who_can_move_on_the_budget_gets_no_notice_to_move(budget: int) -> None:
+    bench, mover, gang = scattered(budget, relocate=True, ckpt_every=101)
+    node = bench.nodes(mover)
+
+    bench.at(161)
+
+    due_s = 161 + 600
+    notice = [[mover, gang, 202, 1 + 2, 2 * col.WHOLE, due_s]]
+    assert bench.told(col.K_NOTICED) == ([] if budget > 0 else notice)
+    bench.at(202)
+    assert (bench.is_(mover), bench.kind(mover)) == ("RUNNING", "own")
+    assert bench.nodes(mover) != node
+
+
 @pytest.mark.parametrize(("budget", "lend"), [(200, False), (40_000, False), (40_000, True)])
 def test_moves_stay_within_the_budget_and_nobody_waits_because_of_one(
     budget: int, lend: bool
 ) -> None:
     moved = 0
     for seed in range(800, 824):
-        world = random_world(seed, jobs=160, consolidate_gpu_s_per_h=budget, lend=lend)
+        world = random_world(
+            seed, jobs=160, consolidate_gpu_s_per_h=budget, lend=lend, relocate=False
+        )
         run = Drive(world)
         promises, spent, movers = Promises(run.state), Counter[int](), Counter[int]()
         kind_of: dict[int, int] = {}

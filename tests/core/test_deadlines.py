@@ -32,12 +32,12 @@ def test_who_cannot_make_it_goes_back_to_its_place() -> None:
     bench.entitle("owner", 8)
     running = bench.submit("owner", gpus=8)
     bench.at(0)
-    early = bench.submit("owner", gpus=8)
+    early = bench.submit("owner", gpus=8, estimate=100)
     late = bench.submit("owner", gpus=8, work=100, estimate=100, deadline=900)
     bench.at(10)
     assert bench.number(col.J_KEY, late) < 0
     bench.at(801)
-    assert bench.told(col.K_MOVED_UP) == [[late, 0, 0, 0, 0, 0]]
+    assert bench.told(col.K_MOVED_UP) == [[late, 2 * 100 * 8, 0, 0, 0, 0]]
 
     bench.end(running)
     bench.at(850)
@@ -64,7 +64,8 @@ def test_it_goes_first_among_its_owners_loans_and_no_one_elses() -> None:
 
 def met(jobs: list[tuple[int, int]], *, urgent_s: int) -> int:
     """Run (work, deadline) one after another on one node; return how many meet their deadline."""
-    bench = Bench(flat_pool(8), urgent_s=urgent_s, cleaning_s=0, start_s=0)
+    rules = {"estimate_weight": 0, "cleaning_s": 0, "start_s": 0}
+    bench = Bench(flat_pool(8), urgent_s=urgent_s, **rules)
     bench.entitle("owner", 8)
     ids = [
         bench.submit("owner", gpus=8, work=work, estimate=work, deadline=deadline)

@@ -8,8 +8,9 @@ import pytest
 from dure.core import columns as col
 from dure.core.columns import Columns
 from dure.core.kernel import kernel
+from dure.core.leaving import leave_by, way_out
 from dure.core.state import State
-from dure.core.victims import choose_victims, leave_by, way_out
+from dure.core.victims import choose_victims
 from tests.core.brute import Look
 from tests.core.driving import Drive
 from tests.core.worlds import random_jobs, random_world
@@ -19,7 +20,7 @@ Picks = list[tuple[int, int]]
 
 @kernel
 def victims_for(c: Columns, job: int) -> int:
-    return int(choose_victims(c, job, c.jobs[J_TYPES, job], leave_by(c, c.scalars[S_NOW])))
+    return int(choose_victims(c, job, c.jobs[J_TYPES, job], leave_by(c, c.scalars[S_NOW]), 0))
 
 
 @kernel

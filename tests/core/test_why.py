@@ -81,7 +81,7 @@ def test_a_borrower_that_gave_back_rests() -> None:
 
 
 def test_rights_that_are_absent_too_small_or_in_use_are_three_gates() -> None:
-    bench = Bench(flat_pool(8))
+    bench = Bench(flat_pool(8), estimate_weight=0)
     bench.entitle("owner", 4)
     bench.submit("owner", gpus=3, preemptible=0)
     nobody = bench.submit("guest", preemptible=0)

@@ -19,7 +19,10 @@ twin = typer.Typer(
 )
 
 ScenarioArgument = Annotated[
-    str | None, typer.Argument(metavar="[SCENARIO]", help="founding; or use --jobs and --pool.")
+    str | None,
+    typer.Argument(
+        metavar="[SCENARIO]", help="founding; or use --jobs and --pool. compare: sharing."
+    ),
 ]
 JobsOption = Annotated[Path | None, typer.Option("--jobs", metavar="FILE", help="Jobs table.")]
 PoolOption = Annotated[Path | None, typer.Option("--pool", metavar="FILE", help="Nodes table.")]
@@ -132,6 +135,14 @@ def _both(command: str, jobs: Path | None, pool: Path | None) -> tuple[Path, Pat
     return jobs, pool
 
 
+def _jobs_alone(jobs: Path | None) -> Path:
+    from dure.core.errors import InputError
+
+    if jobs is None:
+        raise InputError("sharing", found="no --jobs", expected="a trace with a provider a job")
+    return jobs
+
+
 def _run_scenario(
     scenario: str, policy: str, seed: int, days: int | None, out: Path | None
 ) -> "Result":
@@ -202,15 +213,27 @@ def compare(
     faults: FaultsOption = "none",
     seed: SeedOption = 1,
     days: DaysOption = None,
+    shifts: Annotated[
+        int, typer.Option("--shifts", min=1, help="sharing: the trace and its shifts in time.")
+    ] = 15,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A folder a policy goes there.")
     ] = None,
     output: FormatOption = "table",
 ) -> None:
-    """Run the same inputs under several policies; one table."""
+    """Run the same inputs under several policies; one table. `sharing` measures what is promised
+    to the owners of the clusters in --jobs, and to their borrowers.
+    """
+    names = [part.strip() for part in policies.split(",") if part.strip()]
     rows = []
     with stopping("compare"):
-        for name in [part.strip() for part in policies.split(",") if part.strip()]:
+        if scenario == "sharing":
+            from dure.cli.sharing import compare_sharing
+
+            trace = _jobs_alone(jobs)
+            compare_sharing(trace, names, shifts=shifts, faults=faults, seed=seed, output=output)
+            return
+        for name in names:
             place = None if out is None else out / Path(name).stem
             if scenario is not None:
                 result = _run_scenario(scenario, name, seed, days, place)

@@ -8,6 +8,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import release
 from dure.core.kernel import inner, kernel
+from dure.core.keys import lose_patience
 from dure.core.rights import count_rights
 
 DECAY_PARTS = 10_000
@@ -104,3 +105,4 @@ def take_due(c: Columns) -> None:
             ease_breaker(c, c.due[i, 2])
     if rights:
         count_rights(c, s[S_NOW])
+    lose_patience(c)

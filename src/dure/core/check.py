@@ -332,6 +332,9 @@ def _line(k: Checked) -> list[str]:
     key = c.jobs[col.J_KEY, line]
     if ((key[1:] < key[:-1]) | ((key[1:] == key[:-1]) & (line[1:] < line[:-1]))).any():
         found.append("the line is out of order")
+    passed = line[line < s[col.S_IMPATIENT]]
+    if (c.jobs[col.J_KEY, passed] > c.jobs[col.J_SUBMIT, passed]).any():
+        found.append("a job that waited long enough is still passed by later ones")
     after = c.jobs[col.J_AFTER, line]
     parent = after[(after >= 0) & (after < s[col.S_JOBS])]
     if (c.jobs[col.J_STATE, parent] > col.COMPLETED).any():

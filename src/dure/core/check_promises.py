@@ -78,14 +78,17 @@ def _borrowers(k: Checked) -> list[str]:
     is_own = (c.jobs[col.J_CLASS, borrower] == col.OWN) & (
         c.rows[col.R_LENT, row] >> place & 1 == 0
     )
-    if (is_claim & is_own).any():
+    is_moved = c.jobs[col.J_STOP_CAUSE, borrower] == col.BY_MOVE
+    if (is_claim & is_own & ~is_moved).any():
         found.append("a claim holds devices on which an owner's own gang runs")
     if (is_claim & is_running & ((stop_at_s < 0) | (stop_at_s > latest_s))).any():
         found.append("a borrower on a claimed device was not told to leave, or leaves too late")
     running = c.running[: s[col.S_RUNNING]]
     running = running[c.jobs[col.J_STATE, running] == col.RUNNING]
     stop_at_s = c.jobs[col.J_STOP_AT, running]
-    told = (stop_at_s >= 0) & (c.jobs[col.J_STOP_CAUSE, running] == col.BY_RECLAIM)
+    told = (stop_at_s >= 0) & np.isin(
+        c.jobs[col.J_STOP_CAUSE, running], (col.BY_RECLAIM, col.BY_MOVE)
+    )
     if not np.isin(running[told], borrower).all():
         found.append("a borrower is told to leave and nobody needs its devices")
     late = (stop_at_s >= 0) & (stop_at_s < s[col.S_NOW])

@@ -14,11 +14,11 @@ from dure.core.columns import Columns
 from dure.core.elastic import is_elastic
 from dure.core.facts import emit
 from dure.core.kernel import inner
+from dure.core.leaving import last_checkpoint
 from dure.core.moves import bits, move_cost, moved_this_hour
 from dure.core.pace import work_s_of
 from dure.core.placement import is_plain, mask_on, shape_of, suits
 from dure.core.starting import start
-from dure.core.victims import last_checkpoint
 
 FRESH_S = 60  # a checkpoint so young counts as just reached
 MOVERS_MOST = 64

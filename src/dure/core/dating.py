@@ -76,9 +76,11 @@ def _candidates(c: Columns) -> tuple[np.ndarray, int]:
     s, jobs, count = c.scalars, c.jobs, 0
     found = np.empty(DATES_A_PASS, dtype=np.int64)
     since_s, at = s[S_NOW] - c.policy[P_RESERVE_S], s[S_Q_HEAD]
-    while at < s[S_Q_TAIL] and count < DATES_A_PASS and jobs[J_SUBMIT, c.queue[at]] <= since_s:
+    # Those who draw on the whole pool stand by their submissions (``core.keys``).
+    while at < s[S_Q_TAIL] and count < DATES_A_PASS and jobs[J_KEY, c.queue[at]] <= since_s:
         job = c.queue[at]
-        if jobs[J_STATE, job] == PENDING and jobs[J_DATE, job] < 0 and is_datable(c, job):
+        waits = jobs[J_STATE, job] == PENDING and jobs[J_SUBMIT, job] <= since_s
+        if waits and jobs[J_DATE, job] < 0 and is_datable(c, job):
             found[count] = job
             count += 1
         at += 1

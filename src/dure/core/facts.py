@@ -11,6 +11,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.hazard import blame, watch
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.keys import key_now, key_of, stand_in_line
 from dure.core.laxity import watch_deadline
 from dure.core.moves import (
     add_running,
@@ -66,7 +67,9 @@ def _started(c: Columns, job: int, at_s: int, attempt: int, kind: int) -> None:
     jobs = c.jobs
     _leave_queue(c, job, at_s)
     jobs[J_STATE, job], jobs[J_CLASS, job], jobs[J_ATTEMPT, job] = RUNNING, kind, attempt
-    jobs[J_STARTED, job], jobs[J_RUN_SINCE, job] = at_s, at_s
+    # What was stopped loads what it saved before it goes on.
+    restart_s = c.policy[P_RESTART_S] if attempt > 1 else 0
+    jobs[J_STARTED, job], jobs[J_RUN_SINCE, job] = at_s, at_s + restart_s
     if jobs[J_FIRST_START, job] < 0:
         jobs[J_FIRST_START, job] = at_s
     if jobs[J_SIZE, job] < jobs[J_GPUS, job] and c.policy[P_GROW_S] > 0:
@@ -97,7 +100,8 @@ def _stopped(c: Columns, job: int, at_s: int, cause: int, saved_s: int, lost: in
         jobs[J_ELIGIBLE, job] = at_s + min(wait_s, c.policy[P_BACKOFF_S_MAX])
         push_alarm(c, jobs[J_ELIGIBLE, job], ALARM_RETRY, job)
     watch_deadline(c, job, at_s + 1)
-    enqueue(c, job)
+    # Who made room for a larger gang takes the right it just gave up before anyone else does.
+    stand_in_line(c, job, 0 if cause == BY_MOVE else key_now(c, job))
 
 
 @inner
@@ -260,7 +264,7 @@ def _submitted(c: Columns, job: int) -> None:
     jobs[J_STATE, job], jobs[J_QUEUED_SINCE, job] = PENDING, jobs[J_SUBMIT, job]
     if jobs[J_AFTER, job] != -1:
         c.scalars[S_AFTERS] += 1
-    jobs[J_KEY, job] = jobs[J_WORK, job] if c.policy[P_POLICY] == SJF else 0
+    jobs[J_KEY, job] = key_of(c, job)
     recognise(c, job)
     if jobs[J_LOCALITY, job] == LOCALITY_PREFERRED and jobs[J_PATIENCE, job] > 0:
         push_alarm(c, jobs[J_SUBMIT, job] + jobs[J_PATIENCE, job], ALARM_RETRY, job)
@@ -310,7 +314,8 @@ def apply_fact(c: Columns, f: np.ndarray) -> None:
     elif kind == K_NOTICED:
         # Who was only to grow must give something back instead.
         if jobs[J_STOP_AT, job] < 0 or jobs[J_STOP_CAUSE, job] == BY_RESIZE:
-            _tell_to_stop(c, job, f[4], f[5], BY_RECLAIM)
+            cause = BY_MOVE if f[5] & 2 else BY_RECLAIM
+            _tell_to_stop(c, job, f[4], f[5] & 1, cause)
     elif kind == K_WITHDRAWN:
         jobs[J_STOP_AT, job], jobs[J_STOP_SAVES, job] = -1, 0
     elif kind == K_CLAIM_ENDED:

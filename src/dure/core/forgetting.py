@@ -71,6 +71,7 @@ def close_ranks(c: Columns, kept: IntArray) -> None:
     alarms[of_jobs, 2] = place[alarms[of_jobs, 2]]
     held = c.devices[col.D_HOLD] > 0
     c.devices[col.D_HOLD, held] = place[c.devices[col.D_HOLD, held] - 1] + 1
+    s[col.S_IMPATIENT] = kept.searchsorted(s[col.S_IMPATIENT])
     s[col.S_JOBS] = kept.size
     s[col.S_ELASTIC] = (c.jobs[col.J_SIZE, : kept.size] < c.jobs[col.J_GPUS, : kept.size]).sum()
     s[col.S_SHARED_ROWS] = shared_rows(c.jobs[:, : kept.size], c.nodes.shape[1])

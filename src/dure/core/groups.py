@@ -11,7 +11,9 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
+from dure.core.line import declared_left
 from dure.core.pairs import sink_pair
+from dure.core.turns import next_turn
 
 
 @inner
@@ -27,6 +29,25 @@ def had(c: Columns, owner: int) -> int:
 def fair_charge(c: Columns, owner: int) -> int:
     """Return what puts an account behind others of its group."""
     return int(had(c, owner) // c.accounts[A_WEIGHT, owner])
+
+
+@inner
+def charge_of_next(c: Columns, owner: int) -> int:
+    """Return the account's charge as it will be with its next gang: that counts as what runs does,
+    or less, if it is over sooner by its own word.
+
+    Source:
+        weighted fair queueing: the packet that would be through first goes first (Demers, Keshav
+        and Shenker, SIGCOMM'89).
+    """
+    job = next_turn(c, owner)
+    kind, types = 0, c.jobs[J_TYPES, job]
+    while not types >> kind & 1:
+        kind += 1
+    most = c.policy[P_HORIZON_S] * c.jobs[J_GPUS, job] * c.jobs[J_MILLI, job] // WHOLE
+    gang = min(most, c.policy[P_ESTIMATE_WEIGHT] * declared_left(c, job))
+    more = gang * c.types[T_EXCHANGE, kind]
+    return int(fair_charge(c, owner) + more // c.accounts[A_WEIGHT, owner])
 
 
 @inner
@@ -52,7 +73,7 @@ def line_up(c: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     for owner in range(count):
         if head[owner] >= 0:
             at = filled[c.accounts[A_GROUP, owner]]
-            owners[at], charges[at] = owner, fair_charge(c, owner)
+            owners[at], charges[at] = owner, charge_of_next(c, owner)
             filled[c.accounts[A_GROUP, owner]] += 1
     for group in range(groups):
         first, size = places[0, group], places[1, group]

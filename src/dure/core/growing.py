@@ -12,11 +12,11 @@ from dure.core.columns import Columns
 from dure.core.elastic import extend, is_elastic, move_to_more, pick_kept, picked
 from dure.core.facts import emit
 from dure.core.kernel import inner
+from dure.core.leaving import last_checkpoint
 from dure.core.moves import stands_aside
 from dure.core.pace import run_s_of
 from dure.core.placement import seek_own
 from dure.core.stopping import resize, stop_borrower
-from dure.core.victims import last_checkpoint
 
 
 @inner

@@ -39,8 +39,8 @@ def watch_deadline(c: Columns, job: int, from_s: int) -> None:
 
 @inner
 def key_by_laxity(c: Columns, job: int) -> int:
-    """Return the key by which a waiting job stands in the line now."""
+    """Return the key by which a waiting job stands in the line while it is urgent, else 0."""
     latest_s, now_s = latest_start_s(c.jobs[:, job]), c.scalars[S_NOW]
-    if latest_s - c.policy[P_URGENT_S] <= now_s <= latest_s:
+    if c.policy[P_URGENT_S] > 0 and latest_s - c.policy[P_URGENT_S] <= now_s <= latest_s:
         return int(latest_s - FOREVER_S)
     return 0

@@ -77,7 +77,7 @@ K_STOP_ORDERED = 24  # job, a attempt, b cause
 K_RECLASSED = 25  # job, a the attempt that opens, b class
 K_CLAIMED = 26  # job, a due_at_s
 K_HELD = 27  # job, a node, b device mask
-K_NOTICED = 28  # borrower, a claimant, b stop_at_s, c 1 if it saves then, d milli, e due_at_s
+K_NOTICED = 28  # borrower, a claimant, b stop_at_s, c 1 saves, +2 moves, d milli, e due_at_s
 K_WITHDRAWN = 29  # borrower, a claimant
 K_CLAIM_ENDED = 30  # job, a outcome
 K_CLEANED = 31  # a node, b device mask
@@ -87,7 +87,7 @@ K_SPARED = 34  # a node that was a spare, b the failed node of whose gang it tak
 K_BOOKED = 35  # job, a the date at which it starts at latest (-1: given up), b group
 K_LENT = 36  # job, a node, b mask of its devices there that are on loan, the gang being own
 K_RESIZE_DUE = 37  # job, a when it has saved and goes on with more devices, if any are idle then
-K_MOVED_UP = 38  # job, a its new key: a deadline nears (below 0), or cannot be met any more (0)
+K_MOVED_UP = 38  # job, a its new key: a deadline nears (below 0), or cannot be met any more
 (CLAIM_SERVED, CLAIM_ELSEWHERE, CLAIM_FAULT, CLAIM_CANCELLED) = range(4)
 
 # --- scalars ---------------------------------------------------------------------------------
@@ -136,7 +136,8 @@ K_MOVED_UP = 38  # job, a its new key: a deadline nears (below 0), or cannot be 
     S_BOOKED,
     S_ELASTIC,
     S_RISING,
-) = range(44)
+    S_IMPATIENT,
+) = range(45)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them
 SCALARS = 72
@@ -171,7 +172,13 @@ SCALARS = 72
     P_LARGE_PCT,
     P_GROW_S,
     P_URGENT_S,
-) = range(28)
+    P_RESTART_S,
+    P_ESTIMATE_WEIGHT,
+    P_UNDECLARED_S,
+    P_FELT_S,
+    P_PASSED_S,
+    P_RELOCATE,
+) = range(34)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST
@@ -308,10 +315,11 @@ ALARM_LAXITY = 6
     M_LEAST,
     M_LEAST_LONG,
     M_UNCLAIMED,
+    M_UNMOVED,
     M_BESIDE,
     M_STAMP,
     M_COUNT,
-) = range(8)
+) = range(9)
 (
     X_FIT,
     X_DOMAIN,

@@ -11,15 +11,16 @@ import numpy as np
 
 from dure.core.columns import *
 from dure.core.columns import Columns
-from dure.core.elastic import goes_on
+from dure.core.elastic import goes_on, is_elastic
 from dure.core.entitled import entitled_types, has_begun
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.leaving import leave_by, stay_longest, way_out
 from dure.core.placement import find_own_place, is_open_to, seek_own
 from dure.core.profile import keep_dates
 from dure.core.sparing import is_owed_spares, open_spares
 from dure.core.starting import start
-from dure.core.victims import choose_victims, leave_by, stay_longest, way_out
+from dure.core.victims import choose_victims
 
 
 @inner
@@ -34,8 +35,11 @@ def _next_right(c: Columns, job: int) -> int:
 
 
 @inner
-def claim(c: Columns, job: int, types: int) -> bool:
+def claim(c: Columns, job: int, types: int, ways: int) -> bool:
     """Hold devices for an entitled gang and give notice to whoever borrows them.
+
+    Args:
+        ways: 0, or ``MOVING``: small own gangs may be asked to move as well.
 
     Returns:
         False if no set of borrowers would make room: owners' own work is in the way, or faults.
@@ -45,10 +49,10 @@ def claim(c: Columns, job: int, types: int) -> bool:
     latest_s, is_early = leave_by(c, now_s), (entitled_types(c, job) & types) == 0
     early_s = min(latest_s, _next_right(c, job) - (now_s + c.policy[P_RETURN_S] - latest_s))
     seek_own(c, True)
-    count = choose_victims(c, job, types, latest_s)
+    count = choose_victims(c, job, types, latest_s, ways)
     if count == 0 and is_owed_spares(c, job):
         open_spares(c, 1)
-        count = choose_victims(c, job, types, latest_s)
+        count = choose_victims(c, job, types, latest_s, ways)
         open_spares(c, 0)
     seek_own(c, False)
     if count == 0:
@@ -72,6 +76,8 @@ def claim(c: Columns, job: int, types: int) -> bool:
                     # The right has not begun: it may use the time until then.
                     stop_at_s = max(stop_at_s, stay_longest(c, borrower, early_s))
                 milli = _called_from(c, borrower, job)
+                if c.jobs[J_CLASS, borrower] == OWN and not is_elastic(c.jobs, borrower):
+                    saves += 2
                 emit(c, K_NOTICED, borrower, job, stop_at_s, saves, milli, due_at_s)
             row = following
     return True
@@ -163,7 +169,8 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
     emit(c, K_CLAIM_ENDED, job, outcome, 0, 0, 0, 0)
     for i in range(count):
         waits = c.jobs[J_STATE, victims[i]] == RUNNING and c.jobs[J_STOP_AT, victims[i]] >= 0
-        waits = waits and c.jobs[J_STOP_CAUSE, victims[i]] == BY_RECLAIM
+        cause = c.jobs[J_STOP_CAUSE, victims[i]]
+        waits = waits and cause in (BY_RECLAIM, BY_MOVE)
         if waits and not _is_held_from(c, victims[i]):
             emit(c, K_WITHDRAWN, victims[i], job, 0, 0, 0, 0)
 

@@ -14,6 +14,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import inner, kernel
 
 _LOW = 0xFFFFFFFF
+SAID_S_MAX = 10**8  # three years; products with GPUs and weights stay below 63 bits
 
 
 @inner
@@ -42,6 +43,17 @@ def estimate_within(c: Columns, job: int, limit_s: int) -> int:
     if jobs[J_SIZE, job] == jobs[J_GPUS, job]:
         return limit_s
     return int(jobs[J_SAVED, job] + limit_s * jobs[J_SIZE, job] // jobs[J_GPUS, job])
+
+
+@inner
+def declared_left(c: Columns, job: int) -> int:
+    """Return the GPU-seconds that the job has still to run by its own word."""
+    jobs = c.jobs
+    said_s = jobs[J_ESTIMATE, job]
+    if said_s < 0:
+        said_s = c.policy[P_UNDECLARED_S]
+    left_s = max(0, min(said_s, SAID_S_MAX) - jobs[J_SAVED, job])
+    return int(left_s * jobs[J_GPUS, job] * jobs[J_MILLI, job] // WHOLE)
 
 
 @inner

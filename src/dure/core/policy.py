@@ -22,6 +22,8 @@ from dure.core.columns import (
     P_DEARER_S,
     P_DECAY,
     P_DRAIN_S,
+    P_ESTIMATE_WEIGHT,
+    P_FELT_S,
     P_FLOOR,
     P_GOES_ON_S,
     P_GROUPS,
@@ -33,12 +35,16 @@ from dure.core.columns import (
     P_LEMON_FAULTS,
     P_LEMONS_PCT,
     P_LEND,
+    P_PASSED_S,
     P_POLICY,
     P_PROBATION_S,
+    P_RELOCATE,
     P_RESERVE_S,
+    P_RESTART_S,
     P_RETURN_S,
     P_START_S,
     P_SWAP,
+    P_UNDECLARED_S,
     P_URGENT_S,
     POLICIES,
     POLICY_SIZE,
@@ -62,7 +68,7 @@ class Policy:
         cleaning_s: what a device needs between owners.
         start_s: what a start takes after a reclaim.
         backoff_s: after a reclaim a borrower waits this long for its next loan, twice as long each
-        time.
+            time.
         backoff_s_max: but never longer.
         dearer_s: each earlier reclaim makes a borrower a dearer victim by this much work.
         lend: whether idle entitlement is lent at all.
@@ -75,6 +81,12 @@ class Policy:
             all; 0 is never.
         large_pct: a gang of so many in a hundred of the nodes of a kind gets its date at once; 0 is
             never.
+        felt_s: what being sent away costs a borrower whose work is short; less, the longer it is.
+        restart_s: what a job that was stopped takes to load what it saved (no progress meanwhile).
+        estimate_weight: a gang lets others pass by its declared GPU-time, so many times.
+        undeclared_s: a job that declares no duration is taken to declare this.
+        passed_s: whoever waited so long is let pass by nobody who waited less; 0 is never.
+        relocate: small own gangs are moved for an entitled one that finds no place otherwise.
         instant_stop: the machines stop the moment they are told (imagined ones do).
         swap: a gang struck by a fault goes on at once with substitutes, if any are free.
         hazard_half_life_days: a fault this old weighs half in what is known against its node.
@@ -100,15 +112,21 @@ class Policy:
     cleaning_s: int = 10
     start_s: int = 20
     backoff_s: int = 60
-    backoff_s_max: int = 3600
+    backoff_s_max: int = 900
     dearer_s: int = 600
     lend: bool = True
     half_life_days: int = 7
-    horizon_s: int = 3600
+    horizon_s: int = 5 * DAY_S
     grow_s: int = 600
     urgent_s: int = 3600
     reserve_s: int = DAY_S
     large_pct: int = 0
+    felt_s: int = 300_000
+    restart_s: int = 0
+    estimate_weight: int = 2
+    undeclared_s: int = DAY_S
+    passed_s: int = 3 * DAY_S
+    relocate: bool = True
     instant_stop: bool = True
     swap: bool = False
     hazard_half_life_days: int = 28
@@ -132,6 +150,10 @@ class Policy:
             value = getattr(self, one.name)
             if isinstance(value, int) and not 0 <= value <= LONGEST_S:
                 raise PolicyError(f"{one.name} is {value}; it must be 0..{LONGEST_S}.")
+        # Products of these with GPU-seconds must stay within 63 bits.
+        for name, most in (("estimate_weight", 100), ("felt_s", 10**6), ("undeclared_s", 10**8)):
+            if getattr(self, name) > most:
+                raise PolicyError(f"{name} is {getattr(self, name)}; it must be 0..{most}.")
         if self.half_life_days < 1:
             raise PolicyError(
                 f"half_life_days is {self.half_life_days}; it must be 1 or more. "
@@ -193,6 +215,9 @@ class Policy:
         if self.name == POLICIES[DURE] and self.breaker_pct > 0:
             p[P_BREAKER_PCT], p[P_BREAKER_S] = self.breaker_pct, self.breaker_s
             p[P_BREAKER_WINDOW_S] = self.breaker_window_s
+        p[P_RESTART_S], p[P_ESTIMATE_WEIGHT] = self.restart_s, self.estimate_weight
+        p[P_UNDECLARED_S], p[P_FELT_S] = self.undeclared_s, self.felt_s
+        p[P_PASSED_S], p[P_RELOCATE] = self.passed_s, int(self.relocate)
         return p
 
 
@@ -231,7 +256,7 @@ def policy_named(name: str, **changes: object) -> Policy:
             if not isinstance(value, Mapping):
                 raise PolicyError(f"floors is {value!r}; it must be groups and their percent.")
             continue
-        wants_bool = key in {"lend", "instant_stop", "swap"}
+        wants_bool = key in {"lend", "instant_stop", "swap", "relocate"}
         if isinstance(value, bool) != wants_bool or not isinstance(value, int):
             kind = "true or false" if wants_bool else "a whole number"
             raise PolicyError(f"{key} is {value!r}; it must be {kind}.")

@@ -195,7 +195,7 @@ def reserve_for_longest(c: Columns) -> None:
     job = longest_waiting(c)
     while job >= 0:
         types = entitled_types(c, job)
-        if not start_own(c, job, types) and not claim(c, job, types):
+        if not start_own(c, job, types) and not claim(c, job, types, 0):
             seek_own(c, True)
             _reserve(c, job, types)
             seek_own(c, False)

@@ -2,113 +2,37 @@
 share.
 """
 
-import numpy as np
-
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.consolidating import make_room
 from dure.core.dating import backfill, plan_dates, start_dated
-from dure.core.elastic import is_elastic, pick_kept
 from dure.core.entitled import (
     claimable_types,
-    could_be_own,
     entitled_types,
-    has_room,
     is_covered,
     start_as,
     start_own,
 )
 from dure.core.facts import emit
-from dure.core.groups import fair_charge, furthest_below, had, line_up
+from dure.core.groups import charge_of_next, furthest_below, had, line_up
 from dure.core.growing import grow
 from dure.core.kernel import inner
-from dure.core.laxity import key_by_laxity
+from dure.core.keys import key_now
 from dure.core.lending import claim, serve_claims, settle_claims
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
-from dure.core.placement import stands_open
 from dure.core.profile import open_stairs, runs_as_own_only
+from dure.core.promoting import demote, exchange, promote
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
-from dure.core.sparing import is_owed_spares, stands_on_spare
-from dure.core.starting import begin_pass, is_hopeful, is_ready, lend_beyond
+from dure.core.sparing import is_owed_spares
+from dure.core.starting import begin_pass, is_hopeful, is_ready
 from dure.core.stopping import stop_noticed_now
 from dure.core.succeeding import succeed
 from dure.core.swapping import start_stranded
 from dure.core.testing import fill_aside
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
-
-
-@inner
-def _running_in_order(c: Columns) -> np.ndarray:
-    return np.sort(c.running[: c.scalars[S_RUNNING]])
-
-
-@inner
-def _promote(c: Columns) -> None:
-    """Turn running loans into own while their owner's entitlement lasts, earliest submission
-    first.
-    """
-    jobs = c.jobs
-    if c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE] == 0:
-        return
-    running, count = np.empty(c.scalars[S_RUNNING], dtype=np.int64), 0
-    for i in range(c.scalars[S_RUNNING]):
-        job = c.running[i]
-        if jobs[J_STATE, job] != RUNNING or jobs[J_CLASS, job] == OWN or jobs[J_STOP_AT, job] >= 0:
-            continue
-        if jobs[J_CLASS_ASKED, job] == 1 + LOAN or jobs[J_CLASS_ASKED, job] == 1 + SCAVENGE:
-            continue
-        if could_be_own(jobs, c.rights, job) and not stands_on_spare(c, job):
-            running[count] = job
-            count += 1
-    running = np.sort(running[:count])
-    for i in range(count):
-        job = running[i]
-        milli = jobs[J_SIZE, job] * jobs[J_MILLI, job]
-        has = has_room(c, jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job], milli)
-        if has and stands_open(c, job):
-            emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, OWN, 0, 0, 0)
-            if is_elastic(jobs, job):
-                lend_beyond(c, job, pick_kept(c, job))
-
-
-@inner
-def _leave_cells(c: Columns) -> None:
-    """Own work in a leaf that others hold from now on runs on as a loan: it may be called back."""
-    if c.scalars[S_FREED] & FREED_CELLS == 0:
-        return
-    jobs = c.jobs
-    for job in _running_in_order(c):
-        if jobs[J_STATE, job] == RUNNING and jobs[J_CLASS, job] == OWN and not stands_open(c, job):
-            emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)
-
-
-@inner
-def _demote(c: Columns) -> None:
-    """An entitlement shrank: the youngest gangs beyond it run on as loans (the promise is gone).
-
-    Those that may not borrow go last; they run on too, but an owner may call their GPUs back.
-    """
-    jobs, rights, over = c.jobs, c.rights, False
-    _leave_cells(c)
-    for a in range(1, c.scalars[S_ACCOUNTS]):
-        for kind in range(rights.shape[2]):
-            over = over or rights[E_OWN, a, kind] > rights[E_ENTITLED, a, kind]
-    if not over:
-        return
-    running = _running_in_order(c)
-    for firm in (0, 1):
-        for i in range(running.size - 1, -1, -1):
-            job = running[i]
-            owner, kind = jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job]
-            if jobs[J_CLASS, job] != OWN or c.accounts[A_KIND, owner] == ACCOUNT_POOL:
-                continue
-            may_borrow = jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN
-            if firm == 0 and not may_borrow:
-                continue
-            if rights[E_OWN, owner, kind] > rights[E_ENTITLED, owner, kind]:
-                emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)
+from dure.core.victims import MOVING
 
 
 @inner
@@ -124,7 +48,8 @@ def _start_entitled(c: Columns) -> None:
         goes_on = jobs[J_ODD, job] == 1 or jobs[J_CLAIM_DUE, job] >= 0
         if jobs[J_CLAIM_DUE, job] < 0 and types != 0 and is_ready(c, job):
             has_place = start_own(c, job, types) or _claim_once(c, job, types)
-            goes_on = has_place or make_room(c, job, types) or goes_on
+            has_place = has_place or make_room(c, job, types) or _move_once(c, job, types)
+            goes_on = has_place or goes_on
         replace_head(c, following if goes_on else -1)
 
 
@@ -181,10 +106,30 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
     # Where there are cells, one owner's failure says nothing of another's.
     if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp and s[S_CELLS] == 0:
         return False
-    if claim(c, job, types):
+    if claim(c, job, types, 0):
         return True
     if types == c.jobs[J_TYPES, job]:
         c.memo[M_UNCLAIMED, shape] = stamp
+    return False
+
+
+@inner
+def _move_once(c: Columns, job: int, types: int) -> bool:
+    """Claim places of small own gangs, which move: the last resort, if only places are missing."""
+    s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
+    if c.policy[P_RELOCATE] == 0 or s[S_KIND + IDLE] == 0:
+        return False
+    if c.accounts[A_KIND, c.jobs[J_OWNER, job]] == ACCOUNT_POOL:
+        return False
+    coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING] + s[S_KIND + IDLE]
+    if coming < c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]:
+        return False
+    if shape > 0 and c.memo[M_UNMOVED, shape] == stamp and s[S_CELLS] == 0:
+        return False
+    if claim(c, job, types, MOVING):
+        return True
+    if types == c.jobs[J_TYPES, job]:
+        c.memo[M_UNMOVED, shape] = stamp
     return False
 
 
@@ -202,7 +147,7 @@ def _chain_borrowers(c: Columns) -> None:
 
 @inner
 def _lend(c: Columns) -> None:
-    """Lend what stands idle: progressive filling, one gang at a time to whoever has had least."""
+    """Lend what stands idle, one gang at a time: to whoever will have had least once it has run."""
     s = c.scalars
     if s[S_KIND + IDLE] == 0 or c.policy[P_LEND] == 0:
         return
@@ -212,9 +157,10 @@ def _lend(c: Columns) -> None:
     while group >= 0 and s[S_KIND + IDLE] > 0:
         first, size = places[0, group], places[1, group]
         owner, before = owners[first], had(c, owners[first])
-        if _lend_next(c, owner):
-            charges[first] = fair_charge(c, owner)
-            group_had[group] += had(c, owner) - before
+        _lend_next(c, owner)
+        group_had[group] += had(c, owner) - before
+        if next_turn(c, owner) >= 0:
+            charges[first] = charge_of_next(c, owner)
         else:
             size -= 1
             places[1, group] = size
@@ -224,23 +170,15 @@ def _lend(c: Columns) -> None:
 
 
 @inner
-def _lend_next(c: Columns, owner: int) -> bool:
-    """Lend to the owner's next gang that fits; tell whether there was one."""
-    jobs = c.jobs
-    job = next_turn(c, owner)
-    while job >= 0:
-        cohort, following, placed = jobs[J_COHORT, job], next_of(c, job), False
-        is_next = is_lendable(jobs, job, c.scalars[S_NOW]) and is_ready(c, job)
-        if is_next:
-            placed = start_as(c, job, LOAN)
-        if placed or not is_next or jobs[J_ODD, job] == 1:
-            pass_turn(c, cohort, following)
-        else:
-            pass_turn(c, cohort, -1)
-        if placed:
-            return True
-        job = next_turn(c, owner)
-    return False
+def _lend_next(c: Columns, owner: int) -> None:
+    """Lend to the owner's next gang if it fits; the turn goes on to the one after it."""
+    jobs, job, placed = c.jobs, next_turn(c, owner), False
+    cohort, following = jobs[J_COHORT, job], next_of(c, job)
+    is_next = is_lendable(jobs, job, c.scalars[S_NOW]) and is_ready(c, job)
+    if is_next:
+        placed = start_as(c, job, LOAN)
+    goes_on = placed or not is_next or jobs[J_ODD, job] == 1
+    pass_turn(c, cohort, following if goes_on else -1)
 
 
 @inner
@@ -250,8 +188,9 @@ def _move_urgent(c: Columns) -> None:
     for i in range(s[S_DUE]):
         job = c.due[i, 2]
         if c.due[i, 1] == ALARM_LAXITY and c.jobs[J_STATE, job] == PENDING:
-            key = key_by_laxity(c, job)
-            if key != c.jobs[J_KEY, job]:
+            key = key_now(c, job)
+            # Whoever was moved for another stands first anyway.
+            if key < c.jobs[J_KEY, job] or (c.jobs[J_KEY, job] < 0 <= key):
                 emit(c, K_MOVED_UP, job, key, 0, 0, 0, 0)
 
 
@@ -270,8 +209,11 @@ def share(c: Columns) -> None:
     # Once more: a claimant that takes a share of a held device leaves the rest of it as new room.
     begin_pass(c)
     if s[S_FREED] > 0:
-        _demote(c)
-        _promote(c)
+        demote(c)
+    if s[S_FREED] > 0 or s[S_FRESH] > 0:
+        exchange(c)
+    if s[S_FREED] > 0:
+        promote(c)
     is_changed = is_open and (s[S_FREED] > 0 or s[S_FRESH] > 0)
     if is_changed:
         reserve_for_longest(c)
@@ -279,9 +221,13 @@ def share(c: Columns) -> None:
         succeed(c, OWN)
         _start_entitled(c)
         s[S_FREED] = 0
-        stop_noticed_now(c)
+        # A gang that was moved is entitled at once; it may have only smaller ones move in turn.
+        while stop_noticed_now(c) > 0:
+            serve_claims(c)
+            begin_pass(c)
+            _start_entitled(c)
         serve_claims(c)
-        _promote(c)
+        promote(c)
         begin_pass(c)
         start_stranded(c, LOAN)
         succeed(c, LOAN)

@@ -19,7 +19,7 @@ from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.core.state import ASKED, Account, Jobs, Listed, State
 
-VERSION = 5
+VERSION = 6
 # Columns hold small numbers mostly; the first of these that holds a row's values is used.
 _SIZES = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
 _LEVEL = 1

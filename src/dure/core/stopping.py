@@ -5,9 +5,9 @@ from dure.core.columns import Columns
 from dure.core.elastic import goes_on, pick_kept, picked
 from dure.core.facts import emit
 from dure.core.kernel import inner, inner_of_ints
+from dure.core.leaving import last_checkpoint
 from dure.core.pace import work_s_of
 from dure.core.starting import start
-from dure.core.victims import last_checkpoint
 
 
 @inner_of_ints(3)
@@ -18,8 +18,9 @@ def stop_borrower(c: Columns, job: int, cause: int, saves: int) -> None:
         if jobs[J_STATE, job] == RUNNING:
             emit(c, K_STOP_ORDERED, job, jobs[J_ATTEMPT, job], cause, 0, 0, 0)
         return
-    kept_s = (now_s if saves > 0 else last_checkpoint(c, job, now_s)) - jobs[J_RUN_SINCE, job]
-    lost_s = now_s - jobs[J_RUN_SINCE, job] - kept_s
+    ran_s = max(0, now_s - jobs[J_RUN_SINCE, job])  # not yet, while it loads what it saved
+    kept_s = ran_s if saves > 0 else last_checkpoint(c, job, now_s) - jobs[J_RUN_SINCE, job]
+    lost_s = ran_s - kept_s
     lost = lost_s * jobs[J_USED, job]
     saved_s = jobs[J_SAVED, job] + work_s_of(c, job, kept_s)
     emit(c, K_STOPPED, job, jobs[J_ATTEMPT, job], cause, saved_s, lost, 0)
@@ -76,13 +77,16 @@ def stop_due(c: Columns) -> None:
 
 
 @inner
-def stop_noticed_now(c: Columns) -> None:
-    """Stop the borrowers of this cycle's claims that had no reason to run on."""
-    s, jobs = c.scalars, c.jobs
+def stop_noticed_now(c: Columns) -> int:
+    """Stop whom this cycle's claims gave no reason to run on; return how many own gangs moved."""
+    s, jobs, moved = c.scalars, c.jobs, 0
     i = s[S_RUNNING] - 1
     while i >= 0:
         job = c.running[i]
         is_due = 0 <= jobs[J_STOP_AT, job] <= s[S_NOW] and jobs[J_STOP_CAUSE, job] != BY_RESIZE
         if jobs[J_STATE, job] == RUNNING and is_due:
             let_go(c, job, jobs[J_STOP_CAUSE, job], jobs[J_STOP_SAVES, job])
+            if jobs[J_STATE, job] == PENDING and jobs[J_STOP_CAUSE, job] == BY_MOVE:
+                moved += 1
         i = min(i - 1, s[S_RUNNING] - 1)
+    return moved

@@ -136,7 +136,7 @@ def _claim_the_rest(c: Columns, job: int) -> None:
     """
     types = entitled_types(c, job)
     if types != 0 and find_own_place(c, job, types) == 0:
-        claim(c, job, types)
+        claim(c, job, types, 0)
 
 
 @inner

@@ -1,4 +1,4 @@
-"""Who must go for a claim: the cheapest borrowers in the narrowest domain, and how each leaves.
+"""Who must go for a claim: the cheapest borrowers in the narrowest domain.
 
 An elastic gang that gives up some devices and goes on is not disturbed as one that is sent away: it
 costs the work that it loses by starting again, which is none if it saves first.
@@ -8,84 +8,55 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.elastic import goes_on, is_elastic, is_told, shed_on
 from dure.core.kernel import inner
+from dure.core.leaving import disturbance, last_checkpoint, way_out
 from dure.core.moves import bits, share_of
 from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
 from dure.core.shapes import each_of
 
 DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers disturbed
+OFTEN = 2  # who was called back so often is called back only if nobody else will do
+SPARED = 1 << 50
+MOVED = 1 << 52  # moving an own gang is dearer than sending any borrowers away
+(MARKING, MOVING) = (1, 2)
 # What is thought of somebody on a node: gone, must go, gives up what it can, must give that up.
 (GONE, MUST_GO, LESS, MUST_LESS) = range(4)
 _SHED = 20  # bits for how many devices a gang gives up, below the stamp of the pricing
 
 
 @inner
-def leave_by(c: Columns, asked_at_s: int) -> int:
-    """Return the last moment at which a borrower may stop for a claim asked at ``asked_at_s``."""
-    p = c.policy
-    return int(asked_at_s + p[P_RETURN_S] - p[P_DRAIN_S] - p[P_CLEANING_S] - p[P_START_S])
+def _may_be_moved(c: Columns, job: int, claimant: int, latest_s: int) -> bool:
+    """Tell whether an own gang may be moved for a larger one.
 
-
-@inner
-def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
-    """Return when the running job last had all its work saved; its start of running if never."""
-    every_s, since_s = c.jobs[J_CKPT_EVERY, job], c.jobs[J_RUN_SINCE, job]
-    if every_s <= 0:
-        return int(since_s)
-    return int(since_s + (at_s - since_s) // every_s * every_s)
-
-
-@inner
-def _disturbance(c: Columns, job: int) -> int:
-    """Return what sending a borrower away costs besides the work it loses, in milli-s."""
-    # Its devices stand still while they are handed over, all of them, however few are needed.
-    idle_s = c.policy[P_DRAIN_S] + c.policy[P_CLEANING_S] + c.policy[P_START_S]
-    dearer_s = c.policy[P_DEARER_S] * c.jobs[J_RECLAIMS, job]
-    return int((dearer_s + idle_s) * c.jobs[J_USED, job])
-
-
-@inner
-def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
-    """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
-
-    The price is the work that is lost and the time its devices stand still, and more for each time
-    it was reclaimed before.
+    It is smaller than the claimant and than a node (a move may ask for another, of a smaller one
+    still, so they come to an end), and it does no more GPU-seconds twice than the claimant's GPUs
+    have waited already, or would at most.
     """
-    now_s, jobs = c.scalars[S_NOW], c.jobs
-    dearer = _disturbance(c, job)
-    if is_told(jobs, job):
-        return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
-    takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
-    if takes_s >= 0 and now_s + takes_s <= latest_s:
-        return int(now_s + takes_s), 1, int(dearer)
-    saved_at_s = last_checkpoint(c, job, now_s)
-    if every_s > 0:
-        next_s = saved_at_s if saved_at_s == now_s else saved_at_s + every_s
-        if next_s <= latest_s:
-            return int(next_s), 1, int(dearer)
-    return int(now_s), 0, int(dearer + (now_s - saved_at_s) * jobs[J_USED, job])
-
-
-@inner
-def stay_longest(c: Columns, job: int, latest_s: int) -> int:
-    """Return the last moment up to ``latest_s`` at which a borrower that can save leaves saved: the
-    claimant's right has not begun.
-    """
-    jobs = c.jobs
-    if is_told(jobs, job):
-        return int(jobs[J_STOP_AT, job])
-    takes_s = jobs[J_CKPT_TAKES, job]
-    if takes_s >= 0 and c.scalars[S_NOW] + takes_s <= latest_s:
-        return latest_s
-    return last_checkpoint(c, job, latest_s)
-
-
-@inner
-def _may_leave(c: Columns, job: int, latest_s: int) -> bool:
-    """Tell whether a job borrows anything and can have left that by ``latest_s``."""
-    jobs = c.jobs
-    if jobs[J_STATE, job] != RUNNING or (jobs[J_CLASS, job] == OWN and not is_elastic(jobs, job)):
+    jobs, now_s = c.jobs, c.scalars[S_NOW]
+    asked = jobs[J_SIZE, claimant] * jobs[J_MILLI, claimant]
+    node = c.rows[R_NODE, jobs[J_ROWS, job]]
+    if jobs[J_PREEMPTIBLE, job] == 0 or jobs[J_USED, job] >= asked:
         return False
-    return bool(not is_told(jobs, job) or jobs[J_STOP_AT, job] <= latest_s)
+    if jobs[J_USED, job] >= c.nodes[N_GPUS, node] * WHOLE:
+        return False
+    saves = way_out(c, job, latest_s)[1]
+    waits_s = max(c.policy[P_RETURN_S], now_s - jobs[J_QUEUED_SINCE, claimant])
+    unsaved = (now_s - last_checkpoint(c, job, now_s)) * jobs[J_USED, job]
+    return bool(saves == 1 or unsaved <= waits_s * asked)
+
+
+@inner
+def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) -> bool:
+    """Tell whether a job borrows anything and can have left that by ``latest_s``, or, if it is own,
+    may be moved by then.
+    """
+    jobs = c.jobs
+    if jobs[J_STATE, job] != RUNNING:
+        return False
+    is_firm = jobs[J_CLASS, job] == OWN and not is_elastic(jobs, job)
+    if is_told(jobs, job):
+        is_leaving = not is_firm or jobs[J_STOP_CAUSE, job] == BY_MOVE
+        return bool(is_leaving and jobs[J_STOP_AT, job] <= latest_s)
+    return bool(not is_firm or (ways & MOVING and _may_be_moved(c, job, claimant, latest_s)))
 
 
 @inner
@@ -157,7 +128,10 @@ def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     """
     if c.marks[borrower] == stamp or (is_told(c.jobs, borrower) and not goes_on(c, borrower)):
         return 0
-    return int(way_out(c, borrower, latest_s)[2] * DISTURBED + 2)
+    price = way_out(c, borrower, latest_s)[2] * DISTURBED + 2
+    if c.jobs[J_RECLAIMS, borrower] >= OFTEN:
+        price += SPARED
+    return int(price + MOVED if c.jobs[J_CLASS, borrower] == OWN else price)
 
 
 @inner
@@ -166,7 +140,7 @@ def _price_of_less(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     is_less_already = c.scratch[X_SHED, borrower] >> _SHED == stamp
     if is_told(c.jobs, borrower) or is_less_already or c.marks[borrower] == stamp:
         return 0
-    lost = way_out(c, borrower, latest_s)[2] - _disturbance(c, borrower)
+    lost = way_out(c, borrower, latest_s)[2] - disturbance(c, borrower)
     return int(lost * DISTURBED + 1)
 
 
@@ -189,13 +163,15 @@ def _dearest(c: Columns, node: int, latest_s: int, stamp: int, leaves: int) -> i
 
 @inner
 def _free_on_node(
-    c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, mark: int
+    c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, ways: int
 ) -> tuple[int, int]:
     """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
 
     At first everyone who may leave is thought away, then whoever need not go stays (elastic gangs:
-    gives up a part, then stays), the dearest first: nobody is sent away in vain. With ``mark``
-    those who must go are marked.
+    gives up a part, then stays), the dearest first: nobody is sent away in vain.
+
+    Args:
+        ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved.
     """
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
@@ -207,8 +183,9 @@ def _free_on_node(
     if usable == 0:
         while row >= 0:
             other = c.rows[R_JOB, row]
-            if _may_leave(c, other, latest_s):
-                thoughts[other] = leaves + (LESS if c.jobs[J_CLASS, other] == OWN else GONE)
+            if _may_leave(c, other, job, latest_s, ways):
+                is_part = c.jobs[J_CLASS, other] == OWN and is_elastic(c.jobs, other)
+                thoughts[other] = leaves + (LESS if is_part else GONE)
             row = c.rows[R_NEXT_OF_NODE, row]
         usable = _opened(c, job, node, each, healthy, leaves, stamp)
         if usable == 0:
@@ -229,10 +206,10 @@ def _free_on_node(
             price += _price_of_less(c, other, latest_s, stamp)
         else:
             price += _price_of(c, other, latest_s, stamp)
-            if mark > 0:
+            if ways & MARKING:
                 c.marks[other] = stamp
     price, mask = _take_devices(c, node, each, usable, leaves, price)
-    if mark > 0:
+    if ways & MARKING:
         _note_given(c, node, mask, leaves, stamp)
     return price, mask
 
@@ -276,14 +253,14 @@ def _take_devices(
 
 @inner
 def _offers_segment(
-    c: Columns, job: int, shelf: int, each: int, span: int, latest_s: int, stamp: int
+    c: Columns, job: int, shelf: int, each: int, span: int, latest_s: int, stamp: int, ways: int
 ) -> bool:
     """Tell whether a shelf has the nodes for one more segment, whatever they cost."""
     left = span
     for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
         if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
             continue
-        left -= 1 if _free_on_node(c, job, node, each, latest_s, stamp, 0)[0] >= 0 else 0
+        left -= 1 if _free_on_node(c, job, node, each, latest_s, stamp, ways)[0] >= 0 else 0
         if left == 0:
             return True
     return False
@@ -291,7 +268,7 @@ def _offers_segment(
 
 @inner
 def _price_domain(
-    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int
+    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int, ways: int
 ) -> tuple[int, int]:
     """Pick nodes of a domain one by one at the least further price: (price, nodes) or (-1, 0)."""
     need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
@@ -309,13 +286,13 @@ def _price_domain(
                 continue
             is_begun = shelf == home or span == 1
             if not is_begun and (
-                home >= 0 or not _offers_segment(c, job, shelf, each, span, latest_s, stamp)
+                home >= 0 or not _offers_segment(c, job, shelf, each, span, latest_s, stamp, ways)
             ):
                 continue
             for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
                 if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
                     continue
-                cost, mask = _free_on_node(c, job, node, want, latest_s, stamp, 0)
+                cost, mask = _free_on_node(c, job, node, want, latest_s, stamp, ways)
                 if cost >= 0 and cost < best_price:
                     best_node, best_price = node, cost
                 if best_price == 0:
@@ -324,17 +301,45 @@ def _price_domain(
                 break
         if best_node < 0:
             return -1, 0
-        cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, 1)
+        cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, ways | MARKING)
         c.scratch[X_NODE, best_node] = stamp
         home = c.nodes[N_SHELF, best_node]
         c.picks[at, 0], c.picks[at, 1], c.picks[at, 2] = best_node, mask, c.jobs[J_MILLI, job]
         price += cost
+    if total > 1:
+        _spare_the_needless(c, job, total, need, each, extra, latest_s, ways)
     return price, total
 
 
 @inner
-def choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
-    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows."""
+def _spare_the_needless(
+    c: Columns, job: int, total: int, need: int, each: int, extra: int, latest_s: int, ways: int
+) -> None:
+    """Look at the picked nodes once more: who leaves several of them may make others needless."""
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp = c.memo[M_STAMP, STAMP_MARKS]
+    for at in range(total):
+        row = c.nodes[N_ROWS, c.picks[at, 0]]
+        while row >= 0:
+            other = c.rows[R_JOB, row]
+            is_wide = c.rows[R_NEXT_OF_JOB, c.jobs[J_ROWS, other]] >= 0
+            is_rigid = not is_elastic(c.jobs, other)
+            if is_wide and is_rigid and c.rows[R_MASK, row] & c.picks[at, 1]:
+                c.marks[other] = stamp
+            row = c.rows[R_NEXT_OF_NODE, row]
+    for at in range(total):
+        want = each if at < need else extra
+        cost, mask = _free_on_node(c, job, c.picks[at, 0], want, latest_s, stamp, ways | MARKING)
+        if cost >= 0:
+            c.picks[at, 1] = mask
+
+
+@inner
+def choose_victims(c: Columns, job: int, types: int, latest_s: int, ways: int) -> int:
+    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows.
+
+    With ``MOVING`` as the way, small own gangs may be asked to move as well.
+    """
     for group in range(c.groups.shape[1]):
         if not types >> c.groups[G_TYPE, group] & 1:
             continue
@@ -350,9 +355,9 @@ def choose_victims(c: Columns, job: int, types: int, latest_s: int) -> int:
                 if domain == seen:
                     continue
                 seen = domain
-                price, _ = _price_domain(c, job, group, level, domain, latest_s)
+                price, _ = _price_domain(c, job, group, level, domain, latest_s, ways)
                 if price >= 0 and price < best_price:
                     best_domain, best_price = domain, price
             if best_domain >= 0:
-                return int(_price_domain(c, job, group, level, best_domain, latest_s)[1])
+                return int(_price_domain(c, job, group, level, best_domain, latest_s, ways)[1])
     return 0

@@ -112,6 +112,8 @@ def _carry_out(c: Columns, m: _Machines, facts: np.ndarray) -> None:
             m.attempt[at] = facts[i, 3]
             left_s = max(0, m.work_s[at] - m.kept_s[at])
             m.end_at_s[at] = at_s + run_s_of(c, column_of(c, facts[i, 2]), left_s)
+            if facts[i, 3] > 1:
+                m.end_at_s[at] += c.policy[col.P_RESTART_S]
             _push(m, m.end_at_s[at], facts[i, 2])
         elif kind == K_STOPPED:
             m.kept_s[at], m.end_at_s[at] = facts[i, 5], -1

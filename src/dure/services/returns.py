@@ -136,8 +136,9 @@ class Returns(Follower):
         )
 
     def _take_in(self, state: State, facts: list[list[int]]) -> None:
-        for kind, at_s, job, a, b, _, d, e in facts:
-            if kind == col.K_NOTICED:
+        for kind, at_s, job, a, b, c, d, e in facts:
+            # An own gang that is moved for a larger one returns nothing to a lender.
+            if kind == col.K_NOTICED and c < 2:
                 self._notice(state, Reclaim(_lender(state, a), a, job, d // col.WHOLE, at_s, e, b))
             elif kind in (col.K_STOPPED, col.K_ENDED):
                 for one in self._of_borrower.get(job, ()):

@@ -23,8 +23,9 @@ class Chronicle:
         col.K_RECLASSED,
         col.K_LENT,
         col.K_NOTICED,
-        col.K_WITHDRAWN,
         col.K_CLAIM_ENDED,
+        col.K_SUBMITTED,
+        col.K_CLAIMED,
     )
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ def job_tables(
     """Return jobs, placements and reclaims of a run that has forgotten nothing."""
     rows, facts, reclaims = state.job_rows(), chronicle.facts(), Reclaims()
     attempts = attempts_table(facts, to_s=to_s)
-    reclaims.add(facts, attempts, rows, state)
+    reclaims.add(facts, rows, state)
     return (
         jobs_table(rows, state, to_s=to_s),
         placements_table(facts, attempts, rows, state).drop("number"),
@@ -57,7 +57,7 @@ class TablesInParts:
         state, to_s = self._state, self._state.now_s if to_s is None else to_s
         facts = self._chronicle.take(rows.numbers)
         attempts = attempts_table(facts, to_s=to_s)
-        self._reclaims.add(facts, attempts, rows, state)
+        self._reclaims.add(facts, rows, state)
         jobs = jobs_table(rows, state, to_s=to_s).with_columns(number=rows.numbers)
         placements = placements_table(facts, attempts, rows, state)
         for name, table in zip(TABLES, (jobs, placements), strict=True):

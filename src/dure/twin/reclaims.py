@@ -7,7 +7,8 @@ from dure.core.forgetting import JobRows
 from dure.core.state import State
 from dure.twin.chronicle import names_of
 
-_KINDS = (col.K_NOTICED, col.K_WITHDRAWN, col.K_CLAIM_ENDED)
+_CLAIMS = (col.K_NOTICED, col.K_CLAIM_ENDED)
+_LEAVING = (col.K_STOPPED, col.K_ENDED)  # who only changes class stays where it is
 SCHEMA = {
     "lender": pl.String,
     "claimant_job": pl.String,
@@ -31,20 +32,20 @@ class Reclaims:
 
     def __init__(self) -> None:
         self._facts: list[pl.DataFrame] = []
-        self._ends: list[pl.DataFrame] = []
         self._claimants: set[int] = set()
         self._names: dict[int, str] = {}
         self._lenders: dict[int, str] = {}
 
-    def add(self, facts: pl.DataFrame, attempts: pl.DataFrame, jobs: JobRows, state: State) -> None:
+    def add(self, facts: pl.DataFrame, jobs: JobRows, state: State) -> None:
         """Take what is written down about these jobs (``chronicle``)."""
-        facts = facts.filter(pl.col("kind").is_in(_KINDS))
-        noticed = facts.filter(pl.col("kind") == col.K_NOTICED)
-        claimed = facts.filter(pl.col("kind") == col.K_CLAIM_ENDED)
+        # An own gang that is moved for a larger one borrows nothing.
+        is_move = (pl.col("kind") == col.K_NOTICED) & (pl.col("c") >= 2)
+        told = facts.filter(pl.col("kind").is_in(_CLAIMS) & ~is_move)
+        noticed = told.filter(pl.col("kind") == col.K_NOTICED)
+        claimed = told.filter(pl.col("kind") == col.K_CLAIM_ENDED)
         borrowers = noticed["job"].unique()
-        is_end = pl.col("job").is_in(borrowers.implode()) & (pl.col("cause") != col.BY_HORIZON)
-        self._facts.append(facts)
-        self._ends.append(attempts.filter(is_end).select("job", "to_s"))
+        left = pl.col("kind").is_in(_LEAVING) & pl.col("job").is_in(borrowers.implode())
+        self._facts += [told, facts.filter(left)]
         self._claimants.update(noticed["a"].to_list(), claimed["job"].to_list())
         # Who claimed in vain to the horizon is known by its notices alone.
         waiting = pl.Series(sorted(self._claimants - self._lenders.keys()), dtype=pl.Int64)
@@ -58,27 +59,19 @@ class Reclaims:
     def table(self, *, cleaning_s: int) -> pl.DataFrame:
         """Return ``reclaims.parquet``; every job must have been added."""
         facts = pl.concat(self._facts).sort("at")
-        ends = pl.concat(self._ends)
+        left = facts.filter(pl.col("kind").is_in(_LEAVING))
         claim_ends = facts.filter(pl.col("kind") == col.K_CLAIM_ENDED)
-        withdrawn = facts.filter(pl.col("kind") == col.K_WITHDRAWN)
-        by_borrower = _moments(ends["job"], ends["to_s"])
+        by_borrower = _moments(left["job"], left["at"], left["at_s"])
         by_claimant = _moments(
             claim_ends["job"], claim_ends["at"], claim_ends["a"], claim_ends["at_s"]
         )
-        taken_back = _moments(withdrawn["job"], withdrawn["at"], withdrawn["a"])
         rows = []
         notices = facts.filter(pl.col("kind") == col.K_NOTICED)
         for at, asked_s, borrower, claimant, milli, due_s in notices.select(
             "at", "at_s", "job", "a", "d", "e"
         ).iter_rows():
-            vacated = next((s for (s,) in by_borrower.get(borrower, ()) if s >= asked_s), None)
             ended = next((row for row in by_claimant.get(claimant, ()) if row[0] > at), None)
-            is_back = any(
-                row[0] > at
-                and row[1] == claimant
-                and (ended is None or row[0] < ended[0] + 100_000)
-                for row in taken_back.get(borrower, ())
-            )
+            gone = next((row for row in by_borrower.get(borrower, ()) if row[0] > at), None)
             rows.append(
                 (
                     self._lenders[claimant],
@@ -87,7 +80,7 @@ class Reclaims:
                     milli // col.WHOLE,
                     asked_s,
                     due_s,
-                    *_outcome(vacated, ended, is_back, cleaning_s),
+                    *_outcome(gone, ended, cleaning_s),
                 )
             )
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
@@ -104,21 +97,19 @@ def _moments(job: pl.Series, *columns: pl.Series) -> dict[int, list[tuple[int, .
 
 
 def _outcome(
-    vacated_s: int | None, ended: tuple[int, ...] | None, is_back: bool, cleaning_s: int
+    gone: tuple[int, ...] | None, ended: tuple[int, ...] | None, cleaning_s: int
 ) -> tuple[int | None, int | None, int | None, str]:
     """Return when the borrower left, when its devices were clean, when the claimant started, and
-    the outcome.
+    the outcome. Who left after its claim had ended did not leave for it.
     """
-    outcome, started_s = "open", None
-    if ended is not None:
-        left_in_time = vacated_s is not None and vacated_s <= ended[2]
-        if ended[1] == col.CLAIM_FAULT:
-            outcome = "fault"
-        elif ended[1] == col.CLAIM_CANCELLED or not left_in_time or (is_back and not left_in_time):
-            outcome = "withdrawn"
-        else:
-            outcome, started_s = "returned", ended[2]
-    if outcome == "withdrawn" or (ended is not None and vacated_s and vacated_s > ended[2]):
-        vacated_s = None
-    cleaned_s = None if vacated_s is None else vacated_s + cleaning_s
-    return vacated_s, cleaned_s, started_s, outcome
+    if gone is not None and ended is not None and gone[0] > ended[0]:
+        gone = None
+    vacated_s = None if gone is None else gone[1]
+    cleaned_s = None if gone is None else gone[1] + cleaning_s
+    if ended is None:
+        return vacated_s, cleaned_s, None, "open"
+    if ended[1] == col.CLAIM_FAULT:
+        return vacated_s, cleaned_s, None, "fault"
+    if ended[1] == col.CLAIM_CANCELLED or gone is None:
+        return None, None, None, "withdrawn"
+    return vacated_s, cleaned_s, ended[2], "returned"
