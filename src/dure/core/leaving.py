@@ -28,15 +28,12 @@ def felt(c: Columns, job: int) -> int:
     """Return how much a borrower feels being sent away, in milli-s: the less, the longer it has
     still to run by its own word.
 
-    It is once a job, not once a GPU: those who wait are people. Who outlived its word, or declared
-    nothing, may be expected to run as long again as it has.
+    It is once a job, not once a GPU: those who wait are people. Of whom nothing is declared, or
+    who outlived its word, nobody knows how long it has, so it counts as soon done.
     """
     jobs, felt_s = c.jobs, c.policy[P_FELT_S]
     ran_s = work_s_of(c, job, max(0, c.scalars[S_NOW] - jobs[J_RUN_SINCE, job]))
-    ran_s += jobs[J_SAVED, job]
-    left_s = jobs[J_ESTIMATE, job] - ran_s
-    if left_s <= 0:
-        left_s = ran_s
+    left_s = max(0, jobs[J_ESTIMATE, job] - ran_s - jobs[J_SAVED, job])
     return int(WHOLE * felt_s * felt_s // max(1, felt_s + left_s))
 
 
