@@ -1,0 +1,404 @@
+"""One site as the engine knows it: orders that stand, ends that came in, when it was last heard.
+
+An attempt that was ordered has a file, ``open/JOB~ATTEMPT``, until the agent has heard that the
+ledger holds its end. A kill of this process loses nothing of it; after a power cut the engine
+gives its orders again from the ledger.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import msgspec
+
+from dure.core.columns import CORDONERS
+from dure.core.errors import DriverError, DureError
+from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.site_words import (
+    SITE_OUT_OF_REACH,
+    Answer,
+    Ended,
+    Forget,
+    Held,
+    Notice,
+    NotStarted,
+    NumberedOrder,
+    Order,
+    Push,
+    PushRefusal,
+    Start,
+    Stop,
+    plain,
+)
+from dure.drivers import files
+from dure.drivers.places import Places, open_intents
+from dure.drivers.remote.prints import keep_printed
+
+log = logging.getLogger("dure.sites")
+
+Key = tuple[str, int]
+# An answer ends after so much; the agent asks again at once.
+ANSWER_BYTES_WANTED = 1 << 20
+KINDS = ("ended", "stopped", "failed")
+REASON_LENGTH_MAX = 500
+
+
+class Kept(msgspec.Struct):
+    """An attempt as its file has it."""
+
+    order: StartOrder | None = None
+    stop_by_s: int = -1
+    is_stopped: bool = False
+    receipt: Receipt | None = None
+    evidence: dict[str, Any] = {}
+    is_acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class _Open:
+    """An attempt, and the numbers of its orders; 0 for one that was not given.
+
+    Attributes:
+        is_sent: its start was in an answer, be it that nobody received it.
+    """
+
+    kept: Kept
+    numbers: dict[type, int] = field(default_factory=dict)
+    is_sent: bool = False
+
+
+class SiteDesk:
+    """Orders and ends of one site, for one generation of the engine. Safe for threads.
+
+    Args:
+        root: the folder of the pool; what the site's jobs print is mirrored below it.
+        folder: the site's own.
+        generation: of this engine; higher than that of any before.
+        reach_s: a site not heard of for longer is out of reach.
+        now_s: the pool's clock.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        *,
+        generation: int,
+        reach_s: int,
+        now_s: Callable[[], int],
+    ) -> None:
+        self._root, self._folder, self.site = root, folder, folder.name
+        self._generation, self._reach_s, self._now_s = generation, reach_s, now_s
+        self._lock = RLock()
+        self._open: dict[Key, _Open] = {}
+        self._orders: dict[int, Order] = {}
+        self._number, self._looks = 0, 0
+        self._not_started: dict[Key, str] = {}
+        self._nodes: Sequence[NodeReport] = ()
+        # Whoever begins waits as long for the agent as one who was just heard.
+        self.heard_at_s = now_s()
+        # Of the agent that speaks now: its newest push, and the last of its reports that we have.
+        self._last, self._kept = (0, 0), 0
+        (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
+        for key in open_intents(folder):
+            self._take_up(key)
+
+    # --- for the engine ----------------------------------------------------------------------
+
+    def start(self, order: StartOrder) -> None:
+        """Order a start unless it was ordered before.
+
+        Raises:
+            DriverError: if the site could not start it when it was last asked; the next call asks
+                it again.
+        """
+        key = (order.job, order.attempt)
+        with self._lock:
+            if key in self._open:
+                return
+            if reason := self._not_started.pop(key, ""):
+                raise DriverError(f"job {order.job}: {self.site} cannot start it: {reason}")
+            earlier = [one for one in self._open if one[0] == order.job and self._runs(one)]
+            if earlier:
+                raise DriverError(
+                    f"job {order.job}: attempt {earlier[0][1]} has not ended, so attempt "
+                    f"{order.attempt} is not started."
+                )
+            opened = _Open(Kept(order))
+            self._write(key, opened.kept)
+            self._open[key] = opened
+            self._give(opened, Start(order))
+
+    def notify(self, job: str, attempt: int, *, stop_by_s: int) -> None:
+        """Order a notice; said again once it was taken, since the job may not have been there."""
+        with self._lock:
+            if (opened := self._running(job, attempt)) is None:
+                return
+            if opened.kept.stop_by_s != stop_by_s:
+                opened.kept.stop_by_s = stop_by_s
+                self._write((job, attempt), opened.kept)
+            self._give(opened, Notice(job, attempt, stop_by_s))
+
+    def stop(self, job: str, attempt: int) -> None:
+        """Order a stop; said again once it was taken."""
+        with self._lock:
+            if (opened := self._running(job, attempt)) is None:
+                return
+            if not opened.kept.is_stopped:
+                opened.kept.is_stopped = True
+                self._write((job, attempt), opened.kept)
+            self._give(opened, Stop(job, attempt))
+
+    def observe(self) -> list[Receipt]:
+        """Return the ends not acknowledged yet; take back what a lost site was never told."""
+        with self._lock:
+            # What stood before us was ordered again between the first look and the second.
+            self._looks += 1
+            if self.is_out_of_reach():
+                self._take_back()
+            found = [opened.kept for _, opened in sorted(self._open.items())]
+            return [
+                kept.receipt
+                for kept in found
+                if kept.receipt is not None and not kept.is_acknowledged
+            ]
+
+    def acknowledge(self, job: str, attempt: int) -> None:
+        """The ledger holds this end: the agent may forget it."""
+        with self._lock:
+            opened = self._open.get((job, attempt))
+            if opened is None or opened.kept.receipt is None or opened.kept.is_acknowledged:
+                return
+            opened.kept.is_acknowledged = True
+            self._withdraw(opened)
+            self._give(opened, Forget(job, attempt))
+            self._write((job, attempt), opened.kept)
+
+    def clean(self, job: str, attempt: int) -> dict[str, Any]:
+        """Return what the agent found when it cleaned up.
+
+        Raises:
+            DriverError: if the attempt has not ended.
+        """
+        with self._lock:
+            opened = self._open.get((job, attempt))
+            if opened is None or opened.kept.receipt is None:
+                raise DriverError(f"job {job}: attempt {attempt} has not ended at {self.site}.")
+            return {**opened.kept.evidence, "job": job, "attempt": attempt, "site": self.site}
+
+    def nodes(self) -> Sequence[NodeReport]:
+        """Return what the agent last said of its nodes."""
+        with self._lock:
+            return self._nodes
+
+    def knows(self, job: str, attempt: int) -> bool:
+        with self._lock:
+            return (job, attempt) in self._open
+
+    def wants(self, workdir: str) -> bool:
+        """Tell whether an order that stands names this work folder."""
+        with self._lock:
+            orders = [opened.kept.order for opened in self._open.values()]
+            return any(order is not None and order.recipe.workdir == workdir for order in orders)
+
+    def is_out_of_reach(self) -> bool:
+        return self._now_s() - self.heard_at_s > self._reach_s
+
+    # --- for the agent -----------------------------------------------------------------------
+
+    def meet_agent(self) -> None:
+        """Another agent speaks for the site: it knows nothing of what the one before was told."""
+        with self._lock:
+            self._last, self._kept = (0, 0), 0
+
+    def exchange(self, push: Push) -> Answer | PushRefusal:
+        """Take what the agent says, answer with what it is to do."""
+        with self._lock:
+            if self._looks < 2:
+                return PushRefusal.NOT_LEADING
+            if push.generation != self._generation:
+                self.heard_at_s = self._now_s()
+                return self._answer(push)
+            if (push.run, push.count) <= self._last:
+                return PushRefusal.STALE
+            self._last = (push.run, push.count)
+            self.heard_at_s = self._now_s()
+            # Nodes first: one that is closed because of an end is closed before the end is told.
+            if push.nodes is not None:
+                self._nodes = tuple(one for one in push.nodes if self._is_sound(one))
+            for refused in push.refused:
+                self._take_refusal(refused)
+            for ended in push.reports:
+                self._take_end(ended)
+            held = [
+                Held(one.job, one.attempt, one.stream, keep_printed(self._root, one))
+                for one in push.printed
+                if self.knows(one.job, one.attempt)
+            ]
+            self._drop_forgotten(push.taken)
+            return self._answer(push, list(self._after(push.taken)), held)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _answer(
+        self, push: Push, orders: Sequence[NumberedOrder] = (), held: Sequence[Held] = ()
+    ) -> Answer:
+        return Answer(
+            generation=self._generation,
+            run=push.run,
+            count=push.count,
+            kept=self._kept if push.generation == self._generation else 0,
+            orders=list(orders),
+            held=list(held),
+        )
+
+    def _take_up(self, key: Key) -> None:
+        """Read an attempt that stood before us, and give its orders anew."""
+        text = files.text_at(str(self._path(key)), bytes_max=1 << 26)
+        try:
+            kept = msgspec.json.decode(text or "", type=Kept)
+        except msgspec.MsgspecError as wrong:
+            # The ledger holds the order as well.
+            log.warning("%s is damaged (%s); its orders are given anew", self._path(key), wrong)
+            return
+        # Whether it was sent nobody wrote down.
+        opened = self._open[key] = _Open(kept, is_sent=True)
+        if kept.is_acknowledged:
+            self._give(opened, Forget(*key))
+            return
+        if kept.order is not None and kept.receipt is None:
+            self._give(opened, Start(kept.order))
+        if kept.stop_by_s >= 0:
+            self._give(opened, Notice(*key, kept.stop_by_s))
+        if kept.is_stopped:
+            self._give(opened, Stop(*key))
+
+    def _give(self, opened: _Open, order: Order) -> None:
+        """Put an order last in the line; an older one of its kind is worth nothing any more."""
+        if before := opened.numbers.get(type(order), 0):
+            self._orders.pop(before, None)
+        self._number += 1
+        opened.numbers[type(order)] = self._number
+        self._orders[self._number] = order
+
+    def _withdraw(self, opened: _Open) -> None:
+        for number in opened.numbers.values():
+            self._orders.pop(number, None)
+        opened.numbers.clear()
+
+    def _after(self, taken: int) -> Iterator[NumberedOrder]:
+        size = 0
+        for number, order in self._orders.items():
+            if number <= taken:
+                continue
+            if size > ANSWER_BYTES_WANTED:
+                return
+            size += 256
+            if isinstance(order, Start):
+                self._open[order.order.job, order.order.attempt].is_sent = True
+                size += len(order.order.recipe.script) + len(order.order.recipe.setup)
+            yield NumberedOrder(number, order)
+
+    def _take_end(self, ended: Ended) -> None:
+        if ended.number <= self._kept:
+            return
+        self._kept = ended.number
+        key = (ended.receipt.job, ended.receipt.attempt)
+        opened = self._open.get(key)
+        if opened is None:
+            self._set_aside(key)
+        elif opened.kept.receipt is None:
+            opened.kept.receipt = _sound(ended.receipt, self._now_s())
+            opened.kept.evidence = {"is_clean": False, **ended.evidence}
+            self._withdraw(opened)
+            self._write(key, opened.kept)
+
+    def _set_aside(self, key: Key) -> None:
+        """Have the agent forget an end of which the ledger wants to know nothing."""
+        try:
+            self._path(key)
+        except (DureError, AssertionError) as wrong:
+            log.error("%s: an end of %r is set aside: %s", self.site, key, wrong)
+            return
+        log.warning("%s: nobody waits for the end of job %s, attempt %d", self.site, *key)
+        opened = self._open[key] = _Open(Kept(is_acknowledged=True), is_sent=True)
+        self._give(opened, Forget(*key))
+
+    def _is_sound(self, report: NodeReport) -> bool:
+        is_fine = report.state != "closed" or report.who in CORDONERS
+        if not is_fine:
+            log.error("%s: what it says of %r is set aside", self.site, report.node[:80])
+        return is_fine
+
+    def _take_refusal(self, refused: NotStarted) -> None:
+        key = (refused.job, refused.attempt)
+        opened = self._open.get(key)
+        if opened is None or opened.numbers.get(Start) != refused.number:
+            return
+        self._not_started[key] = refused.reason
+        self._remove(key)
+
+    def _drop_forgotten(self, taken: int) -> None:
+        over = [
+            key
+            for key, opened in self._open.items()
+            if opened.kept.is_acknowledged and opened.numbers.get(Forget, taken + 1) <= taken
+        ]
+        for key in over:
+            self._remove(key)
+
+    def _take_back(self) -> None:
+        """Nobody has heard of these orders, so nothing can have come of them."""
+        for key, opened in self._open.items():
+            if not opened.is_sent and opened.kept.receipt is None:
+                log.warning("%s is out of reach: job %s, attempt %d taken back", self.site, *key)
+                opened.kept.receipt = Receipt(
+                    "stopped", *key, self._now_s(), reason=SITE_OUT_OF_REACH
+                )
+                opened.kept.evidence = {"at_s": self._now_s(), "is_clean": True, "is_sent": False}
+                self._withdraw(opened)
+                self._write(key, opened.kept)
+
+    def _runs(self, key: Key) -> bool:
+        return self._open[key].kept.receipt is None and not self._open[key].kept.is_acknowledged
+
+    def _running(self, job: str, attempt: int) -> _Open | None:
+        opened = self._open.get((job, attempt))
+        return opened if opened is not None and self._runs((job, attempt)) else None
+
+    def _remove(self, key: Key) -> None:
+        self._withdraw(self._open.pop(key))
+        files.remove(str(self._path(key)))
+
+    def _write(self, key: Key, kept: Kept) -> None:
+        try:
+            text = msgspec.json.encode(kept, enc_hook=plain).decode()
+            files.write(str(self._path(key)), text)
+        except OSError as wrong:
+            raise DriverError(
+                f"job {key[0]}: its order to {self.site} cannot be written ({wrong}); "
+                "free the disk, or look at its permissions."
+            ) from wrong
+
+    def _path(self, key: Key) -> Path:
+        return Places(self._folder, *key).intent
+
+
+def _sound(receipt: Receipt, now_s: int) -> Receipt:
+    """Return a receipt that cannot harm the books, whatever an agent made of it."""
+    return replace(
+        receipt,
+        kind=receipt.kind if receipt.kind in KINDS else "ended",
+        at_s=min(max(0, receipt.at_s), now_s),
+        exit_code=receipt.exit_code if 0 <= receipt.exit_code <= 255 else 255,
+        reason=receipt.reason[:REASON_LENGTH_MAX],
+    )
+
+
+def at_site(order: StartOrder, names: dict[str, str]) -> StartOrder:
+    """Return an order with the names that the site itself has for its nodes."""
+    devices = tuple((names[node], device) for node, device in order.devices)
+    return replace(order, devices=devices)
