@@ -8,9 +8,9 @@ from typing import Protocol
 
 from dure.core.orders import StartOrder
 from dure.drivers.local import LocalDriver
+from dure.drivers.remote.driver import pool_name
 from dure.drivers.slurm.commands import SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
-from dure.drivers.remote.driver import pool_name
 from dure.services.ports import Driver
 from tests.drivers.local_bench import SLOTS, driver_at, end_all, order
 from tests.sites.line import SITE, AgentSide, CentreSide, Line, node_named

@@ -55,6 +55,7 @@ def up(
     meter: options.MeterOption = "built-in",
     certificate: options.CertificateOption = None,
     certificate_key: options.CertificateKeyOption = None,
+    reach: options.ReachOption = 30,
     server: options.ServerOption = None,
     site: options.SiteOption = "",
     key_file: options.KeyFileOption = None,
@@ -83,6 +84,7 @@ def up(
             backend=backend,
             project_quota_bytes=_quota_bytes(project_quota),
             meter=meter,
+            reach_s=reach,
         )
         door = Door.of(host, certificate, certificate_key)
         if settings.serves or settings.backend == AGENTS:

@@ -36,6 +36,9 @@ CertificateOption = Annotated[
 CertificateKeyOption = Annotated[
     Path | None, typer.Option("--certificate-key", metavar="FILE", help="Its key (PEM).")
 ]
+ReachOption = Annotated[
+    int, typer.Option(min=1, metavar="S", help="A site silent for so long is closed.")
+]
 ServerOption = Annotated[
     list[str] | None,
     typer.Option(

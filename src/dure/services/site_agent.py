@@ -273,7 +273,8 @@ class SiteAgent:
         log.warning("an engine of generation %d answers", generation)
         self._generation, self._taken, self._kept = generation, 0, 0
         self._refused, self._told_nodes = [], None
-        self._held = {}
+        # It tells how much of each it has when the first piece comes.
+        self._held = {key: dict.fromkeys(STREAMS, 0) for key in {*self._held, *self._spooled}}
 
     def _carry_out(self, ordered: NumberedOrder) -> None:
         """Carry out an order unless its number was passed: one that comes twice is refused."""

@@ -18,6 +18,7 @@ from dure.core.columns import CORDONERS
 from dure.core.errors import DriverError, DureError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.site_words import (
+    MIRROR_BYTES_MAX,
     SITE_OUT_OF_REACH,
     Answer,
     Ended,
@@ -27,6 +28,7 @@ from dure.core.site_words import (
     NotStarted,
     NumberedOrder,
     Order,
+    Printed,
     Push,
     PushRefusal,
     Start,
@@ -234,9 +236,8 @@ class SiteDesk:
             for ended in push.reports:
                 self._take_end(ended)
             held = [
-                Held(one.job, one.attempt, one.stream, keep_printed(self._root, one))
+                Held(one.job, one.attempt, one.stream, self._keep_printed(one))
                 for one in push.printed
-                if self.knows(one.job, one.attempt)
             ]
             self._drop_forgotten(push.taken)
             return self._answer(push, list(self._after(push.taken)), held)
@@ -326,6 +327,12 @@ class SiteDesk:
         log.warning("%s: nobody waits for the end of job %s, attempt %d", self.site, *key)
         opened = self._open[key] = _Open(Kept(is_acknowledged=True), is_sent=True)
         self._give(opened, Forget(*key))
+
+    def _keep_printed(self, piece: Printed) -> int:
+        """Mirror output of what this site was told to run, of nothing else."""
+        if not self.knows(piece.job, piece.attempt):
+            return MIRROR_BYTES_MAX
+        return keep_printed(self._root, piece)
 
     def _is_sound(self, report: NodeReport) -> bool:
         is_fine = report.state != "closed" or report.who in CORDONERS

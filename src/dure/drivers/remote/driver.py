@@ -160,11 +160,11 @@ class RemoteDriver:
                 NodeReport(pool_name(desk.site, node), "closed", "health", SITE_OUT_OF_REACH)
                 for node in sorted(expected)
             ]
-        said = {
-            report.node: replace(report, node=pool_name(desk.site, report.node))
-            for report in desk.nodes()
-            if report.node in expected
-        }
+        # Each is named: what was closed while the site was silent opens again.
+        said = {node: NodeReport(pool_name(desk.site, node), "open") for node in expected}
+        for report in desk.nodes():
+            if report.node in expected:
+                said[report.node] = replace(report, node=pool_name(desk.site, report.node))
         inventory = self._inventory(desk.site)
         has = None if inventory is None else {one.node: one.gpus for one in inventory}
         for node, gpus in expected.items():

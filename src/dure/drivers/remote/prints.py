@@ -1,5 +1,6 @@
 """What jobs at a site print, mirrored beside the jobs of the pool, so that people read it there."""
 
+import errno
 import logging
 import os
 import stat
@@ -10,6 +11,8 @@ from dure.drivers.ends import STREAMS
 from dure.drivers.places import Places
 
 log = logging.getLogger("dure.sites")
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def keep_printed(root: Path, piece: Printed) -> int:
@@ -22,9 +25,10 @@ def keep_printed(root: Path, piece: Printed) -> int:
     try:
         return _appended(root, piece)
     except OSError as wrong:
-        # A full disk: the agent sends the same again.
         log.error("output of job %s cannot be kept: %s", piece.job, wrong)
-        return piece.offset
+        # A full disk may be freed, and the agent sends the same again; an end must not wait for
+        # what can never be kept.
+        return piece.offset if wrong.errno in FULL else MIRROR_BYTES_MAX
 
 
 def _appended(root: Path, piece: Printed) -> int:

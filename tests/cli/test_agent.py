@@ -1,0 +1,248 @@
+"""Centre and agents as people start them: over HTTPS, cut off, killed, with a wrong key."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dure.ledger.verify import examine
+from tests.cli.agent_process import AgentProcess, enrol, self_signed
+from tests.cli.up_process import DURE, UpProcess
+from tests.drivers.polling import until
+from tests.slurm_cluster import SlurmCluster
+
+SAVING = (
+    "trap 'echo saved > $DURE_CHECKPOINT_DIR/state; exit 85' USR1\n"
+    "test -e $DURE_CHECKPOINT_DIR/state && echo resumed && exit 0\n"
+    "echo up\nwhile true; do sleep 0.05; done"
+)
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    return self_signed(tmp_path)
+
+
+class Pair:
+    """A centre and the agent of one site, over TLS."""
+
+    def __init__(
+        self, folder: Path, certificate: Path, stack: ExitStack, *options: str, backend: str
+    ) -> None:
+        data = folder / "centre"
+        key_file = enrol(data, "seoul", "--provider", "hanbit")
+        self.up = UpProcess(data, "--backend", "agents", *options, certificate=certificate)
+        stack.callback(self.up.close)
+        own = ("--slots", "2") if backend == "local" else ("--backend", backend)
+        self.agent = AgentProcess(
+            folder / "site",
+            "seoul",
+            key_file,
+            "--ca-file",
+            str(certificate),
+            *own,
+            servers=(self.up.url,),
+        )
+        stack.callback(self.agent.close)
+        self.agent.start()
+        self.up.start()
+
+    def site(self) -> dict[str, object]:
+        (row,) = self.up.http.get("/sites").json()
+        return dict(row)
+
+    def output(self, job: str) -> str:
+        return str(self.up.http.get(f"/jobs/{job}/output").json()["text"])
+
+
+def test_work_at_a_site_is_run_read_lent_and_called_back(
+    tmp_path: Path, certificate: Path, stack: ExitStack
+) -> None:
+    allocations = ("--allocate", "owner=2", "--allocate", "guest=0")
+    pair = Pair(tmp_path, certificate, stack, *allocations, backend="local")
+    up = pair.up
+
+    assert "pool here: 2 slot, 1 nodes of seoul" in up.printed
+    first = up.submit("echo hello; echo $DURE_DEVICES", project="owner")
+    up.wait_for(first, "COMPLETED")
+    assert pair.output(first).splitlines() == ["hello", "here-0001:0"]
+    borrower = up.submit(
+        SAVING, "gpus: 2, preemptible: true, checkpoint_takes: 5s", project="guest"
+    )
+    up.wait_for(borrower, "RUNNING")
+    until(lambda: "up" in pair.output(borrower))
+    owner = up.submit("echo mine", "gpus: 2", project="owner")
+    up.wait_for(owner, "COMPLETED")
+    up.wait_for(borrower, "COMPLETED")
+
+    assert [kind for kind, _ in up.attempts(borrower)] == ["loan", "loan"]
+    assert up.attempts(borrower)[0][1] == "reclaimed"
+    assert pair.output(borrower).splitlines()[-1] == "resumed"
+    evidence = (up.data / "here" / "cleaned.jsonl").read_text().splitlines()
+    assert [json.loads(line)["site"] for line in evidence] == ["seoul"] * 4
+    row = pair.site()
+    assert (row["state"], row["provider"], row["nodes"], row["gpus"]) == (
+        "in-reach",
+        "hanbit",
+        1,
+        2,
+    )
+
+
+def test_what_ends_while_the_centre_is_away_is_told_once_when_it_is_back(
+    tmp_path: Path, certificate: Path, stack: ExitStack
+) -> None:
+    pair = Pair(tmp_path, certificate, stack, backend="local")
+    up, agent = pair.up, pair.agent
+    jobs = [up.submit("while [ ! -e go ]; do sleep 0.05; done; echo over") for _ in range(2)]
+    works = [agent.jobs / job / "work" for job in jobs]
+    until(lambda: all(work.exists() for work in works))
+
+    up.stop()
+    (works[0] / "go").touch()
+    until(lambda: '"job":"' + jobs[0] in (agent.data / "agent" / "spool").read_text())
+    ended_s = int(time.time())
+    agent.says("the centre is out of reach")
+    agent.kill()
+    (works[1] / "go").touch()
+    until(lambda: (agent.data / "agent" / "control" / jobs[1] / "attempt-1.exit").exists())
+    # Long enough for the books to tell the moment of an end from that of its telling.
+    until(lambda: time.time() > ended_s + 8)
+    agent.start()
+    up.start()
+    shown = [up.wait_for(job, "COMPLETED") for job in jobs]
+
+    assert [len(one["attempts"]) for one in shown] == [1, 1]
+    assert shown[0]["row"]["end_at_s"] <= ended_s
+    assert [pair.output(job) for job in jobs] == ["over\n", "over\n"]
+    evidence = (up.data / "here" / "cleaned.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["job"] for line in evidence) == sorted(jobs)
+    up.stop()
+    assert examine(up.data / "here" / "ledger.db").flaws == []
+
+
+def test_a_site_that_is_killed_is_closed_and_opens_when_its_agent_is_back(
+    tmp_path: Path, certificate: Path, stack: ExitStack
+) -> None:
+    pair = Pair(tmp_path, certificate, stack, "--reach", "2", backend="local")
+    up, agent = pair.up, pair.agent
+    long = up.submit("while [ ! -e go ]; do sleep 0.05; done")
+    work = agent.jobs / long / "work"
+    until(work.exists)
+
+    agent.kill()
+    (work / "go").touch()
+
+    def closed_by() -> list[str]:
+        (node,) = up.http.get("/pools/here/nodes").json()
+        return list(node["closed_by"])
+
+    until(lambda: closed_by() == ["health"])
+    waits = up.submit("echo late")
+    assert pair.site()["state"] == "out-of-reach"
+    assert up.state(long) == "RUNNING" and up.state(waits) == "PENDING"
+    agent.start()
+    up.wait_for(long, "COMPLETED")
+    up.wait_for(waits, "COMPLETED")
+
+    assert closed_by() == []
+    assert len(up.job(long)["attempts"]) == len(up.job(waits)["attempts"]) == 1
+
+
+def test_a_key_that_is_revoked_or_replaced_opens_nothing_more(
+    tmp_path: Path, certificate: Path, stack: ExitStack
+) -> None:
+    pair = Pair(tmp_path, certificate, stack, backend="local")
+    up, agent = pair.up, pair.agent
+    words = ["site", "revoke", "seoul", "--data", str(up.data), "--reason", "stolen"]
+
+    revoked = subprocess.run([*DURE, *words], capture_output=True, text=True, check=True)
+    agent.says("404 not-found")
+    until(lambda: pair.site()["state"] == "revoked")
+    again = subprocess.run([*DURE, *words], capture_output=True, text=True)
+    agent.close()
+    key_file = enrol(up.data, "seoul", "--provider", "hanbit")
+    agent.start()
+    job = up.submit("echo anew")
+    up.wait_for(job, "COMPLETED")
+
+    assert "worth nothing" in revoked.stdout
+    assert again.returncode == 1 and "dure sites" in again.stderr
+    secret = key_file.read_text().strip()
+    assert secret.startswith("dure-site_")
+    told = [one for one in tmp_path.glob("*.log") if secret in one.read_text()]
+    assert told == []
+    assert pair.site()["state"] == "in-reach"
+
+
+@pytest.mark.slurm
+def test_an_agent_beside_slurm_runs_what_the_centre_orders(
+    tmp_path: Path,
+    certificate: Path,
+    stack: ExitStack,
+    slurm_cluster: SlurmCluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.conf))
+    pair = Pair(tmp_path, certificate, stack, backend="slurm")
+    up, agent = pair.up, pair.agent
+    assert "pool here: 32 B200, 4 nodes of seoul" in up.printed
+    gang = up.submit("srun hostname -s >/dev/null; echo $DURE_DEVICES", "gpus: 16")
+    up.wait_for(gang, "COMPLETED")
+    long = up.submit("while [ ! -e go ]; do sleep 0.1; done; echo over")
+    work = agent.jobs / long / "work"
+    until(work.exists)
+
+    up.kill()
+    (work / "go").touch()
+    until(lambda: '"job":"' + long in (agent.data / "agent" / "spool").read_text(), within_s=60)
+    up.start()
+    shown = up.wait_for(long, "COMPLETED")
+
+    assert len(pair.output(gang).split(",")) == 16
+    assert len(shown["attempts"]) == 1
+    assert pair.output(long) == "over\n"
+
+
+def refused(*words: str) -> str:
+    env = {name: value for name, value in os.environ.items() if name != "DURE_DB"}
+    done = subprocess.run([*DURE, "up", *words], capture_output=True, text=True, env=env)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_what_an_agent_must_be_told_is_asked_for_in_a_line(tmp_path: Path) -> None:
+    agent = ("--role", "agent", "--data", str(tmp_path / "site"))
+    key_file = enrol(tmp_path / "centre", "seoul")
+    whole = (*agent, "--site", "seoul", "--key-file", str(key_file))
+
+    assert "--server: found none" in refused(*agent)
+    assert "https, or http to this machine" in refused(*whole, "--server", "http://centre.example")
+    assert "--site" in refused(*agent, "--server", "https://centre.example", "--site", "../x")
+    to = ("--server", "http://127.0.0.1:9")
+    assert "local, slurm for an agent" in refused(*whole, *to, "--backend", "agents")
+    key_file.chmod(0o644)
+    assert "readable by others" in refused(*whole, *to)
+    key_file.chmod(0o600)
+    key_file.write_text("dure-site_of somebody else")
+    said = refused(*whole, *to)
+    assert "what dure site enrol printed" in said and "somebody" not in said
+    assert "no site" in refused(
+        "--backend", "agents", "--scenario", "empty", "--data", str(tmp_path / "new")
+    )
+    assert "proxy with TLS" in refused("--host", "0.0.0.0", "--data", str(tmp_path / "new"))
