@@ -13,7 +13,7 @@ import dure
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
-from dure.app.leading import await_begun
+from dure.app.leading import Claim, await_begun
 from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.settings import AGENTS, FOUNDING, HERE, Settings
@@ -151,11 +151,9 @@ def _assemble(
     clock = SystemClock()
     await_pool(HERE, lambda found: found.head()[0] > 0)
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
-    agents = None
-    if settings.backend == AGENTS:
-        agents = AgentSites(settings, enrolments, leases.get(HERE))
-        if ledgers[-1].head()[0] == 0 and await_sites is not None:
-            await_sites(agents.desk)
+    agents = _agents(settings, enrolments, leases.get(HERE))
+    if agents and await_sites and ledgers[-1].head()[0] == 0:
+        await_sites(agents.desk)
     here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE), agents=agents)
     keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
     keepers.append(here.care.metering.close)
@@ -193,6 +191,11 @@ def _assemble(
         agents.desk if agents else NoSites(),
     )
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
+
+
+def _agents(settings: Settings, enrolments: Enrolments, claim: Claim | None) -> AgentSites | None:
+    """Return the sites with agents, None where the backend is another."""
+    return AgentSites(settings, enrolments, claim) if settings.backend == AGENTS else None
 
 
 def open_people(

@@ -96,10 +96,8 @@ def assemble_here(
     book.attach(demand)
     cared = Cared.attached_to(book)
     programme = Programme(book, clock)
-    founded = next(ledger.read(0, 1), None)
-    is_new = founded is None
-    pool = unpack_pool(founded.payload)[0] if founded else None
-    backend = backend_of(settings, pool, clock.now_s, agents=agents)
+    pool = _founded_with(ledger)
+    is_new, backend = pool is None, backend_of(settings, pool, clock.now_s, agents=agents)
     standing, reader = Standing(), EventReader(demand)
     runtime = PoolRuntime(ledger, NoHands(), reader=reader, decode=decode)
     publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
@@ -131,7 +129,6 @@ def assemble_here(
         may_decide=lambda: claim is None or claim.is_held(),
         sample_s=settings.sample_s,
     )
-    storage, workdirs = _files(settings, book, clock)
     return MachinePool(
         desk,
         engine,
@@ -143,8 +140,7 @@ def assemble_here(
         keeper,
         care,
         leader.troubles,
-        storage,
-        workdirs,
+        *_files(settings, book, clock),
     )
 
 
@@ -194,6 +190,12 @@ class _Leader:
     def troubles(self) -> int:
         """Count the attempts that the backend cannot move on right now."""
         return self.hands.troubles if self.hands else 0
+
+
+def _founded_with(ledger: Ledger) -> Pool | None:
+    """Return the pool of a ledger, None of a new one."""
+    first = next(ledger.read(0, 1), None)
+    return unpack_pool(first.payload)[0] if first else None
 
 
 def _policy(settings: Settings, backend: Backend) -> Policy:

@@ -7,14 +7,11 @@ gives its orders again from the ledger.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import msgspec
-
-from dure.core.columns import CORDONERS
 from dure.core.errors import DriverError, DureError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.site_words import (
@@ -33,30 +30,14 @@ from dure.core.site_words import (
     PushRefusal,
     Start,
     Stop,
-    plain,
 )
-from dure.drivers import files
-from dure.drivers.places import Places, open_intents
+from dure.drivers.remote.kept import Kept, KeptFiles, Key, is_sound, sound
 from dure.drivers.remote.prints import keep_printed
 
 log = logging.getLogger("dure.sites")
 
-Key = tuple[str, int]
 # An answer ends after so much; the agent asks again at once.
 ANSWER_BYTES_WANTED = 1 << 20
-KINDS = ("ended", "stopped", "failed")
-REASON_LENGTH_MAX = 500
-
-
-class Kept(msgspec.Struct):
-    """An attempt as its file has it."""
-
-    order: StartOrder | None = None
-    stop_by_s: int = -1
-    is_stopped: bool = False
-    receipt: Receipt | None = None
-    evidence: dict[str, Any] = {}
-    is_acknowledged: bool = False
 
 
 @dataclass(slots=True)
@@ -92,7 +73,7 @@ class SiteDesk:
         reach_s: int,
         now_s: Callable[[], int],
     ) -> None:
-        self._root, self._folder, self.site = root, folder, folder.name
+        self._root, self.site, self._files = root, folder.name, KeptFiles(folder)
         self._generation, self._reach_s, self._now_s = generation, reach_s, now_s
         self._lock = RLock()
         self._open: dict[Key, _Open] = {}
@@ -104,9 +85,8 @@ class SiteDesk:
         self.heard_at_s = now_s()
         # Of the agent that speaks now: its newest push, and the last of its reports that we have.
         self._last, self._kept = (0, 0), 0
-        (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
-        for key in open_intents(folder):
-            self._take_up(key)
+        for key, kept in self._files.all():
+            self._take_up(key, kept)
 
     # --- for the engine ----------------------------------------------------------------------
 
@@ -123,14 +103,14 @@ class SiteDesk:
                 return
             if reason := self._not_started.pop(key, ""):
                 raise DriverError(f"job {order.job}: {self.site} cannot start it: {reason}")
-            earlier = [one for one in self._open if one[0] == order.job and self._runs(one)]
-            if earlier:
-                raise DriverError(
-                    f"job {order.job}: attempt {earlier[0][1]} has not ended, so attempt "
-                    f"{order.attempt} is not started."
-                )
+            for (job, attempt), opened in self._open.items():
+                if job == order.job and opened.kept.runs:
+                    raise DriverError(
+                        f"job {job}: attempt {attempt} has not ended, so attempt {order.attempt} "
+                        "is not started."
+                    )
             opened = _Open(Kept(order))
-            self._write(key, opened.kept)
+            self._files.write(key, opened.kept)
             self._open[key] = opened
             self._give(opened, Start(order))
 
@@ -141,7 +121,7 @@ class SiteDesk:
                 return
             if opened.kept.stop_by_s != stop_by_s:
                 opened.kept.stop_by_s = stop_by_s
-                self._write((job, attempt), opened.kept)
+                self._files.write((job, attempt), opened.kept)
             self._give(opened, Notice(job, attempt, stop_by_s))
 
     def stop(self, job: str, attempt: int) -> None:
@@ -151,7 +131,7 @@ class SiteDesk:
                 return
             if not opened.kept.is_stopped:
                 opened.kept.is_stopped = True
-                self._write((job, attempt), opened.kept)
+                self._files.write((job, attempt), opened.kept)
             self._give(opened, Stop(job, attempt))
 
     def observe(self) -> list[Receipt]:
@@ -177,7 +157,7 @@ class SiteDesk:
             opened.kept.is_acknowledged = True
             self._withdraw(opened)
             self._give(opened, Forget(job, attempt))
-            self._write((job, attempt), opened.kept)
+            self._files.write((job, attempt), opened.kept)
 
     def clean(self, job: str, attempt: int) -> dict[str, Any]:
         """Return what the agent found when it cleaned up.
@@ -197,8 +177,10 @@ class SiteDesk:
             return self._nodes
 
     def knows(self, job: str, attempt: int) -> bool:
+        """Tell whether this site was told to run an attempt; what else it speaks of is not its."""
         with self._lock:
-            return (job, attempt) in self._open
+            opened = self._open.get((job, attempt))
+            return opened is not None and opened.kept.order is not None
 
     def wants(self, workdir: str) -> bool:
         """Tell whether an order that stands names this work folder."""
@@ -230,7 +212,7 @@ class SiteDesk:
             self.heard_at_s = self._now_s()
             # Nodes first: one that is closed because of an end is closed before the end is told.
             if push.nodes is not None:
-                self._nodes = tuple(one for one in push.nodes if self._is_sound(one))
+                self._nodes = tuple(one for one in push.nodes if is_sound(one))
             for refused in push.refused:
                 self._take_refusal(refused)
             for ended in push.reports:
@@ -256,15 +238,8 @@ class SiteDesk:
             held=list(held),
         )
 
-    def _take_up(self, key: Key) -> None:
-        """Read an attempt that stood before us, and give its orders anew."""
-        text = files.text_at(str(self._path(key)), bytes_max=1 << 26)
-        try:
-            kept = msgspec.json.decode(text or "", type=Kept)
-        except msgspec.MsgspecError as wrong:
-            # The ledger holds the order as well.
-            log.warning("%s is damaged (%s); its orders are given anew", self._path(key), wrong)
-            return
+    def _take_up(self, key: Key, kept: Kept) -> None:
+        """Give the orders of an attempt that stood before us anew."""
         # Whether it was sent nobody wrote down.
         opened = self._open[key] = _Open(kept, is_sent=True)
         if kept.is_acknowledged:
@@ -312,15 +287,15 @@ class SiteDesk:
         if opened is None:
             self._set_aside(key)
         elif opened.kept.receipt is None:
-            opened.kept.receipt = _sound(ended.receipt, self._now_s())
+            opened.kept.receipt = sound(ended.receipt, self._now_s())
             opened.kept.evidence = {"is_clean": False, **ended.evidence}
             self._withdraw(opened)
-            self._write(key, opened.kept)
+            self._files.write(key, opened.kept)
 
     def _set_aside(self, key: Key) -> None:
         """Have the agent forget an end of which the ledger wants to know nothing."""
         try:
-            self._path(key)
+            self._files.path(key)
         except (DureError, AssertionError) as wrong:
             log.error("%s: an end of %r is set aside: %s", self.site, key, wrong)
             return
@@ -333,12 +308,6 @@ class SiteDesk:
         if not self.knows(piece.job, piece.attempt):
             return MIRROR_BYTES_MAX
         return keep_printed(self._root, piece)
-
-    def _is_sound(self, report: NodeReport) -> bool:
-        is_fine = report.state != "closed" or report.who in CORDONERS
-        if not is_fine:
-            log.error("%s: what it says of %r is set aside", self.site, report.node[:80])
-        return is_fine
 
     def _take_refusal(self, refused: NotStarted) -> None:
         key = (refused.job, refused.attempt)
@@ -367,45 +336,12 @@ class SiteDesk:
                 )
                 opened.kept.evidence = {"at_s": self._now_s(), "is_clean": True, "is_sent": False}
                 self._withdraw(opened)
-                self._write(key, opened.kept)
-
-    def _runs(self, key: Key) -> bool:
-        return self._open[key].kept.receipt is None and not self._open[key].kept.is_acknowledged
+                self._files.write(key, opened.kept)
 
     def _running(self, job: str, attempt: int) -> _Open | None:
         opened = self._open.get((job, attempt))
-        return opened if opened is not None and self._runs((job, attempt)) else None
+        return opened if opened is not None and opened.kept.runs else None
 
     def _remove(self, key: Key) -> None:
         self._withdraw(self._open.pop(key))
-        files.remove(str(self._path(key)))
-
-    def _write(self, key: Key, kept: Kept) -> None:
-        try:
-            text = msgspec.json.encode(kept, enc_hook=plain).decode()
-            files.write(str(self._path(key)), text)
-        except OSError as wrong:
-            raise DriverError(
-                f"job {key[0]}: its order to {self.site} cannot be written ({wrong}); "
-                "free the disk, or look at its permissions."
-            ) from wrong
-
-    def _path(self, key: Key) -> Path:
-        return Places(self._folder, *key).intent
-
-
-def _sound(receipt: Receipt, now_s: int) -> Receipt:
-    """Return a receipt that cannot harm the books, whatever an agent made of it."""
-    return replace(
-        receipt,
-        kind=receipt.kind if receipt.kind in KINDS else "ended",
-        at_s=min(max(0, receipt.at_s), now_s),
-        exit_code=receipt.exit_code if 0 <= receipt.exit_code <= 255 else 255,
-        reason=receipt.reason[:REASON_LENGTH_MAX],
-    )
-
-
-def at_site(order: StartOrder, names: dict[str, str]) -> StartOrder:
-    """Return an order with the names that the site itself has for its nodes."""
-    devices = tuple((names[node], device) for node, device in order.devices)
-    return replace(order, devices=devices)
+        self._files.remove(key)

@@ -9,7 +9,8 @@ from typing import Any
 from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.site_words import SITE_OUT_OF_REACH, Answer, Push, PushRefusal, SiteNode
-from dure.drivers.remote.desk import SiteDesk, at_site
+from dure.drivers.remote.desk import SiteDesk
+from dure.drivers.remote.kept import at_site
 from dure.drivers.workdirs import archive_of
 
 log = logging.getLogger("dure.sites")
