@@ -136,12 +136,6 @@ def _assemble(
 ) -> Platform:
     """Put the pools together over their ledgers; those opened are listed in ``ledgers``."""
     people, enrolments, people_book = open_people(settings.data, lying, ledgers)
-    keepers: list[Callable[[], None]] = []
-
-    def await_pool(name: str, is_begun: Callable[[Ledger], bool]) -> None:
-        if settings.db:
-            with closing(lying.open(name)) as ledger:
-                await_begun(name, lambda: is_begun(ledger), leases.get(name))
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
         lease = leases.get(name)
@@ -149,14 +143,14 @@ def _assemble(
             keep()
 
     clock = SystemClock()
-    await_pool(HERE, lambda found: found.head()[0] > 0)
+    if settings.db:
+        _await_pool(HERE, lying, lambda found: found.head()[0] > 0, leases)
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
     agents = _agents(settings, enrolments, leases.get(HERE))
     if agents and await_sites and ledgers[-1].head()[0] == 0:
         await_sites(agents.desk)
     here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE), agents=agents)
-    keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
-    keepers.append(here.care.metering.close)
+    keepers = [lambda: keep_if_leading(HERE, here.keeper.keep), here.care.metering.close]
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
     if settings.plans:
         engines.append(here.care.engine)
@@ -166,7 +160,8 @@ def _assemble(
     used = here.programme
     if settings.scenario == FOUNDING:
         assert begin is not None, "the founding scenario is brought by the twin"
-        await_pool(FOUNDING, begin.is_begun)
+        if settings.db:
+            _await_pool(FOUNDING, lying, begin.is_begun, leases)
         founding = assemble_founding(settings, begin, lying, leases.get(FOUNDING))
         ledgers.append(founding.scenario.ledger)
         keepers.append(lambda: keep_if_leading(FOUNDING, founding.scenario.keep))
@@ -175,12 +170,11 @@ def _assemble(
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
-    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
     services = Services(
         pools,
         programme,
         OfficeScreen(used),
-        papers,
+        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
         JudgingScreen(used),
         people,
         here.storage,
@@ -191,6 +185,14 @@ def _assemble(
         agents.desk if agents else NoSites(),
     )
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
+
+
+def _await_pool(
+    name: str, lying: Ledgers, is_begun: Callable[[Ledger], bool], leases: "dict[str, Lease]"
+) -> None:
+    """Wait until a pool in a database is there to be followed, or is ours to begin."""
+    with closing(lying.open(name)) as ledger:
+        await_begun(name, lambda: is_begun(ledger), leases.get(name))
 
 
 def _agents(settings: Settings, enrolments: Enrolments, claim: Claim | None) -> AgentSites | None:

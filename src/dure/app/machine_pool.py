@@ -89,8 +89,7 @@ def assemble_here(
             allocated than there is.
         DriverError: if the backend cannot say what it has.
     """
-    root = settings.data / HERE
-    demand = Demand()
+    demand, root = Demand(), settings.data / HERE
     decode = demand.reading(decode_events)
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
