@@ -44,8 +44,8 @@ class Line:
         said: every sealed push, as somebody on the way could keep it.
     """
 
-    def __init__(self, centre: "CentreSide", key: str) -> None:
-        self._centre, self.key = centre, key_bytes(key)
+    def __init__(self, centre: "CentreSide", key: str, *, site: str = SITE) -> None:
+        self._centre, self.key, self._site = centre, key_bytes(key), site
         self.is_cut, self.loses_answers = False, False
         self.said: list[Sealed] = []
         self.answers: list[Sealed] = []
@@ -55,16 +55,16 @@ class Line:
         if self.is_cut:
             raise DriverError("the centre is out of reach")
         body = encoded(push)
-        said = Sealed(body, seal(self.key, by=BY_AGENT, site=SITE, body=body))
+        said = Sealed(body, seal(self.key, by=BY_AGENT, site=self._site, body=body))
         self.said.append(said)
-        answer = self._centre.sites.exchange(SITE, said)
+        answer = self._centre.sites.exchange(self._site, said)
         if not isinstance(answer, Sealed):
             raise DriverError(f"refused: {answer}")
         if self.loses_answers:
             raise DriverError("the answer is lost")
         self.answers.append(answer)
         answer = self.change(answer)
-        if not is_sealed(self.key, answer.seal, by=BY_CENTRE, site=SITE, body=answer.body):
+        if not is_sealed(self.key, answer.seal, by=BY_CENTRE, site=self._site, body=answer.body):
             raise DriverError("its answer has not the seal of this site's key")
         return answer_of(answer.body)
 
@@ -76,15 +76,23 @@ class CentreSide:
     """Enrolment, gate and driver of the engine, over ``root``.
 
     Args:
-        nodes: devices by node of the one site.
+        nodes: devices by node of each site.
     """
 
-    def __init__(self, root: Path, nodes: dict[str, int], *, reach_s: int = 30) -> None:
-        self.root, self._nodes, self._reach_s = root, nodes, reach_s
-        self.clock = HandClock()
+    def __init__(
+        self,
+        root: Path,
+        nodes: dict[str, int],
+        *,
+        clock: HandClock | None = None,
+        sites: Sequence[str] = (SITE,),
+    ) -> None:
+        self.root, self._expected = root, dict.fromkeys(sites, nodes)
+        self.clock = clock or HandClock()
         book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
         self.enrolments = Enrolments(book, self.clock, lambda: SECRET)
-        self.key = self.enrolments.enrol(SITE, by="test")
+        self.keys = {site: self.enrolments.enrol(site, by="test") for site in sites}
+        self.key = self.keys[sites[0]]
         self.begin()
 
     def begin(self) -> None:
@@ -93,11 +101,10 @@ class CentreSide:
         self.sites = Sites(self.enrolments, self.gate)
         self.driver = RemoteDriver(
             self.root,
-            {SITE: self._nodes},
+            self._expected,
             generation=self.gate.next_generation(),
             now_s=self.clock.now_s,
             inventory=self.gate.inventory,
-            reach_s=self._reach_s,
         )
         self.gate.let_through_to(self.driver)
 

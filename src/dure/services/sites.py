@@ -18,7 +18,7 @@ class SiteState(Enum):
     """How a site does. The values are stable: screens translate them."""
 
     REVOKED = "revoked"
-    AWAITED = "awaited"  # its agent has never been heard
+    AWAITED = "awaited"  # its agent was never heard, or the pool was founded without it
     IN_REACH = "in-reach"
     OUT_OF_REACH = "out-of-reach"
     UNKNOWN = "unknown"  # this process does not lead, so agents do not speak to it
@@ -26,6 +26,10 @@ class SiteState(Enum):
 
 class Gate(Protocol):
     """Where agents come in, behind the seal."""
+
+    def is_open(self) -> bool:
+        """Tell whether this process leads the pool, so that agents speak to it."""
+        ...
 
     def exchange(self, site: str, serial: int, push: Push) -> Answer | PushRefusal: ...
 
@@ -145,10 +149,10 @@ class Sites:
         heard_at_s = self._gate.heard_at_s(enrolled.site)
         if enrolled.is_revoked:
             state = SiteState.REVOKED
-        elif not nodes:
-            state = SiteState.AWAITED
-        elif heard_at_s is None:
+        elif not self._gate.is_open():
             state = SiteState.UNKNOWN
+        elif not nodes or heard_at_s is None:
+            state = SiteState.AWAITED
         elif self._gate.is_out_of_reach(enrolled.site):
             state = SiteState.OUT_OF_REACH
         else:

@@ -46,6 +46,10 @@ class SiteGate:
         """Return the driver while this process leads the pool."""
         return self._driver if self._leads() else None
 
+    def is_open(self) -> bool:
+        """Tell whether this process leads the pool, so that agents speak to it."""
+        return self.driver is not None
+
     def let_through_to(self, driver: RemoteDriver) -> None:
         """Agents speak to this driver from now on."""
         self._driver = driver
