@@ -1,18 +1,27 @@
 """Centre and agents as people start them: over HTTPS, cut off, killed, with a wrong key."""
 
+import hashlib
+import io
 import json
-import os
 import shutil
 import subprocess
+import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dure.app.agent import AgentSettings, assemble_agent
+from dure.app.assemble import assemble
+from dure.app.settings import Settings
+from dure.cli.server import Door
+from dure.core.errors import InputError
 from dure.ledger.verify import examine
 from tests.cli.agent_process import AgentProcess, enrol, self_signed
+from tests.cli.serving import Shell
 from tests.cli.up_process import DURE, UpProcess
 from tests.drivers.polling import until
 from tests.slurm_cluster import SlurmCluster
@@ -70,6 +79,24 @@ class Pair:
         return str(self.up.http.get(f"/jobs/{job}/output").json()["text"])
 
 
+def submit_with(up: UpProcess, content: dict[str, bytes], text: str) -> str:
+    """Submit a job with a folder of files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, body in content.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            archive.addfile(entry, io.BytesIO(body))
+    sha256 = hashlib.sha256(packed.getvalue()).hexdigest()
+    sent = up.http.put(f"/pools/here/workdirs/{sha256}", content=packed.getvalue())
+    assert sent.status_code == 201, sent.text
+    body = {"form": "yaml", "text": f"{text}\nworkdir: .", "workdir_sha256": sha256}
+    headers = {"idempotency-key": sha256}
+    taken = up.http.post("/pools/here/jobs", json=body, headers=headers)
+    assert taken.status_code == 201, taken.text
+    return str(taken.json()["job"])
+
+
 def test_work_at_a_site_is_run_read_lent_and_called_back(
     tmp_path: Path, certificate: Path, stack: ExitStack
 ) -> None:
@@ -81,6 +108,10 @@ def test_work_at_a_site_is_run_read_lent_and_called_back(
     first = up.submit("echo hello; echo $DURE_DEVICES", project="owner")
     up.wait_for(first, "COMPLETED")
     assert pair.output(first).splitlines() == ["hello", "here-0001:0"]
+    # A folder that was sent along lies at the centre; the agent brings it to the site.
+    with_folder = submit_with(up, {"word.txt": b"from afar\n"}, "run: cat word.txt")
+    up.wait_for(with_folder, "COMPLETED")
+    assert pair.output(with_folder) == "from afar\n"
     borrower = up.submit(
         SAVING, "gpus: 2, preemptible: true, checkpoint_takes: 5s", project="guest"
     )
@@ -94,7 +125,7 @@ def test_work_at_a_site_is_run_read_lent_and_called_back(
     assert up.attempts(borrower)[0][1] == "reclaimed"
     assert pair.output(borrower).splitlines()[-1] == "resumed"
     evidence = (up.data / "here" / "cleaned.jsonl").read_text().splitlines()
-    assert [json.loads(line)["site"] for line in evidence] == ["seoul"] * 4
+    assert [json.loads(line)["site"] for line in evidence] == ["seoul"] * 5
     row = pair.site()
     assert (row["state"], row["provider"], row["nodes"], row["gpus"]) == (
         "in-reach",
@@ -136,6 +167,7 @@ def test_what_ends_while_the_centre_is_away_is_told_once_when_it_is_back(
     assert examine(up.data / "here" / "ledger.db").flaws == []
 
 
+@pytest.mark.slow
 def test_a_site_that_is_killed_is_closed_and_opens_when_its_agent_is_back(
     tmp_path: Path, certificate: Path, stack: ExitStack
 ) -> None:
@@ -164,6 +196,7 @@ def test_a_site_that_is_killed_is_closed_and_opens_when_its_agent_is_back(
     assert len(up.job(long)["attempts"]) == len(up.job(waits)["attempts"]) == 1
 
 
+@pytest.mark.slow
 def test_a_key_that_is_revoked_or_replaced_opens_nothing_more(
     tmp_path: Path, certificate: Path, stack: ExitStack
 ) -> None:
@@ -190,6 +223,7 @@ def test_a_key_that_is_revoked_or_replaced_opens_nothing_more(
     assert pair.site()["state"] == "in-reach"
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_an_agent_beside_slurm_runs_what_the_centre_orders(
     tmp_path: Path,
@@ -219,30 +253,67 @@ def test_an_agent_beside_slurm_runs_what_the_centre_orders(
     assert pair.output(long) == "over\n"
 
 
-def refused(*words: str) -> str:
-    env = {name: value for name, value in os.environ.items() if name != "DURE_DB"}
-    done = subprocess.run([*DURE, "up", *words], capture_output=True, text=True, env=env)
-    assert done.returncode == 1
-    return done.stderr
+def refusal(ask: Callable[[], object]) -> str:
+    with pytest.raises(InputError) as wrong:
+        ask()
+    return str(wrong.value)
 
 
-def test_what_an_agent_must_be_told_is_asked_for_in_a_line(tmp_path: Path) -> None:
-    agent = ("--role", "agent", "--data", str(tmp_path / "site"))
+def test_what_an_agent_must_be_told_is_asked_for(tmp_path: Path) -> None:
+    data, to = tmp_path / "site", ("http://127.0.0.1:9",)
     key_file = enrol(tmp_path / "centre", "seoul")
-    whole = (*agent, "--site", "seoul", "--key-file", str(key_file))
 
-    assert "--server: found none" in refused(*agent)
-    assert "https, or http to this machine" in refused(*whole, "--server", "http://centre.example")
-    assert "--site" in refused(*agent, "--server", "https://centre.example", "--site", "../x")
-    to = ("--server", "http://127.0.0.1:9")
-    assert "local, slurm for an agent" in refused(*whole, *to, "--backend", "agents")
+    def settings(
+        servers: tuple[str, ...] = to, site: str = "seoul", key: Path | None = key_file, **more: Any
+    ) -> AgentSettings:
+        return AgentSettings(data, servers, site, key, slots=2, **more)
+
+    assert "--server: found none" in refusal(lambda: settings(()))
+    for clear in ("http://centre.example", "http://10.0.0.1:8470", "http://localhost.example"):
+        assert "https, or http to this machine" in refusal(lambda url=clear: settings((url,)))
+    for odd in ("https://me:secret@centre.example", "ftp://centre", "centre:8470", "https://a b"):
+        assert "https://HOST:PORT" in refusal(lambda url=odd: settings((url,)))
+    assert "--site" in refusal(lambda: settings(site="../x"))
+    assert "--key-file: found none" in refusal(lambda: settings(key=None))
+    assert "local, slurm for an agent" in refusal(lambda: settings(backend="agents"))
+    nowhere = settings(ca_file=tmp_path / "none.pem")
+    assert "certificates in PEM" in refusal(lambda: assemble_agent(nowhere))
     key_file.chmod(0o644)
-    assert "readable by others" in refused(*whole, *to)
+    assert "readable by others" in refusal(lambda: assemble_agent(settings()))
     key_file.chmod(0o600)
     key_file.write_text("dure-site_of somebody else")
-    said = refused(*whole, *to)
+    said = refusal(lambda: assemble_agent(settings()))
     assert "what dure site enrol printed" in said and "somebody" not in said
-    assert "no site" in refused(
-        "--backend", "agents", "--scenario", "empty", "--data", str(tmp_path / "new")
-    )
-    assert "proxy with TLS" in refused("--host", "0.0.0.0", "--data", str(tmp_path / "new"))
+    assert "a file" in refusal(lambda: assemble_agent(settings(key=tmp_path / "none")))
+
+
+def test_whoever_serves_beyond_the_machine_needs_a_certificate_that_fits(
+    tmp_path: Path, certificate: Path
+) -> None:
+    key = certificate.with_suffix(".key")
+
+    assert "proxy with TLS" in refusal(lambda: Door.of("0.0.0.0", None, None))
+    assert "together" in refusal(lambda: Door.of("0.0.0.0", certificate, None))
+    assert "in PEM" in refusal(lambda: Door.of("0.0.0.0", key, key))
+    assert Door.of("0.0.0.0", certificate, key).url(8470) == "https://0.0.0.0:8470"
+
+
+def test_a_centre_without_sites_is_refused(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "data", scenario="empty", backend="agents")
+
+    with pytest.raises(InputError, match="dure site enrol NAME"):
+        assemble(settings)
+
+
+def test_names_that_no_site_may_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(monkeypatch, tmp_path, "http://127.0.0.1:9", None)  # type: ignore[arg-type]
+    data = ("--data", str(tmp_path / "centre"))
+
+    for name in ("Seoul", "a.b", "../x", "-x", "a" * 33, "서울"):
+        assert shell("site", "enrol", *data, "--", name).code == 1
+    assert shell("site", "enrol", "seoul", "--provider", "a b", *data).code == 1
+    assert shell("site", "revoke", "seoul", *data).code == 1
+    first, second = (shell("site", "enrol", "seoul", *data).out for _ in range(2))
+    assert first.startswith("dure-site_") and first != second

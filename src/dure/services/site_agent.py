@@ -38,6 +38,7 @@ POLL_S, RETRY_S = 0.5, 1.0
 LOOKED_AT_MAX = 200
 REPORT_BYTES_MAX, PRINT_BYTES_MAX = 256 << 10, 192 << 10
 STREAMS = ("out", "err")
+REASON_LENGTH_MAX = 500
 # A cleaning that fails is tried with every turn; a person is told of it now and then.
 TELL_EVERY = 50
 
@@ -297,9 +298,10 @@ class SiteAgent:
                 if order.recipe.workdir:
                     self._centre.fetch(order.recipe.workdir)
                 self._backend.start(order)
-        except (DureError, OSError, AssertionError) as wrong:
-            log.warning("job %s, attempt %d cannot be started: %s", *key, wrong)
-            self._refused.append(NotStarted(number, *key, str(wrong)[:500]))
+        except Exception as wrong:
+            # Whatever is wrong with one order, those behind it must not wait for it.
+            log.warning("job %s, attempt %d cannot be started: %r", *key, wrong)
+            self._refused.append(NotStarted(number, *key, str(wrong)[:REASON_LENGTH_MAX]))
             return
         self._held.setdefault(key, dict.fromkeys(STREAMS, 0))
 
