@@ -41,6 +41,7 @@ STEPS: tuple[tuple[type, str, int], ...] = (
     (SiteDesk, "acknowledge", 50),
     (SiteDesk, "exchange", 20),
     (KeptFiles, "write", 50),
+    (KeptFiles, "acknowledge", 50),
     (KeptFiles, "remove", 50),
 )
 
@@ -151,8 +152,9 @@ class Race:
 
     def is_quiet(self) -> bool:
         """Tell whether neither side keeps anything of what is over."""
-        kept = self._folder / "centre" / "sites" / SITE / "open"
-        return not self.agent.spooled() and not list(kept.iterdir())
+        kept = self._folder / "centre" / "sites" / SITE
+        left = [*(kept / "open").iterdir(), *(kept / "told").iterdir()]
+        return not left and not self.agent.spooled()
 
     def starts(self, job: str) -> int:
         written = self._folder / "site" / "jobs" / job / "work" / "starts"

@@ -114,7 +114,10 @@ def test_after_a_new_start_of_the_engine_an_old_push_says_nothing(both: Both) ->
         answer = both.centre.sites.exchange(SITE, said)
         assert isinstance(answer, Sealed)
         assert answer_of(answer.body).orders == []
+    assert both.driver.observe() == []
+    both.turn(3)
     assert ends(both.driver.observe()) == [("one", 1, "ended")]
+    assert both.machines.started == [("one", 1)]
 
 
 def test_a_second_agent_with_a_copy_of_the_key_is_refused_until_there_is_a_new_key(

@@ -14,6 +14,8 @@ from dure.drivers import files
 
 # A file that holds this many lines that are over is written anew.
 OVER_MAX = 1_000
+# Stands in no content, as a line's end does not: both are control characters.
+BETWEEN = b"\x1f"
 
 
 class Spool:
@@ -48,12 +50,16 @@ class Spool:
         """Yield what is kept, by number."""
         yield from self._lines.items()
 
-    def append(self, content: bytes) -> int:
-        """Keep a line, durably; return its number. Raises OSError if the disk is full."""
-        number = self._last + 1
-        self._write(b"+%d %s" % (number, content))
-        self._lines[number], self._last = content, number
-        return number
+    def append(self, contents: Sequence[bytes]) -> Sequence[int]:
+        """Keep lines, durably; return their numbers. Raises OSError if the disk is full."""
+        if not contents:
+            return []
+        pairs = list(enumerate(contents, start=self._last + 1))
+        # One line for all: a torn one is torn as a whole.
+        self._write(b"+%d %s" % (pairs[0][0], BETWEEN.join(contents)))
+        self._lines.update(pairs)
+        self._last = pairs[-1][0]
+        return [number for number, _ in pairs]
 
     def drop(self, numbers: Sequence[int]) -> None:
         """These are over. Raises OSError if the disk is full; then they stay."""
@@ -117,9 +123,10 @@ class Spool:
 
     def _take(self, line: bytes, last: int) -> int:
         if line[:1] == b"+":
-            number, _, content = line[1:].partition(b" ")
-            self._lines[int(number)] = content
-            return max(last, int(number))
+            first, _, together = line[1:].partition(b" ")
+            pairs = list(enumerate(together.split(BETWEEN), start=int(first)))
+            self._lines.update(pairs)
+            return max(last, pairs[-1][0])
         if line[:1] == b"=":
             return max(last, int(line[1:]))
         for number in line[1:].split(b","):

@@ -7,6 +7,7 @@ its attempt, so it is heard once.
 
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Protocol
 
 import msgspec
@@ -48,7 +49,7 @@ class Spool(Protocol):
 
     def lines(self) -> Iterable[tuple[int, bytes]]: ...
 
-    def append(self, content: bytes) -> int: ...
+    def append(self, contents: Sequence[bytes]) -> Sequence[int]: ...
 
     def drop(self, numbers: Sequence[int]) -> None: ...
 
@@ -171,8 +172,9 @@ class SiteAgent:
         self._refused = [one for one in self._refused if one.number not in told]
         self._kept = answer.kept
         grown = [self._hold(held) for held in answer.held]
-        for ordered in answer.orders:
-            self._carry_out(ordered)
+        for is_over, some in groupby(answer.orders, lambda one: isinstance(one.order, Forget)):
+            carry_out = self._forget if is_over else self._carry_out
+            carry_out(list(some))
         has_more = any(number > self._kept for number in self._ends)
         return 0.0 if answer.orders or any(grown) or has_more else POLL_S
 
@@ -180,15 +182,17 @@ class SiteAgent:
 
     def _look(self) -> None:
         """Clean up after what ended, and spool the end once nothing is left or nodes are closed."""
-        for receipt in self._backend.observe():
-            key = _key(receipt)
-            if key in self._spooled or (evidence := self._cleaned(key)) is None:
-                continue
-            ended = Ended(0, receipt, evidence)
-            number = self._spool.append(msgspec.json.encode(ended))
-            self._ends[number] = msgspec.structs.replace(ended, number=number)
-            self._spooled[key] = number
-            self._clean_tries.pop(key, None)
+        ended = [
+            Ended(0, receipt, evidence)
+            for receipt in self._backend.observe()
+            if _key(receipt) not in self._spooled
+            and (evidence := self._cleaned(_key(receipt))) is not None
+        ]
+        numbers = self._spool.append([msgspec.json.encode(one) for one in ended])
+        for number, one in zip(numbers, ended, strict=True):
+            self._ends[number] = msgspec.structs.replace(one, number=number)
+            self._spooled[_key(one.receipt)] = number
+            self._clean_tries.pop(_key(one.receipt), None)
 
     def _cleaned(self, key: Key) -> dict[str, object] | None:
         try:
@@ -277,19 +281,17 @@ class SiteAgent:
         # It tells how much of each it has when the first piece comes.
         self._held = {key: dict.fromkeys(STREAMS, 0) for key in {*self._held, *self._spooled}}
 
-    def _carry_out(self, ordered: NumberedOrder) -> None:
-        """Carry out an order unless its number was passed: one that comes twice is refused."""
-        if ordered.number <= self._taken:
-            return
-        order = ordered.order
-        match order:
-            case Start():
-                self._start(ordered.number, order.order)
-            case Forget():
-                self._forget(order)
-            case Notice() | Stop():
-                self._tell(order)
-        self._taken = ordered.number
+    def _carry_out(self, orders: Sequence[NumberedOrder]) -> None:
+        """Carry out orders unless their number was passed: one that comes twice is refused."""
+        for ordered in orders:
+            if ordered.number <= self._taken:
+                continue
+            match ordered.order:
+                case Start(order=order):
+                    self._start(ordered.number, order)
+                case Notice() | Stop():
+                    self._tell(ordered.order)
+            self._taken = ordered.number
 
     def _start(self, number: int, order: StartOrder) -> None:
         key = (order.job, order.attempt)
@@ -315,14 +317,19 @@ class SiteAgent:
             # The engine says it again until the end has come.
             log.warning("job %s, attempt %d cannot be told: %s", order.job, order.attempt, wrong)
 
-    def _forget(self, order: Forget) -> None:
-        key = (order.job, order.attempt)
-        number = self._spooled.get(key)
-        if number is not None:
-            self._backend.acknowledge([self._ends[number].receipt])
-            self._spool.drop([number])
-            del self._ends[number], self._spooled[key]
-        self._held.pop(key, None)
+    def _forget(self, orders: Sequence[NumberedOrder]) -> None:
+        """Let go of what the ledger holds, many at the price of one."""
+        fresh = [one for one in orders if one.number > self._taken]
+        keys = [
+            (one.order.job, one.order.attempt) for one in fresh if isinstance(one.order, Forget)
+        ]
+        numbers = [self._spooled[key] for key in keys if key in self._spooled]
+        self._backend.acknowledge([self._ends[number].receipt for number in numbers])
+        self._spool.drop(numbers)
+        for key in keys:
+            self._ends.pop(self._spooled.pop(key, 0), None)
+            self._held.pop(key, None)
+        self._taken = max([self._taken, *(one.number for one in fresh)])
 
 
 def _key(receipt: Receipt) -> Key:

@@ -42,15 +42,25 @@ ANSWER_BYTES_WANTED = 1 << 20
 
 @dataclass(slots=True)
 class _Open:
-    """An attempt, and the numbers of its orders; 0 for one that was not given.
+    """An attempt, and the numbers of its orders.
 
     Attributes:
+        kept: None for one that the site was never told to run.
         is_sent: its start was in an answer, be it that nobody received it.
+        receipt: how it ended; the agent says it again to every new engine.
     """
 
-    kept: Kept
+    kept: Kept | None
     numbers: dict[type, int] = field(default_factory=dict)
     is_sent: bool = False
+    receipt: Receipt | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    is_acknowledged: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether its end is still to come."""
+        return self.receipt is None and not self.is_acknowledged
 
 
 class SiteDesk:
@@ -85,8 +95,8 @@ class SiteDesk:
         self.heard_at_s = now_s()
         # Of the agent that speaks now: its newest push, and the last of its reports that we have.
         self._last, self._kept = (0, 0), 0
-        for key, kept in self._files.all():
-            self._take_up(key, kept)
+        for key, kept, is_acknowledged in self._files.all():
+            self._take_up(key, kept, is_acknowledged=is_acknowledged)
 
     # --- for the engine ----------------------------------------------------------------------
 
@@ -104,20 +114,21 @@ class SiteDesk:
             if reason := self._not_started.pop(key, ""):
                 raise DriverError(f"job {order.job}: {self.site} cannot start it: {reason}")
             for (job, attempt), opened in self._open.items():
-                if job == order.job and opened.kept.runs:
+                if job == order.job and opened.runs:
                     raise DriverError(
                         f"job {job}: attempt {attempt} has not ended, so attempt {order.attempt} "
                         "is not started."
                     )
-            opened = _Open(Kept(order))
-            self._files.write(key, opened.kept)
-            self._open[key] = opened
+            kept = Kept(order)
+            self._files.write(key, kept)
+            opened = self._open[key] = _Open(kept)
             self._give(opened, Start(order))
 
     def notify(self, job: str, attempt: int, *, stop_by_s: int) -> None:
         """Order a notice; said again once it was taken, since the job may not have been there."""
         with self._lock:
-            if (opened := self._running(job, attempt)) is None:
+            opened = self._open.get((job, attempt))
+            if opened is None or opened.kept is None or not opened.runs:
                 return
             if opened.kept.stop_by_s != stop_by_s:
                 opened.kept.stop_by_s = stop_by_s
@@ -127,7 +138,8 @@ class SiteDesk:
     def stop(self, job: str, attempt: int) -> None:
         """Order a stop; said again once it was taken."""
         with self._lock:
-            if (opened := self._running(job, attempt)) is None:
+            opened = self._open.get((job, attempt))
+            if opened is None or opened.kept is None or not opened.runs:
                 return
             if not opened.kept.is_stopped:
                 opened.kept.is_stopped = True
@@ -141,23 +153,23 @@ class SiteDesk:
             self._looks += 1
             if self.is_out_of_reach():
                 self._take_back()
-            found = [opened.kept for _, opened in sorted(self._open.items())]
+            found = [self._open[key] for key in sorted(self._open)]
             return [
-                kept.receipt
-                for kept in found
-                if kept.receipt is not None and not kept.is_acknowledged
+                opened.receipt
+                for opened in found
+                if opened.receipt is not None and not opened.is_acknowledged
             ]
 
     def acknowledge(self, job: str, attempt: int) -> None:
         """The ledger holds this end: the agent may forget it."""
         with self._lock:
             opened = self._open.get((job, attempt))
-            if opened is None or opened.kept.receipt is None or opened.kept.is_acknowledged:
+            if opened is None or opened.receipt is None or opened.is_acknowledged:
                 return
-            opened.kept.is_acknowledged = True
+            opened.is_acknowledged = True
             self._withdraw(opened)
             self._give(opened, Forget(job, attempt))
-            self._files.write((job, attempt), opened.kept)
+            self._files.acknowledge((job, attempt))
 
     def clean(self, job: str, attempt: int) -> dict[str, Any]:
         """Return what the agent found when it cleaned up.
@@ -167,9 +179,9 @@ class SiteDesk:
         """
         with self._lock:
             opened = self._open.get((job, attempt))
-            if opened is None or opened.kept.receipt is None:
+            if opened is None or opened.receipt is None:
                 raise DriverError(f"job {job}: attempt {attempt} has not ended at {self.site}.")
-            return {**opened.kept.evidence, "job": job, "attempt": attempt, "site": self.site}
+            return {**opened.evidence, "job": job, "attempt": attempt, "site": self.site}
 
     def nodes(self) -> Sequence[NodeReport]:
         """Return what the agent last said of its nodes."""
@@ -180,13 +192,13 @@ class SiteDesk:
         """Tell whether this site was told to run an attempt; what else it speaks of is not its."""
         with self._lock:
             opened = self._open.get((job, attempt))
-            return opened is not None and opened.kept.order is not None
+            return opened is not None and opened.kept is not None
 
     def wants(self, workdir: str) -> bool:
         """Tell whether an order that stands names this work folder."""
         with self._lock:
-            orders = [opened.kept.order for opened in self._open.values()]
-            return any(order is not None and order.recipe.workdir == workdir for order in orders)
+            kept = [opened.kept for opened in self._open.values()]
+            return any(one is not None and one.order.recipe.workdir == workdir for one in kept)
 
     def is_out_of_reach(self) -> bool:
         return self._now_s() - self.heard_at_s > self._reach_s
@@ -238,15 +250,17 @@ class SiteDesk:
             held=list(held),
         )
 
-    def _take_up(self, key: Key, kept: Kept) -> None:
+    def _take_up(self, key: Key, kept: Kept, *, is_acknowledged: bool) -> None:
         """Give the orders of an attempt that stood before us anew."""
         # Whether it was sent nobody wrote down.
-        opened = self._open[key] = _Open(kept, is_sent=True)
-        if kept.is_acknowledged:
+        opened = self._open[key] = _Open(kept, is_sent=True, is_acknowledged=is_acknowledged)
+        if is_acknowledged:
             self._give(opened, Forget(*key))
             return
-        if kept.order is not None and kept.receipt is None:
-            self._give(opened, Start(kept.order))
+        if kept.taken_back_s >= 0:
+            _taken_back(opened, key, kept.taken_back_s)
+            return
+        self._give(opened, Start(kept.order))
         if kept.stop_by_s >= 0:
             self._give(opened, Notice(*key, kept.stop_by_s))
         if kept.is_stopped:
@@ -286,11 +300,10 @@ class SiteDesk:
         opened = self._open.get(key)
         if opened is None:
             self._set_aside(key)
-        elif opened.kept.receipt is None:
-            opened.kept.receipt = sound(ended.receipt, self._now_s())
-            opened.kept.evidence = {"is_clean": False, **ended.evidence}
+        elif opened.runs:
+            opened.receipt = sound(ended.receipt, self._now_s())
+            opened.evidence = {"is_clean": False, **ended.evidence}
             self._withdraw(opened)
-            self._files.write(key, opened.kept)
 
     def _set_aside(self, key: Key) -> None:
         """Have the agent forget an end of which the ledger wants to know nothing."""
@@ -300,7 +313,7 @@ class SiteDesk:
             log.error("%s: an end of %r is set aside: %s", self.site, key, wrong)
             return
         log.warning("%s: nobody waits for the end of job %s, attempt %d", self.site, *key)
-        opened = self._open[key] = _Open(Kept(is_acknowledged=True), is_sent=True)
+        opened = self._open[key] = _Open(None, is_sent=True, is_acknowledged=True)
         self._give(opened, Forget(*key))
 
     def _keep_printed(self, piece: Printed) -> int:
@@ -321,7 +334,7 @@ class SiteDesk:
         over = [
             key
             for key, opened in self._open.items()
-            if opened.kept.is_acknowledged and opened.numbers.get(Forget, taken + 1) <= taken
+            if opened.is_acknowledged and opened.numbers.get(Forget, taken + 1) <= taken
         ]
         for key in over:
             self._remove(key)
@@ -329,19 +342,18 @@ class SiteDesk:
     def _take_back(self) -> None:
         """Nobody has heard of these orders, so nothing can have come of them."""
         for key, opened in self._open.items():
-            if not opened.is_sent and opened.kept.receipt is None:
+            if opened.kept is not None and opened.runs and not opened.is_sent:
                 log.warning("%s is out of reach: job %s, attempt %d taken back", self.site, *key)
-                opened.kept.receipt = Receipt(
-                    "stopped", *key, self._now_s(), reason=SITE_OUT_OF_REACH
-                )
-                opened.kept.evidence = {"at_s": self._now_s(), "is_clean": True, "is_sent": False}
+                opened.kept.taken_back_s = self._now_s()
+                _taken_back(opened, key, opened.kept.taken_back_s)
                 self._withdraw(opened)
                 self._files.write(key, opened.kept)
-
-    def _running(self, job: str, attempt: int) -> _Open | None:
-        opened = self._open.get((job, attempt))
-        return opened if opened is not None and opened.kept.runs else None
 
     def _remove(self, key: Key) -> None:
         self._withdraw(self._open.pop(key))
         self._files.remove(key)
+
+
+def _taken_back(opened: _Open, key: Key, at_s: int) -> None:
+    opened.receipt = Receipt("stopped", *key, at_s, reason=SITE_OUT_OF_REACH)
+    opened.evidence = {"at_s": at_s, "is_clean": True, "is_sent": False}

@@ -1,10 +1,11 @@
-"""What is kept of the attempts that a site was told to run: a file each, ``open/JOB~ATTEMPT``."""
+"""What is kept of the attempts that a site was told to run: a file each, ``open/JOB~ATTEMPT``, and
+in ``told`` once the ledger holds its end and the agent is yet to hear of that.
+"""
 
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.site_words import plain
 from dure.drivers import files
-from dure.drivers.places import Places, open_intents
+from dure.drivers.places import Places, named_intents
 
 log = logging.getLogger("dure.sites")
 
@@ -23,19 +24,16 @@ REASON_LENGTH_MAX = 500
 
 
 class Kept(msgspec.Struct):
-    """An attempt as its file has it; without an order the site was never told to run it."""
+    """An attempt as its file has it.
 
-    order: StartOrder | None = None
+    Attributes:
+        taken_back_s: when it was, because the site was silent and had not been told; -1 if not.
+    """
+
+    order: StartOrder
     stop_by_s: int = -1
     is_stopped: bool = False
-    receipt: Receipt | None = None
-    evidence: dict[str, Any] = {}
-    is_acknowledged: bool = False
-
-    @property
-    def runs(self) -> bool:
-        """Tell whether its end is still to come."""
-        return self.receipt is None and not self.is_acknowledged
+    taken_back_s: int = -1
 
 
 class KeptFiles:
@@ -43,22 +41,24 @@ class KeptFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("open", "told"):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def all(self) -> Iterator[tuple[Key, Kept]]:
-        """Yield what is there; a file that is damaged is passed over."""
-        for key in open_intents(self._folder):
-            path = self.path(key)
-            try:
-                yield (
-                    key,
-                    msgspec.json.decode(
-                        files.text_at(str(path), bytes_max=1 << 26) or "", type=Kept
-                    ),
-                )
-            except msgspec.MsgspecError as wrong:
-                # The ledger holds the order as well.
-                log.warning("%s is damaged (%s); its orders are given anew", path, wrong)
+    def all(self) -> Iterator[tuple[Key, Kept, bool]]:
+        """Yield what is there, and whether it is acknowledged; what is damaged is passed over."""
+        for name, is_acknowledged in (("open", False), ("told", True)):
+            for key in named_intents(self._folder / name):
+                path = self._folder / name / f"{key[0]}~{key[1]}"
+                text = files.text_at(str(path), bytes_max=1 << 26) or ""
+                try:
+                    yield key, msgspec.json.decode(text, type=Kept), is_acknowledged
+                except msgspec.MsgspecError as wrong:
+                    # The ledger holds the order as well.
+                    log.warning("%s is damaged (%s); its orders are given anew", path, wrong)
+
+    def acknowledge(self, key: Key) -> None:
+        """The ledger holds its end. Raises OSError if the folder cannot be written."""
+        self.path(key).rename(self._told(key))
 
     def write(self, key: Key, kept: Kept) -> None:
         """Keep an attempt. Raises DriverError if the disk is full."""
@@ -72,11 +72,16 @@ class KeptFiles:
             ) from wrong
 
     def remove(self, key: Key) -> None:
-        files.remove(str(self.path(key)))
+        for path in (self._told(key), self.path(key)):
+            if files.remove(str(path)):
+                return
 
     def path(self, key: Key) -> Path:
         """Return where an attempt is kept. Raises InputError, AssertionError if it can be none."""
         return Places(self._folder, *key).intent
+
+    def _told(self, key: Key) -> Path:
+        return self._folder / "told" / self.path(key).name
 
 
 def sound(receipt: Receipt, now_s: int) -> Receipt:
