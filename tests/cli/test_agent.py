@@ -4,11 +4,12 @@ import hashlib
 import io
 import json
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import pytest
 from dure.app.agent import AgentSettings, assemble_agent
 from dure.app.assemble import assemble
 from dure.app.settings import Settings
-from dure.cli.server import Door
-from dure.core.errors import InputError
+from dure.cli.server import Door, serving_agents
+from dure.core.errors import DriverError, InputError
+from dure.core.site_words import Push
+from dure.drivers.centre import HttpCentre
 from dure.ledger.verify import examine
+from dure.services.sites import NoSites
 from tests.cli.agent_process import AgentProcess, enrol, self_signed
 from tests.cli.serving import Shell
 from tests.cli.up_process import DURE, UpProcess
@@ -317,3 +321,24 @@ def test_names_that_no_site_may_have_are_refused(
     assert shell("site", "revoke", "seoul", *data).code == 1
     first, second = (shell("site", "enrol", "seoul", *data).out for _ in range(2))
     assert first.startswith("dure-site_") and first != second
+
+
+def test_a_centre_that_cannot_prove_who_it_is_hears_nothing(
+    tmp_path: Path, certificate: Path
+) -> None:
+    door = Door.of("127.0.0.1", certificate, certificate.with_suffix(".key"))
+    push = Push(agent="a", run=1, count=1, generation=0, taken=0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with serving_agents(NoSites(), door, listener):
+
+            def asked(url: str, ca_file: Path | None) -> str:
+                centre = HttpCentre([url], "seoul", bytes(32), root=tmp_path, ca_file=ca_file)
+                with closing(centre), pytest.raises(DriverError) as wrong:
+                    until(lambda: centre.exchange(push))
+                return str(wrong.value)
+
+            until(lambda: "404 not-found" in asked(f"https://127.0.0.1:{port}", certificate))
+            assert "CERTIFICATE_VERIFY_FAILED" in asked(f"https://127.0.0.1:{port}", None)
+            # The right certificate under another name.
+            assert "not valid for 'localhost'" in asked(f"https://localhost:{port}", certificate)

@@ -7,6 +7,7 @@ from pathlib import Path
 from dure.core.errors import DriverError
 from dure.core.orders import Receipt
 from dure.core.sealing import BY_AGENT, BY_CENTRE, is_sealed, key_bytes, key_id, seal
+from dure.core.site_readings import Reading
 from dure.core.site_words import Answer, Push, PushRefusal, SiteNode, answer_of, encoded
 from dure.drivers.agent_memory import AgentMemory
 from dure.drivers.ends import PrintedFiles
@@ -19,6 +20,7 @@ from dure.services.book import Book
 from dure.services.enrolments import Enrolments
 from dure.services.ports import Driver
 from dure.services.site_agent import SiteAgent
+from dure.services.site_meter import SiteMeter
 from dure.services.sites import Sealed, Sites
 
 SITE = "seoul"
@@ -91,6 +93,7 @@ class CentreSide:
         self.clock = clock or HandClock()
         book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
         self.enrolments = Enrolments(book, self.clock, lambda: SECRET)
+        self.hear: Callable[[str, Reading], None] = lambda site, reading: None
         self.keys = {site: self.enrolments.enrol(site, by="test") for site in sites}
         self.key = self.keys[sites[0]]
         self.begin()
@@ -105,6 +108,7 @@ class CentreSide:
             generation=self.gate.next_generation(),
             now_s=self.clock.now_s,
             inventory=self.gate.inventory,
+            hear=self.hear,
         )
         self.gate.let_through_to(self.driver)
 
@@ -119,9 +123,16 @@ class AgentSide:
     """An agent over a backend of its own; ``begin`` may be called again, as after a kill."""
 
     def __init__(
-        self, folder: Path, line: Line, make: Callable[[], Driver], nodes: Sequence[SiteNode]
+        self,
+        folder: Path,
+        line: Line,
+        make: Callable[[], Driver],
+        nodes: Sequence[SiteNode],
+        *,
+        meter: SiteMeter | None = None,
     ) -> None:
         self._folder, self.line, self._make, self._nodes = folder, line, make, nodes
+        self._meter = meter
         folder.mkdir(parents=True, exist_ok=True)
         self.begin()
 
@@ -136,6 +147,7 @@ class AgentSide:
             PrintedFiles(self._folder),
             self.memory,
             self._nodes,
+            self._meter,
         )
 
     def spooled(self) -> int:

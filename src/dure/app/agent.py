@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dure.app.backends import Backend, own_backend
+from dure.app.care import BUILT_IN, FIRST_S, meter_of
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.settings import LOCAL, OWN_BACKENDS
@@ -21,6 +22,7 @@ from dure.drivers.files import text_at
 from dure.drivers.spool import Spool
 from dure.services.enrolments import SITE
 from dure.services.site_agent import SiteAgent
+from dure.services.site_meter import SiteMeter
 
 AGENT_FOLDER = "agent"
 
@@ -37,6 +39,7 @@ class AgentSettings:
         ca_file: certificates that count instead of the system's.
         backend: ``local`` or ``slurm``.
         slots: count this many on this machine; None for its GPUs, or its CPUs.
+        meter: ``built-in``, or the address of a Prometheus that knows the site's GPUs.
     """
 
     data: Path
@@ -46,6 +49,7 @@ class AgentSettings:
     ca_file: Path | None = None
     backend: str = LOCAL
     slots: int | None = None
+    meter: str = BUILT_IN
 
     def __post_init__(self) -> None:
         if not self.servers:
@@ -86,17 +90,21 @@ class Agent:
     """An agent, assembled; ``start`` lets it run in a thread of its own."""
 
     backend: Backend
-    _engine: Engine
+    _engines: tuple[Engine, ...]
+    _meter: SiteMeter
     _centre: HttpCentre
     _spool: Spool
     _lock: DataLock
 
     def start(self) -> None:
-        self._engine.start()
+        for engine in self._engines:
+            engine.start()
 
     def close(self) -> None:
         """End in order; jobs of the site run on."""
-        self._engine.stop()
+        for engine in self._engines:
+            engine.stop()
+        self._meter.close()
         self._centre.close()
         self._spool.close()
         self._lock.release()
@@ -128,21 +136,31 @@ def assemble_agent(settings: AgentSettings) -> Agent:
     try:
         memory = AgentMemory(root / "agent.json", key_id=key_id(key))
         founded = own_pool(memory.nodes) if memory.nodes else None
-        now_s = SystemClock().now_s
+        clock = SystemClock()
+        now_s = clock.now_s
         backend = own_backend(settings.backend, root, founded, now_s, slots=settings.slots)
         if founded is None:
             memory.learn_nodes(site_nodes(backend.pool))
         centre = HttpCentre(
             settings.servers, settings.site, key, root=root, ca_file=settings.ca_file
         )
+        since_s = now_s() - FIRST_S
+        meter = SiteMeter(meter_of(settings.meter, backend.meter, since_s=since_s), clock)
         spool = Spool(root / "spool")
         agent = SiteAgent(
-            backend.open(), spool, centre, PrintedFiles(root), memory, site_nodes(backend.pool)
+            backend.open(),
+            spool,
+            centre,
+            PrintedFiles(root),
+            memory,
+            site_nodes(backend.pool),
+            meter,
         )
     except BaseException:
         lock.release()
         raise
-    return Agent(backend, Engine(settings.site, _Turns(agent)), centre, spool, lock)
+    engines = (Engine(settings.site, _Turns(agent)), Engine(f"{settings.site}-meter", meter))
+    return Agent(backend, engines, meter, centre, spool, lock)
 
 
 def _check_url(url: str) -> None:

@@ -120,7 +120,7 @@ def _agents(agents: AgentSites, pool: Pool | None, now_s: Callable[[], int]) -> 
     return Backend(
         open=lambda: agents.open(has, now_s),
         pool=has,
-        meter=NoMeter(),
+        meter=agents.meter,
         title=SITES,
         summary=f"{kinds}, {len(has.node)} nodes of {sites}",
         # Between an order and the first word of a job lie an asking of the agent and its backend.

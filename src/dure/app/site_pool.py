@@ -14,6 +14,7 @@ from dure.core.site_words import SiteNode
 from dure.drivers import files
 from dure.drivers.remote.driver import RemoteDriver, pool_name
 from dure.drivers.remote.gate import SiteGate
+from dure.drivers.remote.meter import RemoteMeter
 from dure.services.enrolments import Enrolments
 from dure.services.sites import Sites
 
@@ -51,6 +52,7 @@ class AgentSites:
             leads=lambda: settings.plans and (claim is None or claim.is_held()),
         )
         self.desk = Sites(enrolments, self._gate)
+        self.meter = RemoteMeter()
 
     def pool(self) -> Pool:
         """Return what all sites have, for a ledger that is founded now.
@@ -96,6 +98,7 @@ class AgentSites:
             now_s=now_s,
             inventory=self._gate.inventory,
             reach_s=self._reach_s,
+            hear=self.meter.take,
         )
         self._gate.let_through_to(driver)
         return driver

@@ -71,7 +71,7 @@ def up(
     try:
         if role == AGENT:
             urls = tuple(url.rstrip("/") for url in server or [])
-            _serve_site(AgentSettings(data, urls, site, key_file, ca_file, backend, slots))
+            _serve_site(AgentSettings(data, urls, site, key_file, ca_file, backend, slots, meter))
             return
         settings = Settings(
             data,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.site_readings import Reading
 
 # Beside those of ``core.orders``: the order was taken back before anybody had heard it.
 SITE_OUT_OF_REACH: Final = "SiteOutOfReach"
@@ -117,6 +118,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
         nodes: what the backend says of its nodes; None if nothing changed.
         printed: pieces of output.
         inventory: all nodes of the site; None once the engine has them.
+        readings: what the site's meter measured, by number.
     """
 
     agent: str
@@ -129,6 +131,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeReport] | None = None
     printed: list[Printed] = []
     inventory: list[SiteNode] | None = None
+    readings: list[Reading] = []
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         run, count: of the push that is answered, so that an old answer fits no new push.
         kept: number of the last report that the engine has.
         orders: those above ``taken``, or the first of them.
+        measured: number of the last reading of this run that was taken.
     """
 
     generation: int
@@ -148,6 +152,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     kept: int = 0
     orders: list[NumberedOrder] = []
     held: list[Held] = []
+    measured: int = 0
 
 
 class PushRefusal(Enum):

@@ -30,6 +30,7 @@ from dure.core.site_words import (
     Stop,
 )
 from dure.services.ports import Driver
+from dure.services.site_meter import SiteMeter
 
 log = logging.getLogger("dure.agent")
 
@@ -37,7 +38,7 @@ Key = tuple[str, int]
 POLL_S, RETRY_S = 0.5, 1.0
 # Of so many attempts that run the output is looked at in one turn; the others have theirs next.
 LOOKED_AT_MAX = 200
-REPORT_BYTES_MAX, PRINT_BYTES_MAX = 256 << 10, 192 << 10
+REPORT_BYTES_MAX, PRINT_BYTES_MAX, READING_BYTES_MAX = 256 << 10, 192 << 10, 1 << 20
 STREAMS = ("out", "err")
 REASON_LENGTH_MAX = 500
 # A cleaning that fails is tried with every turn; a person is told of it now and then.
@@ -97,6 +98,7 @@ class SiteAgent:
     Args:
         backend: the site's own.
         inventory: what the site has.
+        meter: takes its turns elsewhere; None where nothing is measured.
 
     Attributes:
         trouble: why the centre did not answer the last push; "" if it did.
@@ -110,9 +112,11 @@ class SiteAgent:
         prints: Prints,
         memory: Memory,
         inventory: Sequence[SiteNode],
+        meter: SiteMeter | None = None,
     ) -> None:
         self._backend, self._spool, self._centre = backend, spool, centre
         self._prints, self._memory, self._inventory = prints, memory, list(inventory)
+        self._meter = meter
         self._ends: dict[int, Ended] = {}
         for number, line in spool.lines():
             ended = msgspec.json.decode(line, type=Ended)
@@ -171,6 +175,8 @@ class SiteAgent:
         told = {refused.number for refused in push.refused}
         self._refused = [one for one in self._refused if one.number not in told]
         self._kept = answer.kept
+        if self._meter:
+            self._meter.told(answer.measured)
         grown = [self._hold(held) for held in answer.held]
         for is_over, some in groupby(answer.orders, lambda one: isinstance(one.order, Forget)):
             carry_out = self._forget if is_over else self._carry_out
@@ -223,6 +229,7 @@ class SiteAgent:
             nodes=None if nodes == self._told_nodes else nodes,
             printed=printed,
             inventory=None if is_greeted else self._inventory,
+            readings=self._meter.waiting(READING_BYTES_MAX) if self._meter and is_greeted else [],
         )
 
     def _reports(self, lacking: set[Key]) -> list[Ended]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from dure.core.errors import DriverError, DureError
 from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.site_readings import Reading
 from dure.core.site_words import (
     MIRROR_BYTES_MAX,
     SITE_OUT_OF_REACH,
@@ -72,6 +73,7 @@ class SiteDesk:
         generation: of this engine; higher than that of any before.
         reach_s: a site not heard of for longer is out of reach.
         now_s: the pool's clock.
+        hear: takes what the site measured.
     """
 
     def __init__(
@@ -82,9 +84,13 @@ class SiteDesk:
         generation: int,
         reach_s: int,
         now_s: Callable[[], int],
+        hear: Callable[[str, Reading], None] = lambda site, reading: None,
     ) -> None:
         self._root, self.site, self._files = root, folder.name, KeptFiles(folder)
         self._generation, self._reach_s, self._now_s = generation, reach_s, now_s
+        self._hear = hear
+        # Of the agent's run: its last reading that was heard.
+        self._measured = (0, 0)
         self._lock = RLock()
         self._open: dict[Key, _Open] = {}
         self._orders: dict[int, Order] = {}
@@ -208,7 +214,7 @@ class SiteDesk:
     def meet_agent(self) -> None:
         """Another agent speaks for the site: it knows nothing of what the one before was told."""
         with self._lock:
-            self._last, self._kept = (0, 0), 0
+            self._last, self._kept, self._measured = (0, 0), 0, (0, 0)
 
     def exchange(self, push: Push) -> Answer | PushRefusal:
         """Take what the agent says, answer with what it is to do."""
@@ -233,6 +239,10 @@ class SiteDesk:
                 Held(one.job, one.attempt, one.stream, self._keep_printed(one))
                 for one in push.printed
             ]
+            for reading in push.readings:
+                if (push.run, reading.number) > self._measured:
+                    self._measured = (push.run, reading.number)
+                    self._hear(self.site, reading)
             self._drop_forgotten(push.taken)
             return self._answer(push, list(self._after(push.taken)), held)
 
@@ -248,6 +258,7 @@ class SiteDesk:
             kept=self._kept if push.generation == self._generation else 0,
             orders=list(orders),
             held=list(held),
+            measured=self._measured[1] if self._measured[0] == push.run else 0,
         )
 
     def _take_up(self, key: Key, kept: Kept, *, is_acknowledged: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.site_readings import Reading
 from dure.core.site_words import SITE_OUT_OF_REACH, Answer, Push, PushRefusal, SiteNode
 from dure.drivers.remote.desk import SiteDesk
 from dure.drivers.remote.kept import at_site
@@ -32,6 +33,7 @@ class RemoteDriver:
         generation: of this engine; higher than that of any before.
         inventory: returns what a site last said that it has, by its own names; None if nothing.
         reach_s: a site not heard of for longer is out of reach.
+        hear: takes what a site measured.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class RemoteDriver:
         now_s: Callable[[], int],
         inventory: Callable[[str], Sequence[SiteNode] | None] = lambda _: None,
         reach_s: int = REACH_S,
+        hear: Callable[[str, Reading], None] = lambda site, reading: None,
     ) -> None:
         self.root, self.generation = root.resolve(), generation
         self._expected, self._inventory = expected, inventory
@@ -53,6 +56,7 @@ class RemoteDriver:
                 generation=generation,
                 reach_s=reach_s,
                 now_s=now_s,
+                hear=hear,
             )
             for site in sorted(expected)
         }
