@@ -20,10 +20,11 @@ from dure.app.assemble import assemble
 from dure.app.settings import Settings
 from dure.cli.server import Door, serving_agents
 from dure.core.errors import DriverError, InputError
-from dure.core.site_words import Push
+from dure.core.sealing import seal
+from dure.core.site_words import Answer, Push, encoded
 from dure.drivers.centre import HttpCentre
 from dure.ledger.verify import examine
-from dure.services.sites import NoSites
+from dure.services.sites import NoSites, Sealed
 from tests.cli.agent_process import AgentProcess, enrol, self_signed
 from tests.cli.serving import Shell
 from tests.cli.up_process import DURE, UpProcess
@@ -323,6 +324,14 @@ def test_names_that_no_site_may_have_are_refused(
     assert first.startswith("dure-site_") and first != second
 
 
+class Forger(NoSites):
+    """A centre that has no key of the site and answers all the same."""
+
+    def exchange(self, site: str, said: Sealed) -> Sealed:
+        answer = Answer(generation=1, run=1, count=1)
+        return Sealed(encoded(answer), seal(bytes(31) + b"1", by="centre", site=site, body=b""))
+
+
 def test_a_centre_that_cannot_prove_who_it_is_hears_nothing(
     tmp_path: Path, certificate: Path
 ) -> None:
@@ -342,3 +351,5 @@ def test_a_centre_that_cannot_prove_who_it_is_hears_nothing(
             assert "CERTIFICATE_VERIFY_FAILED" in asked(f"https://127.0.0.1:{port}", None)
             # The right certificate under another name.
             assert "not valid for 'localhost'" in asked(f"https://localhost:{port}", certificate)
+        with serving_agents(Forger(), door, listener):
+            until(lambda: "not the seal" in asked(f"https://127.0.0.1:{port}", certificate))

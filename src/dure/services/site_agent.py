@@ -35,7 +35,7 @@ from dure.services.site_meter import SiteMeter
 log = logging.getLogger("dure.agent")
 
 Key = tuple[str, int]
-POLL_S, RETRY_S = 0.5, 1.0
+POLL_S, RETRY_S = 0.25, 1.0
 # Of so many attempts that run the output is looked at in one turn; the others have theirs next.
 LOOKED_AT_MAX = 200
 REPORT_BYTES_MAX, PRINT_BYTES_MAX, READING_BYTES_MAX = 256 << 10, 192 << 10, 1 << 20
