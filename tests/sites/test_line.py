@@ -1,4 +1,4 @@
-"""What each side of the line refuses: forged, old, repeated, foreign; and a site out of reach."""
+"""What each side of the line refuses: forged, old, repeated, foreign."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,66 +7,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dure.core.errors import DriverError
-from dure.core.orders import NodeReport, Receipt, Recipe, StartOrder
-from dure.core.sealing import BY_AGENT, BY_CENTRE, key_bytes, seal, site_key
+from dure.core.sealing import BY_CENTRE, key_bytes, seal, site_key
 from dure.core.site_words import (
-    Answer,
-    Ended,
-    Printed,
-    Push,
     PushRefusal,
     answer_of,
     encoded,
 )
 from dure.services.sites import Sealed
-from tests.sites.line import SECRET, SITE, AgentSide, CentreSide, Line, ends, node_named
+from tests.sites.both import NODE, Both, a_push, order
+from tests.sites.line import SECRET, SITE, AgentSide, Line, ends, node_named
 from tests.sites.machines import Machines
-
-NODE = "n1"
-IN_POOL = "seoul.n1"
-
-
-def order(job: str) -> StartOrder:
-    return StartOrder(f"here:{job}~1", job, 1, ((IN_POOL, 0),), 1000, Recipe(script="true"))
-
-
-class Both:
-    """The two sides, and machines that a test plays."""
-
-    def __init__(self, folder: Path) -> None:
-        self.centre = CentreSide(folder / "centre", {NODE: 4})
-        self.line = Line(self.centre, self.centre.key)
-        self.machines = Machines()
-        self.site = AgentSide(
-            folder / "site", self.line, lambda: self.machines, [node_named(NODE, 4)]
-        )
-        self.driver.observe()
-        self.driver.observe()
-        self.turn(2)
-
-    @property
-    def driver(self):  # type: ignore[no-untyped-def]
-        return self.centre.driver
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.site.agent.turn()
-
-    def sealed(self, push: Push, *, key: str = "", site: str = SITE) -> Sealed:
-        body = encoded(push)
-        own = key_bytes(key or self.centre.key)
-        return Sealed(body, seal(own, by=BY_AGENT, site=site, body=body))
 
 
 @pytest.fixture
 def both(tmp_path: Path) -> Both:
     return Both(tmp_path)
-
-
-def a_push(both: Both, **more: object) -> Push:
-    said = msgspec.json.decode(both.line.said[-1].body, type=Push)
-    return msgspec.structs.replace(said, count=said.count + 1, **more)
 
 
 # --- what the centre refuses ---------------------------------------------------------------------
@@ -227,157 +182,3 @@ def test_an_order_whose_number_was_passed_is_not_carried_out_again(both: Both) -
 
     assert answer_of(again.body).orders != []
     assert both.machines.started == [("one", 1)]
-
-
-# --- what an agent may say -----------------------------------------------------------------------
-
-
-def test_what_no_backend_could_say_is_set_aside_or_made_sound(both: Both, tmp_path: Path) -> None:
-    both.driver.start(order("one"))
-    both.turn(2)
-    now_s = both.centre.clock.now_s()
-    wild = Receipt("exploded", "one", 1, now_s + 10**9, 10**12, reason="x" * 10_000)
-    reports = [
-        Ended(1, replace(wild, job="../../etc"), {}),
-        Ended(2, replace(wild, job="of-somebody-else"), {}),
-        Ended(3, replace(wild, attempt=-1), {}),
-        Ended(4, wild, {}),
-    ]
-    nodes = [NodeReport(NODE, "closed", "king"), NodeReport("elsewhere", "down")]
-    printed = [
-        Printed("of-somebody-else", 1, "out", 0, b"x"),
-        Printed("one", 1, "err/../", 0, b"x"),
-    ]
-    push = a_push(both, reports=reports, nodes=nodes, printed=printed)
-
-    assert isinstance(both.centre.sites.exchange(SITE, both.sealed(push)), Sealed)
-
-    (receipt,) = both.driver.observe()
-    assert receipt == Receipt("ended", "one", 1, now_s, 255, reason="x" * 500)
-    assert both.driver.clean("one", 1)["is_clean"] is False
-    assert both.driver.nodes() == [NodeReport(IN_POOL, "open")]
-    assert not (tmp_path / "centre" / "jobs").exists()
-    with pytest.raises(msgspec.MsgspecError):
-        both.centre.sites.exchange(SITE, garbled(both))
-
-
-def garbled(both: Both) -> Sealed:
-    body = b'{"agent": 7'
-    own = key_bytes(both.centre.key)
-    return Sealed(body, seal(own, by=BY_AGENT, site=SITE, body=body))
-
-
-def test_what_cannot_start_at_the_site_is_said_when_it_is_ordered_again(both: Both) -> None:
-    both.machines.wrong = "no disk left"
-    both.driver.start(order("one"))
-    both.turn(2)
-
-    with pytest.raises(DriverError, match="seoul cannot start it: no disk left"):
-        both.driver.start(order("one"))
-    both.machines.wrong = ""
-    both.turn()
-    # Whoever was told no has ordered nothing.
-    assert both.machines.started == []
-    both.driver.start(order("one"))
-    both.turn()
-
-    assert both.machines.started == [("one", 1)]
-
-
-def test_a_gang_of_two_sites_and_one_of_none_are_refused(both: Both) -> None:
-    for devices in (((IN_POOL, 0), ("busan.n1", 0)), (("busan.n1", 0),)):
-        with pytest.raises(DriverError, match="one site runs a gang"):
-            both.driver.start(replace(order("one"), devices=devices))
-
-
-# --- a site out of reach -------------------------------------------------------------------------
-
-
-def test_a_silent_site_is_closed_and_what_it_was_never_told_is_taken_back(both: Both) -> None:
-    both.driver.start(order("told"))
-    both.turn()
-    both.line.is_cut = True
-    both.driver.start(order("untold"))
-    both.turn()
-    assert both.driver.nodes() == [NodeReport(IN_POOL, "open")]
-
-    both.centre.clock.at_s += 31
-    both.machines.end("told", at_s=both.centre.clock.at_s - 10)
-    both.turn()
-    taken_back = both.driver.observe()
-    closed, cleaned = both.driver.nodes(), both.driver.clean("untold", 1)
-    both.driver.acknowledge(taken_back)
-    both.line.is_cut = False
-    both.turn(2)
-
-    assert ends(taken_back) == [("untold", 1, "stopped")]
-    assert taken_back[0].reason == "SiteOutOfReach"
-    assert cleaned == {**cleaned, "job": "untold", "is_clean": True, "is_sent": False}
-    assert closed == [NodeReport(IN_POOL, "closed", "health", "SiteOutOfReach")]
-    assert both.driver.nodes() == [NodeReport(IN_POOL, "open")]
-    assert ends(both.driver.observe()) == [("told", 1, "ended")]
-    assert both.machines.started == [("told", 1)]
-
-
-def test_an_order_whose_answer_was_lost_is_not_taken_back(both: Both) -> None:
-    both.line.loses_answers = True
-    both.driver.start(order("told"))
-    both.turn()
-
-    both.centre.clock.at_s += 31
-
-    assert both.driver.observe() == []
-    both.line.loses_answers = False
-    both.turn()
-    assert both.machines.started == [("told", 1)]
-
-
-def test_ends_of_a_silent_hour_come_in_their_order_and_once(both: Both) -> None:
-    jobs = [f"job-{number:02}" for number in range(30)]
-    for job in jobs:
-        both.driver.start(order(job))
-    both.turn()
-    both.line.is_cut = True
-    ended = sorted(jobs, key=lambda job: job[::-1])
-    for at_s, job in enumerate(ended):
-        both.machines.end(job, at_s=100 + at_s)
-        both.turn()
-    both.centre.clock.at_s += 3600
-    both.driver.observe()
-    assert both.site.spooled() == 30
-
-    both.line.is_cut = False
-    both.site.begin()
-    both.turn(3)
-    came = both.driver.observe()
-    both.driver.acknowledge(came)
-    both.turn(2)
-
-    (push,) = [
-        one
-        for one in (msgspec.json.decode(said.body, type=Push) for said in both.line.said)
-        if one.reports
-    ]
-    assert [report.receipt.job for report in push.reports] == ended
-    assert sorted(one.job for one in came) == jobs
-    assert both.driver.observe() == []
-    assert both.site.spooled() == 0
-    assert [job for job, _ in both.machines.started] == jobs
-
-
-def test_a_node_that_the_site_has_no_more_is_closed(both: Both) -> None:
-    both.site._nodes = [node_named(NODE, 3)]
-    both.site.begin()
-    both.turn(2)
-
-    assert both.driver.nodes() == [NodeReport(IN_POOL, "closed", "provider", "3 devices")]
-
-
-def test_answers_name_the_engines_generation_before_anything_else(both: Both) -> None:
-    stranger = a_push(both, generation=0)
-    answer = both.centre.sites.exchange(SITE, both.sealed(stranger))
-
-    assert isinstance(answer, Sealed)
-    assert answer_of(answer.body) == Answer(
-        generation=both.driver.generation, run=stranger.run, count=stranger.count
-    )
