@@ -5,8 +5,7 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from dure.core.measured import METRICS, Aside, Measured, SetAside, Signal, Unit
-from dure.core.numbers import IntArray
+from dure.core.measured import METRICS, Aside, IntArray, Measured, SetAside, Signal, Unit
 
 
 class Reading(msgspec.Struct, frozen=True):
