@@ -122,7 +122,7 @@ def test_roles_that_cannot_be_are_refused_in_a_line(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path), "--scenario", "empty")
 
     assert "one of all, portal, engine, agent" in refused(*data, "--role", "king")
-    assert "found agent" in refused(*data, "--role", "agent")
+    assert "--server: found none" in refused(*data, "--role", "agent")
     assert "portal without a database" in refused(*data, "--role", "portal")
     assert "engine without a database" in refused(*data, "--role", "engine")
     assert "postgresql://USER@HOST" in refused(*data, "--db", "mysql://me:secret@there/db")

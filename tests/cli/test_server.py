@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from dure.cli.server import Tls, is_loopback, make_server
+from dure.cli.server import Door, Tls, is_loopback, make_server
 from dure.core.errors import InputError
 from dure.services.desks import Services
 from tests.portal.filled_programme import filled_services
@@ -30,10 +30,10 @@ def test_only_this_machine_is_this_machine(host: str, here: bool) -> None:
 
 def test_nothing_is_bound_beyond_this_machine_without_tls(services: Services, tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match="proxy with TLS"):
-        make_server(services, host="0.0.0.0")
+        Door("0.0.0.0")
     tls = Tls(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
-    assert make_server(services, host="0.0.0.0", tls=tls).config.is_ssl
+    assert make_server(services, Door("0.0.0.0", tls)).config.is_ssl
 
 
 def test_pages_and_api_share_a_port_and_open_streams_do_not_hold_it_up(

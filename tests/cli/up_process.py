@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,16 +28,29 @@ def free_port() -> int:
 
 
 class UpProcess:
-    """One service over ``data``; ``start`` may be called again after ``kill`` or ``stop``."""
+    """One service over ``data``; ``start`` may be called again after ``kill`` or ``stop``.
 
-    def __init__(self, data: Path, *options: str, slots: int = 2) -> None:
+    Args:
+        certificate: with its key beside it; the service speaks TLS then.
+    """
+
+    def __init__(
+        self, data: Path, *options: str, slots: int = 2, certificate: Path | None = None
+    ) -> None:
         self.data, self.port = data, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self._verify: ssl.SSLContext | bool = True
+        if certificate is not None:
+            self._verify = ssl.create_default_context(cafile=str(certificate))
+            key = certificate.with_suffix(".key")
+            options += ("--certificate", str(certificate), "--certificate-key", str(key))
         self._options = ["--scenario", "empty", "--slots", str(slots), *options]
         self._process: subprocess.Popen[str] | None = None
         self.printed = ""
         self.passwords: dict[str, str] = {}
-        self.http = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=30)
+        self.http = httpx.Client(
+            base_url=f"{self.url}/api/v1", trust_env=False, timeout=30, verify=self._verify
+        )
         self._token = ""
 
     def start(self, *options: str, within_s: float = START_S_MAX) -> "UpProcess":
@@ -63,7 +77,8 @@ class UpProcess:
     def _answers(self, log: Path) -> bool:
         assert self.child.poll() is None, f"dure up ended: {log.read_text()}"
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
+            address = f"{self.url}/healthz"
+            return httpx.get(address, trust_env=False, verify=self._verify).status_code == 200
         return False
 
     @property

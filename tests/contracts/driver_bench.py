@@ -8,10 +8,12 @@ from typing import Protocol
 
 from dure.core.orders import StartOrder
 from dure.drivers.local import LocalDriver
+from dure.drivers.remote.driver import pool_name
 from dure.drivers.slurm.commands import SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
 from dure.services.ports import Driver
-from tests.drivers.local_bench import driver_at, end_all, order
+from tests.drivers.local_bench import SLOTS, driver_at, end_all, order
+from tests.sites.line import SITE, AgentSide, CentreSide, Line, node_named
 from tests.slurm_cluster import SlurmCluster
 
 
@@ -126,3 +128,43 @@ class SlurmBench(WorkingBench):
     def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder:
         plain = super().order(job, behaviour, attempt=attempt)
         return replace(plain, devices=((self._cluster.names[0], 0),))
+
+
+class AgentBench:
+    """A site's agent over another backend, and the engine's driver that speaks with it."""
+
+    def __init__(self, root: Path, site: WorkingBench) -> None:
+        self._site = site
+        self._own = site.order("any", Behaviour.SUCCEEDS).devices[0][0]
+        nodes = [node_named(self._own, SLOTS)]
+        self._centre = CentreSide(root / "centre", {self._own: SLOTS})
+        line = Line(self._centre, self._centre.key)
+        self._agent = AgentSide(root / "site", line, lambda: self._site.driver, nodes)
+
+    @property
+    def driver(self) -> Driver:
+        return self._centre.driver
+
+    def order(self, job: str, behaviour: Behaviour, *, attempt: int = 1) -> StartOrder:
+        plain = self._site.order(job, behaviour, attempt=attempt)
+        return replace(plain, devices=((pool_name(SITE, self._own), 0),))
+
+    def starts(self, job: str) -> int:
+        return self._site.starts(job)
+
+    def is_at_work(self, job: str) -> bool:
+        return self._site.is_at_work(job)
+
+    def pass_time(self) -> None:
+        # The engine looks often; only then does it let agents in.
+        self._centre.driver.observe()
+        for _ in range(3):
+            self._agent.agent.turn()
+
+    def restart(self) -> None:
+        self._site.restart()
+        self._centre.begin()
+        self._agent.begin()
+
+    def close(self) -> None:
+        self._site.close()

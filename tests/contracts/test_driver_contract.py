@@ -6,19 +6,36 @@ from pathlib import Path
 import pytest
 
 from dure.core.orders import EXIT_SAVED, Receipt
-from tests.contracts.driver_bench import Behaviour, Bench, LocalBench, SlurmBench
+from tests.contracts.driver_bench import (
+    AgentBench,
+    Behaviour,
+    Bench,
+    LocalBench,
+    SlurmBench,
+    WorkingBench,
+)
 from tests.drivers.polling import until
 
 STOP_BY_S = 4_000_000_000
 
 
-@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+BACKENDS = (
+    "local",
+    pytest.param("slurm", marks=pytest.mark.slurm),
+    "agent with local",
+    pytest.param("agent with slurm", marks=pytest.mark.slurm),
+)
+
+
+@pytest.fixture(params=BACKENDS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    made: Bench
-    if request.param == "slurm":
-        made = SlurmBench(tmp_path, request.getfixturevalue("slurm_cluster"))
+    root = tmp_path / "site" if "agent" in request.param else tmp_path
+    own: WorkingBench
+    if "slurm" in request.param:
+        own = SlurmBench(root, request.getfixturevalue("slurm_cluster"))
     else:
-        made = LocalBench(tmp_path)
+        own = LocalBench(root)
+    made: Bench = AgentBench(tmp_path, own) if "agent" in request.param else own
     yield made
     made.close()
 

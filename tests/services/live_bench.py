@@ -99,6 +99,7 @@ class LiveBench:
         ledger: Ledger | None = None,
         machine: PaperMachine | None = None,
         at_s: int = START_S,
+        pool: Pool | None = None,
         **changes: int,
     ) -> None:
         self.clock = SetClock(at_s)
@@ -119,7 +120,7 @@ class LiveBench:
         if self.ledger.head()[0] == 0:
             rules = {"cleaning_s": 1, "start_s": 1, "backoff_s": 5} | changes
             policy = Policy(instant_stop=False, **rules)
-            self.runtime.found(pool_of_slots(slots), policy, at_s=at_s)
+            self.runtime.found(pool or pool_of_slots(slots), policy, at_s=at_s)
         self.keeper.begin()
         self.hands.repeat(self.runtime.state)
         self.turns = RealTime(

@@ -21,6 +21,7 @@ from dure.api import (
     report_routes,
     reviewing_routes,
     service_routes,
+    site_routes,
     stream,
     work_routes,
     workdir_routes,
@@ -60,6 +61,7 @@ def make_app(services: Services) -> Litestar:
             *report_routes.ROUTES,
             *account_routes.ROUTES,
             *service_routes.ROUTES,
+            *site_routes.ROUTES,
             *stream.ROUTES,
         ],
     )
@@ -82,5 +84,12 @@ def make_app(services: Services) -> Litestar:
             security=[{"token": []}, {}],
             use_handler_docstrings=True,
         ),
-        state=State({"services": services, "repeats": Repeats(), "listeners": Listeners()}),
+        state=State(
+            {
+                "services": services,
+                "sites": services.sites,
+                "repeats": Repeats(),
+                "listeners": Listeners(),
+            }
+        ),
     )

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dure
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
-from dure.app.leading import await_begun
+from dure.app.leading import Claim, await_begun
 from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
-from dure.app.settings import FOUNDING, HERE, Settings
+from dure.app.settings import AGENTS, FOUNDING, HERE, Settings
+from dure.app.site_pool import AgentSites, Awaiting, site_secret
 from dure.core.errors import DureError, LedgerError
 from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
@@ -23,12 +25,14 @@ from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
 from dure.services.engine_figures import EngineFigures
+from dure.services.enrolments import Enrolments
 from dure.services.judging_screen import JudgingScreen
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
+from dure.services.sites import NoSites
 from dure.services.use_source import PoolUse
 
 if TYPE_CHECKING:
@@ -86,11 +90,15 @@ class Platform:
             self.lock.release()
 
 
-def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
+def assemble(
+    settings: Settings, *, begin: Begin | None = None, await_sites: Awaiting | None = None
+) -> Platform:
     """Put a platform together from its settings.
 
     Args:
         begin: plays the founding scenario, which only the twin can; needed where it is set.
+        await_sites: lets the agents of sites in until each has said what its site has; needed
+            where a pool of such sites is new.
 
     Raises:
         InputError, LedgerError, DriverError: what hinders a start, in words for a person.
@@ -107,7 +115,7 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
             leases = {name: lying.lease(name) for name in names}
             for lease in leases.values():
                 lease.keep_renewed()
-        return _assemble(settings, begin, lying, ledgers, leases, lock)
+        return _assemble(settings, begin, await_sites, lying, ledgers, leases, lock)
     except BaseException:
         close_all(ledgers)
         for lease in leases.values():
@@ -120,19 +128,14 @@ def assemble(settings: Settings, *, begin: Begin | None = None) -> Platform:
 def _assemble(
     settings: Settings,
     begin: Begin | None,
+    await_sites: Awaiting | None,
     lying: Ledgers,
     ledgers: list[Ledger],
     leases: "dict[str, Lease]",
     lock: DataLock | None,
 ) -> Platform:
     """Put the pools together over their ledgers; those opened are listed in ``ledgers``."""
-    people, people_book = open_people(lying, ledgers)
-    keepers: list[Callable[[], None]] = []
-
-    def await_pool(name: str, is_begun: Callable[[Ledger], bool]) -> None:
-        if settings.db:
-            with closing(lying.open(name)) as ledger:
-                await_begun(name, lambda: is_begun(ledger), leases.get(name))
+    people, enrolments, people_book = open_people(settings.data, lying, ledgers)
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
         lease = leases.get(name)
@@ -140,11 +143,14 @@ def _assemble(
             keep()
 
     clock = SystemClock()
-    await_pool(HERE, lambda found: found.head()[0] > 0)
+    if settings.db:
+        _await_pool(HERE, lying, lambda found: found.head()[0] > 0, leases)
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
-    here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE))
-    keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
-    keepers.append(here.care.metering.close)
+    agents = _agents(settings, enrolments, leases.get(HERE))
+    if agents and await_sites and ledgers[-1].head()[0] == 0:
+        await_sites(agents.desk)
+    here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE), agents=agents)
+    keepers = [lambda: keep_if_leading(HERE, here.keeper.keep), here.care.metering.close]
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
     if settings.plans:
         engines.append(here.care.engine)
@@ -154,7 +160,8 @@ def _assemble(
     used = here.programme
     if settings.scenario == FOUNDING:
         assert begin is not None, "the founding scenario is brought by the twin"
-        await_pool(FOUNDING, begin.is_begun)
+        if settings.db:
+            _await_pool(FOUNDING, lying, begin.is_begun, leases)
         founding = assemble_founding(settings, begin, lying, leases.get(FOUNDING))
         ledgers.append(founding.scenario.ledger)
         keepers.append(lambda: keep_if_leading(FOUNDING, founding.scenario.keep))
@@ -163,12 +170,11 @@ def _assemble(
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
-    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
     services = Services(
         pools,
         programme,
         OfficeScreen(used),
-        papers,
+        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
         JudgingScreen(used),
         people,
         here.storage,
@@ -176,18 +182,39 @@ def _assemble(
         dure.__version__,
         {HERE: here.care.desk},
         figures,
+        agents.desk if agents else NoSites(),
     )
     return Platform(services, here, engines, ledgers, keepers, list(leases.values()), lock)
 
 
-def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
-    """Open the ledger of accounts; it has its own, so that no sign-in waits for a pool."""
+def _await_pool(
+    name: str, lying: Ledgers, is_begun: Callable[[Ledger], bool], leases: "dict[str, Lease]"
+) -> None:
+    """Wait until a pool in a database is there to be followed, or is ours to begin."""
+    with closing(lying.open(name)) as ledger:
+        await_begun(name, lambda: is_begun(ledger), leases.get(name))
+
+
+def _agents(settings: Settings, enrolments: Enrolments, claim: Claim | None) -> AgentSites | None:
+    """Return the sites with agents, None where the backend is another."""
+    return AgentSites(settings, enrolments, claim) if settings.backend == AGENTS else None
+
+
+def open_people(
+    data: Path, lying: Ledgers, ledgers: list[Ledger]
+) -> tuple[People, Enrolments, Book]:
+    """Open the ledger of accounts and sites; it has its own, so that no sign-in waits for a pool.
+
+    Args:
+        data: where the secret lies from which the keys of sites are made.
+    """
     ledger = lying.open(PEOPLE)
     ledgers.append(ledger)
     book = Book(ledger, encode=encode_events, decode=decode_events)
     people = People(book, SystemClock(), secrets.token_bytes)
+    enrolments = Enrolments(book, SystemClock(), lambda: site_secret(data))
     book.catch_up()
-    return people, book
+    return people, enrolments, book
 
 
 def _figures(engine: Engine, ledger: Ledger, troubles: Callable[[], int]) -> EngineFigures:

@@ -82,7 +82,7 @@ def assemble_care(
     nodes = view().nodes
     sieve = Sieve(dict(zip(nodes.ids, nodes.gpus.tolist(), strict=True)))
     since_s = max(store.newest_s(), clock.now_s() - FIRST_S)
-    meter = built_in if meter_name == BUILT_IN else _prometheus(meter_name, since_s)
+    meter = meter_of(meter_name, built_in, since_s=since_s)
     policy = HealthPolicy()
     watches = (
         HealthWatch(book, cared.health, view, engine.wake, policy=policy),
@@ -123,6 +123,11 @@ class WhileLeading:
 
     def failed(self, wrong: Exception, count: int) -> None:
         self._metering.failed(wrong, count)
+
+
+def meter_of(name: str, built_in: Meter, *, since_s: int) -> Meter:
+    """Return the meter of this name. Raises InputError if there is none."""
+    return built_in if name == BUILT_IN else _prometheus(name, since_s)
 
 
 def _prometheus(url: str, since_s: int) -> Meter:

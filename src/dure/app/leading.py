@@ -23,6 +23,8 @@ class Claim(Protocol):
 
     def is_held(self) -> bool: ...
 
+    def generation(self) -> int: ...
+
 
 class Following:
     """The turns of a pool whose engine is elsewhere: read what it wrote, show it.

@@ -1,4 +1,4 @@
-"""The pool ``here``: what its backend has, in real time: this machine, or a Slurm site."""
+"""The pool ``here``: what its backend has, in real time: this machine, Slurm, or distant sites."""
 
 import json
 import logging
@@ -12,9 +12,11 @@ from dure.app.care import Care, Cared, assemble_care
 from dure.app.engine import Engine, RealTime
 from dure.app.leading import Claim, Following, turns_of
 from dure.app.settings import HERE, Settings
+from dure.app.site_pool import AgentSites
 from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.programme import AllocationChanged, AllocationGranted
+from dure.core.genesis import unpack_pool
 from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.drivers.clock import SystemClock
@@ -69,11 +71,17 @@ class MachinePool:
 
 
 def assemble_here(
-    settings: Settings, ledger: Ledger, clock: SystemClock, claim: Claim | None = None
+    settings: Settings,
+    ledger: Ledger,
+    clock: SystemClock,
+    claim: Claim | None = None,
+    *,
+    agents: AgentSites | None = None,
 ) -> MachinePool:
     """Put the pool together: fold its ledger, take up the jobs that run.
 
     Args:
+        agents: the sites with agents, where those are the backend.
         claim: to lead the pool, where several engines may; jobs are taken up once it holds.
 
     Raises:
@@ -81,15 +89,14 @@ def assemble_here(
             allocated than there is.
         DriverError: if the backend cannot say what it has.
     """
-    root = settings.data / HERE
-    demand = Demand()
+    demand, root = Demand(), settings.data / HERE
     decode = demand.reading(decode_events)
     book = KeptBook(ledger, encode=encode_events, decode=decode)
     book.attach(demand)
     cared = Cared.attached_to(book)
     programme = Programme(book, clock)
-    is_new = ledger.head()[0] == 0
-    backend = backend_of(settings, ledger, clock.now_s)
+    pool = _founded_with(ledger)
+    is_new, backend = pool is None, backend_of(settings, pool, clock.now_s, agents=agents)
     standing, reader = Standing(), EventReader(demand)
     runtime = PoolRuntime(ledger, NoHands(), reader=reader, decode=decode)
     publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
@@ -121,7 +128,6 @@ def assemble_here(
         may_decide=lambda: claim is None or claim.is_held(),
         sample_s=settings.sample_s,
     )
-    storage, workdirs = _files(settings, book, clock)
     return MachinePool(
         desk,
         engine,
@@ -133,8 +139,7 @@ def assemble_here(
         keeper,
         care,
         leader.troubles,
-        storage,
-        workdirs,
+        *_files(settings, book, clock),
     )
 
 
@@ -157,7 +162,7 @@ class _Leader:
 
     def lead(self) -> RealTime:
         root = self.settings.data / HERE
-        if not self.is_new and self.settings.db:
+        if not self.is_new and self.settings.db and self.backend.runs_here:
             _require_folder(root)
         self.hands = hands = DriverHands(
             self.backend.open(),
@@ -184,6 +189,12 @@ class _Leader:
     def troubles(self) -> int:
         """Count the attempts that the backend cannot move on right now."""
         return self.hands.troubles if self.hands else 0
+
+
+def _founded_with(ledger: Ledger) -> Pool | None:
+    """Return the pool of a ledger, None of a new one."""
+    first = next(ledger.read(0, 1), None)
+    return unpack_pool(first.payload)[0] if first else None
 
 
 def _policy(settings: Settings, backend: Backend) -> Policy:

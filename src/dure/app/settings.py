@@ -8,8 +8,9 @@ from dure.core.errors import InputError
 HERE = "here"
 FOUNDING = "founding"
 SCENARIOS = (FOUNDING, "empty")
-LOCAL, SLURM = "local", "slurm"
-BACKENDS = (LOCAL, SLURM)
+LOCAL, SLURM, AGENTS = "local", "slurm", "agents"
+OWN_BACKENDS = (LOCAL, SLURM)
+BACKENDS = (*OWN_BACKENDS, AGENTS)
 SPEED_MAX = 1_000_000
 ALL, PORTAL, ENGINE, AGENT = "all", "portal", "engine", "agent"
 ROLES = (ALL, PORTAL, ENGINE, AGENT)
@@ -31,11 +32,13 @@ class Settings:
         db: address of the database that holds the ledgers; "" for files in ``data``. It may hold
             a password, so it is written nowhere.
         role: what this process does: plan and serve (``all``), or one of them.
-        backend: what runs the pool ``here``: ``local`` (this machine) or ``slurm``.
+        backend: what runs the pool ``here``: ``local`` (this machine), ``slurm``, or ``agents``
+            (the sites that are enrolled).
         meter: ``built-in``, or the address of a Prometheus that knows this pool's GPUs.
         sample_s: how often the meter is read.
         project_quota_bytes: what the files of one project may take, snapshots included.
         workdir_bytes: what the files of a folder sent with a job may hold together.
+        reach_s: a site whose agent was not heard for longer is out of reach, and closed.
     """
 
     data: Path
@@ -53,6 +56,7 @@ class Settings:
     sample_s: float = 15.0
     project_quota_bytes: int = 100 << 30
     workdir_bytes: int = 64 << 20
+    reach_s: int = 30
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -67,13 +71,7 @@ class Settings:
             raise InputError("--speed", found=str(self.speed), expected=f"0 to {SPEED_MAX}")
         if self.role not in ROLES:
             raise InputError("--role", found=repr(self.role), expected=f"one of {', '.join(ROLES)}")
-        if self.role == AGENT:
-            raise InputError(
-                "--role",
-                found="agent",
-                expected="all, portal or engine",
-                next_step="Agents beside a site's Slurm are not built yet; run the engine there.",
-            )
+        assert self.role != AGENT, "an agent has settings of its own"
         if self.role != ALL and not self.db:
             raise InputError(
                 "--role",

@@ -10,9 +10,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from dure.cli.addresses import is_loopback
 from dure.cli.output import StopError, catalogue_has, say, stop, words
 from dure.cli.session import checked_url, token_for
+from dure.core.addresses import is_loopback
 
 TIMEOUT_S = 60.0
 PART_ROWS = 1000

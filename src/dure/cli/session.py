@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dure.cli.addresses import is_loopback
 from dure.cli.output import stop
+from dure.core.addresses import is_loopback
 
 OWNER_ONLY, OWNER_ONLY_FOLDER = 0o600, 0o700
 

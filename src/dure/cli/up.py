@@ -5,25 +5,33 @@ import gc
 import logging
 import signal
 import socket
+import time
+from contextlib import nullcontext
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dure.cli import up_options as options
 from dure.cli.ledger import DEFAULT_DATA, DataOption, DbOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dure.app.agent import AgentSettings
     from dure.app.assemble import Platform
     from dure.app.imagined_pool import Begin, Scenario
     from dure.app.ledgers import Ledgers
     from dure.app.settings import Settings
+    from dure.cli.server import Door
     from dure.ledger.lease import Lease
     from dure.services.ports import Ledger
     from dure.services.publishing import Publisher
+    from dure.services.sites import Sites
 
 HOST = "127.0.0.1"
 BACKLOG = 128
+AWAIT_S = 0.2
 
 
 def register(app: typer.Typer) -> None:
@@ -34,40 +42,37 @@ def register(app: typer.Typer) -> None:
 
 def up(
     data: DataOption = DEFAULT_DATA,
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where to serve.")] = 8470,
-    scenario: Annotated[
-        str, typer.Option(help="founding: an imagined nation beside this machine; empty.")
-    ] = "founding",
-    speed: Annotated[
-        int, typer.Option(help="Seconds of the imagined pool in one of ours; 0 stands still.")
-    ] = 3600,
-    slots: Annotated[
-        int | None, typer.Option(help="Count so many slots here, not GPUs or CPUs.")
-    ] = None,
-    backend: Annotated[
-        str, typer.Option(help="What runs the pool here: local (this machine), or slurm.")
-    ] = "local",
-    allocate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PROJECT=SLOTS", help="A project's part of this machine; repeatable."),
-    ] = None,
-    project_quota: Annotated[
-        str, typer.Option(metavar="SIZE", help="What a project's files may take.")
-    ] = "100G",
+    port: options.PortOption = 8470,
+    host: options.HostOption = HOST,
+    scenario: options.ScenarioOption = "founding",
+    speed: options.SpeedOption = 3600,
+    slots: options.SlotsOption = None,
+    backend: options.BackendOption = "local",
+    allocate: options.AllocateOption = None,
+    project_quota: options.QuotaOption = "100G",
     db: DbOption = "",
-    role: Annotated[
-        str, typer.Option(help="all; or portal or engine beside others on the same --db.")
-    ] = "all",
-    meter: Annotated[
-        str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
-    ] = "built-in",
+    role: options.RoleOption = "all",
+    meter: options.MeterOption = "built-in",
+    certificate: options.CertificateOption = None,
+    certificate_key: options.CertificateKeyOption = None,
+    reach: options.ReachOption = 30,
+    server: options.ServerOption = None,
+    site: options.SiteOption = "",
+    key_file: options.KeyFileOption = None,
+    ca_file: options.CaFileOption = None,
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
-    from dure.app.settings import Settings
+    from dure.app.agent import AgentSettings
+    from dure.app.settings import AGENT, AGENTS, Settings
+    from dure.cli.server import Door
     from dure.core.errors import DureError
 
     _log_to_stderr()
     try:
+        if role == AGENT:
+            urls = tuple(url.rstrip("/") for url in server or [])
+            _serve_site(AgentSettings(data, urls, site, key_file, ca_file, backend, slots, meter))
+            return
         settings = Settings(
             data,
             scenario,
@@ -79,12 +84,14 @@ def up(
             backend=backend,
             project_quota_bytes=_quota_bytes(project_quota),
             meter=meter,
+            reach_s=reach,
         )
-        if not settings.serves:
-            _plan(settings)
-            return
-        with _listening(port) as listener:
-            _serve(settings, listener)
+        door = Door.of(host, certificate, certificate_key)
+        if settings.serves or settings.backend == AGENTS:
+            with _listening(host, port) as listener:
+                (_serve if settings.serves else _plan)(settings, door, listener)
+        else:
+            _plan(settings, door, None)
     except DureError as wrong:
         typer.echo(f"dure up: {wrong}", err=True)
         raise typer.Exit(1) from None
@@ -111,7 +118,7 @@ def passwd(
             place = "that database" if db else data
             typer.echo(f"dure passwd: {place}: no platform was started there yet.", err=True)
             raise typer.Exit(1)
-        people, _ = open_people(lying, ledgers)
+        people, _, _ = open_people(data, lying, ledgers)
         renewed = renew_password(people, who)
     except DureError as wrong:
         typer.echo(f"dure passwd: {wrong}", err=True)
@@ -161,39 +168,42 @@ def _quota_bytes(text: str) -> int:
     return memory_mib(text, "--project-quota", unit="G") << 20
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     """Take the port before anything else, so that a second start fails at once."""
     from dure.core.errors import InputError
 
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as wrong:
         listener.close()
-        if wrong.errno not in (errno.EADDRINUSE, errno.EACCES):
+        if wrong.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
         raise InputError(
-            f"port {port}",
-            found="it in use" if wrong.errno == errno.EADDRINUSE else "no right to it",
-            expected="a free port",
+            f"port {port}" if wrong.errno != errno.EADDRNOTAVAIL else f"--host {host}",
+            found={errno.EADDRINUSE: "it in use", errno.EACCES: "no right to it"}.get(
+                wrong.errno, "no such address here"
+            ),
+            expected="a free port of this machine",
             next_step="Stop what uses it, or choose another --port.",
         ) from wrong
     return listener
 
 
-def _serve(settings: "Settings", listener: socket.socket) -> None:
+def _serve(settings: "Settings", door: "Door", listener: socket.socket) -> None:
     from dure.cli.server import make_server
 
-    platform = _assembled(settings)
+    platform = _assembled(settings, door, listener)
     try:
-        server = make_server(platform.services, port=listener.getsockname()[1])
+        server = make_server(platform.services, door, port=listener.getsockname()[1])
         # The server passes a signal on when it has ended; ours ends nothing, so that all is closed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         platform.start()
-        _greet(platform, settings, listener.getsockname()[1])
+        _greet(platform, settings, door.url(listener.getsockname()[1]))
         if not server.should_exit:
             server.run(sockets=[listener])
     finally:
@@ -201,39 +211,74 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
     typer.echo("stopped; jobs that run go on, and the next start takes them up.")
 
 
-def _assembled(settings: "Settings") -> "Platform":
+def _assembled(settings: "Settings", door: "Door", listener: socket.socket | None) -> "Platform":
     from dure.app.assemble import assemble
     from dure.app.warming import is_compiled, warm_engine
+    from dure.cli.server import serving_agents
 
     if not is_compiled():
         typer.echo("compiling the engine, once; this takes a minute or two ...")
     warm_engine()
+
+    def await_sites(sites: "Sites") -> None:
+        if listener is not None and (lacking := sites.lacking()):
+            typer.echo(f"waiting for the agents of {', '.join(lacking)} to say what they have ...")
+            with serving_agents(sites, door, listener):
+                while sites.lacking():
+                    time.sleep(AWAIT_S)
+
     # What a long ledger leaves in memory stays there: looking through it for garbage, while it is
     # read and ever after, would only make everybody wait.
     gc.disable()
     try:
-        return assemble(settings, begin=_begin(settings))
+        return assemble(settings, begin=_begin(settings), await_sites=await_sites)
     finally:
         gc.freeze()
         gc.enable()
 
 
-def _plan(settings: "Settings") -> None:
-    """Run the engines alone until the process is told to stop; portals serve what they decide."""
-    from threading import Event
+def _plan(settings: "Settings", door: "Door", listener: socket.socket | None) -> None:
+    """Run the engines alone until the process is told to stop; portals serve what they decide.
+
+    Args:
+        listener: where agents come in, if the pool has any.
+    """
+    from dure.cli.server import serving_agents
 
     stop = Event()
-    platform = _assembled(settings)
+    platform = _assembled(settings, door, listener)
+    agents = serving_agents(platform.services.sites, door, listener) if listener else nullcontext()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         platform.start()
-        pools = ", ".join(platform.services.pools)
-        typer.echo(f"Dure {platform.services.version}  engine of {pools}")
-        stop.wait()
+        with agents:
+            pools = ", ".join(platform.services.pools)
+            typer.echo(f"Dure {platform.services.version}  engine of {pools}")
+            stop.wait()
     finally:
         platform.close()
     typer.echo("stopped; jobs that run go on, and the engine that follows takes them up.")
+
+
+def _serve_site(settings: "AgentSettings") -> None:
+    """Run a site's agent until the process is told to stop."""
+    import dure
+    from dure.app.agent import assemble_agent
+
+    stop = Event()
+    agent = assemble_agent(settings)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        agent.start()
+        gpus = int(agent.backend.pool.gpus.sum())
+        typer.echo(f"Dure {dure.__version__}  agent of {settings.site}")
+        typer.echo(f"  {gpus:,} {agent.backend.summary}; orders from {', '.join(settings.servers)}")
+        stop.wait()
+    finally:
+        agent.close()
+    typer.echo("stopped; jobs that run go on, and the next start takes them up.")
 
 
 def _begin(settings: "Settings") -> "Begin | None":
@@ -265,12 +310,12 @@ def _begin(settings: "Settings") -> "Begin | None":
     return Begin()
 
 
-def _greet(platform: "Platform", settings: "Settings", port: int) -> None:
+def _greet(platform: "Platform", settings: "Settings", url: str) -> None:
     """Print the address and, at the first start, how to sign in."""
     from dure.services.first_accounts import first_accounts
 
     backend, services = platform.here.backend, platform.services
-    typer.echo(f"Dure {services.version}  http://{HOST}:{port}")
+    typer.echo(f"Dure {services.version}  {url}")
     for name, desk in services.pools.items():
         view = desk.view()
         what = "simulated GPUs" if view.imagined else backend.summary

@@ -74,10 +74,10 @@ def printed(places: Places, *, stream: str, from_byte: int) -> tuple[bytes, int]
             places.of_attempt(stream), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         )
     except OSError:
-        return b"", max(0, from_byte)
+        return b"", 0
     with open(file, "rb") as output:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            return b"", max(0, from_byte)
+            return b"", 0
         size = os.fstat(file).st_size
         begin = min(size, from_byte) if from_byte >= 0 else max(0, size + from_byte)
         output.seek(begin)

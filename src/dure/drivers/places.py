@@ -79,15 +79,20 @@ class Places:
 
 def open_intents(root: Path) -> Sequence[tuple[str, int]]:
     """Return (job, attempt) of what was ordered and not acknowledged, by the folder ``open``."""
+    return named_intents(root / "open")
+
+
+def named_intents(folder: Path) -> Sequence[tuple[str, int]]:
+    """Return (job, attempt) of the files of a folder, each named ``JOB~ATTEMPT``."""
     found = []
-    for name in sorted(os.listdir(root / "open")):
+    for name in sorted(os.listdir(folder)):
         job, _, attempt = name.partition("~")
         if not attempt.isdecimal():
             # Half of a write that a crash cut off: the order was never accepted.
-            files.remove(str(root / "open" / name))
+            files.remove(str(folder / name))
             continue
         try:
-            found.append((Places(root, job, int(attempt)).job, int(attempt)))
+            found.append((Places(folder, job, int(attempt)).job, int(attempt)))
         except (InputError, AssertionError):
             continue
     return found

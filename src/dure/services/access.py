@@ -156,6 +156,9 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "use.compare": _OFFICE | {Role.PROVIDER},
     "idle.answer": _WORKERS | {Role.ADMIN},
     "idle.rule": _OFFICE,
+    "site.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
+    # the line of a site's agent, who has no account: the seal of the site's key opens it
+    "site.speak": _EVERYBODY,
     "report.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
     "ledger.verify": _OFFICE_AND_AUDIT,
     # people

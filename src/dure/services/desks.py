@@ -46,6 +46,7 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.sites import NoSites, SitesDesk
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 from dure.services.workdirs import Workdirs
@@ -383,3 +384,4 @@ class Services:
     version: str
     care: Mapping[str, CareDesk] = field(default_factory=dict)
     engines: Mapping[str, Callable[[], EngineFigures]] = field(default_factory=dict)
+    sites: SitesDesk = field(default_factory=NoSites)

@@ -192,6 +192,9 @@ class _Batch:
         for row, name in _AS_THEY_ARE:
             columns[row] = getattr(request, name)
         kind, level, patience_s = _locality(request.locality)
+        if kind != _LOCALITIES["required"] and not self._is_one_site():
+            # Between sites lie other operators and slow lines: one of them runs a whole gang.
+            kind, level, patience_s = _LOCALITIES["required"], col.AT_SITE, 0
         columns[col.J_LOCALITY], columns[col.J_LEVEL] = kind, level
         columns[col.J_PATIENCE] = patience_s
         columns[col.J_TYPES] = types = pool.type_mask(request.accelerator)
@@ -207,6 +210,10 @@ class _Batch:
         if request.after:
             columns[col.J_AFTER] = self._number_of(request.after[0])
         return columns
+
+    def _is_one_site(self) -> bool:
+        site = self._state.pool.site
+        return all(one == site[0] for one in site)
 
     def _number_of(self, name: str) -> int:
         return self._jobs.get(name, self._state.number_of(name))

@@ -1,4 +1,6 @@
-"""Named events of people: accounts, sign-ins, tokens. No event holds a secret, only its hash."""
+"""Named events of people and sites: accounts, sign-ins, tokens, keys of agents. No event holds a
+secret, only its hash.
+"""
 
 from dure.core.events.base import Event
 
@@ -79,6 +81,27 @@ class SignInHeld(Event, frozen=True, kw_only=True):
     until_s: int
 
 
+class SiteEnrolled(Event, frozen=True, kw_only=True):
+    """A site's agent has a new key, known here by its id; the key before is worth nothing.
+
+    Attributes:
+        provider: whose machines the site has.
+        serial: the how manyeth key of this site.
+    """
+
+    site: str
+    provider: str
+    serial: int
+    key_id: str
+
+
+class SiteRevoked(Event, frozen=True, kw_only=True):
+    """A site's key is worth nothing any more."""
+
+    site: str
+    reason: str = ""
+
+
 EVENTS: tuple[type[Event], ...] = (
     UserAdded,
     PasswordChanged,
@@ -89,4 +112,6 @@ EVENTS: tuple[type[Event], ...] = (
     TokenIssued,
     TokenRevoked,
     SignInHeld,
+    SiteEnrolled,
+    SiteRevoked,
 )
