@@ -51,6 +51,7 @@ from tests.portal.filled import (
 )
 from tests.portal.filled_here import FilledPool, here_view
 from tests.portal.filled_judging import filled_judging
+from tests.portal.filled_supply import filled_supply
 
 EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
@@ -365,6 +366,7 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         office=OfficeScreen(office),
         papers=PaperScreen(office, KeptFiles()),
         judging=filled_judging(),
+        supply=filled_supply(),
         people=filled_people(clock),
         storage=filled_storage(clock),
         workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),

@@ -7,6 +7,11 @@ of stderr.
 ``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
 just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
 is the signed-in reviewer's first application, DIGEST the one shown last.
+
+``world supply`` plays before the supply calls of 2025: ``bids`` hands in those of the other
+providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes, ``idle``
+ends what runs in the pool, ``works-for`` says for whom the provider's person works. The files of
+``examples/calls`` lie beside.
 """
 
 import re
@@ -21,8 +26,9 @@ from dure.core.calendar import moment_s
 from dure.services.access import Role
 from tests.cli.serving import Shell, serving
 from tests.portal.filled import FixedClock
-from tests.portal.filled_programme import filled_services, real_services
+from tests.portal.filled_programme import EXAMPLE_CALLS, filled_services, real_services
 from tests.scripts.round_world import SIGNED_IN, RoundWorld
+from tests.scripts.supply_world import SupplyWorld
 
 FOLDER = Path(__file__).parent
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.txt"))
@@ -37,8 +43,11 @@ class Stage:
     def __init__(self, lines: list[str]) -> None:
         self.clock, self.digest, self.first = FixedClock(), "", ""
         self.world = RoundWorld() if "world round" in lines else None
+        self.supply = SupplyWorld() if "world supply" in lines else None
         if self.world is not None:
             self.services = self.world.services()
+        elif self.supply is not None:
+            self.services = self.supply.services()
         elif "world real" in lines:
             self.services = real_services(self.clock)
         else:
@@ -67,23 +76,38 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
         shell.set({"DURE_LANG": rest[0]})
     elif word == "clock":
         stage.clock.at_s = moment_s(" ".join(rest))
-    elif word == "day":
-        assert stage.world is not None
-        stage.world.move_to(rest[0])
-    elif word == "marks":
-        assert stage.world is not None
-        stage.world.give_marks()
+    elif word in ("day", "marks"):
+        world = stage.world or stage.supply
+        assert world is not None
+        world.move_to(rest[0]) if word == "day" else world.give_marks()
+    elif word in ("bids", "agreed", "fault", "idle", "works-for"):
+        assert stage.supply is not None
+        act(stage.supply, word, rest)
     elif word == "world":
-        assert rest[0] in ("real", "round")
+        assert rest[0] in ("real", "round", "supply")
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)
         seen = [*done.out.splitlines(), *(f"! {one}" for one in done.err.splitlines())]
-        stage.digest = next(iter(DIGEST.findall(done.out)), stage.digest)
+        stage.digest = [stage.digest, *DIGEST.findall(done.out)][-1]
         if done.code:
             seen.append(f"[{done.code}]")
         return [one.replace(shell.url, "URL") for one in seen]
     return []
+
+
+def act(supply: SupplyWorld, word: str, rest: list[str]) -> None:
+    """Let something happen that nobody types."""
+    if word == "bids":
+        supply.hand_in_bids()
+    elif word == "agreed":
+        supply.agree()
+    elif word == "fault":
+        supply.break_nodes(*rest)
+    elif word == "idle":
+        supply.end_work()
+    else:
+        supply.work_for(rest[0])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -95,7 +119,7 @@ def test_a_script_says_what_it_said(
 ) -> None:
     lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     stage = Stage(lines)
-    for file in (FOLDER / "files").iterdir():
+    for file in (*(FOLDER / "files").iterdir(), *EXAMPLE_CALLS.glob("*.yaml")):
         shutil.copy(file, tmp_path)
     told = []
     with serving(stage.services) as url:

@@ -29,6 +29,7 @@ from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
 from dure.services.programme_screen import ProgrammeScreen
+from dure.services.supply_screen import SupplyScreen
 from dure.services.use_source import PoolUse
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _assemble(
     figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
-    used = here.programme
+    used, view = here.programme, here.desk.view
     if settings.scenario == FOUNDING:
         assert begin is not None, "the founding scenario is brought by the twin"
         await_pool(FOUNDING, begin.is_begun)
@@ -161,15 +162,15 @@ def _assemble(
         engines.append(founding.engine)
         figures[FOUNDING] = partial(_figures, founding.engine, ledgers[-1], lambda: 0)
         pools[FOUNDING], programme = founding.desk, founding.programme
-        used = founding.scenario.programme
+        used, view = founding.scenario.programme, founding.desk.view
     pools[HERE] = here.desk
-    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
     services = Services(
         pools,
         programme,
         OfficeScreen(used),
-        papers,
+        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
         JudgingScreen(used),
+        SupplyScreen(used, view),
         people,
         here.storage,
         here.workdirs,

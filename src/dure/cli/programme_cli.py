@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli, reviewing_cli
+from dure.cli import committee_cli, delivery_cli, reviewing_cli, supply_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -67,7 +67,9 @@ def register(app: typer.Typer) -> None:
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)
-    app.command("supply")(supply)
+    supply = _group(app, "supply", "What providers offer, deliver, are paid for and owe.")
+    supply_cli.add_to(supply)
+    delivery_cli.add_to(supply)
 
 
 def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
@@ -81,12 +83,6 @@ def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
 def call_list(url: UrlOption = URL, output: OutputOption = Output.TABLE) -> None:
     """List the calls with what became of them."""
     _show_calls(connect(url).rows("/calls").rows, output)
-
-
-def supply(url: UrlOption = URL, output: OutputOption = Output.TABLE) -> None:
-    """List the calls that ask providers for GPUs."""
-    rows = connect(url).rows("/calls").rows
-    _show_calls([row for row in rows if row["asks"] == "supply"], output)
 
 
 def _show_calls(rows: list[dict[str, Any]], output: Output) -> None:

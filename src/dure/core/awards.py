@@ -39,6 +39,10 @@ class Reason(Enum):
     STAGE_FAILED = "StageFailed"
     SELECTED_AT_ONCE = "SelectedAtOnce"
     APPEAL_UPHELD = "AppealUpheld"
+    SUPPLY_SELECTED = "SupplySelected"
+    SUPPLY_CUT = "SupplyCut"
+    WAITS_FOR_BUDGET = "WaitsForBudget"
+    CALL_FAILED = "CallFailed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ MENU = (
     ("/jobs", "jobs", "job.read"),
     ("/tickets", "tickets", "ticket.read"),
     ("/reviews", "reviews", "review.bid"),
+    ("/supply", "supply", "supply.read"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )

@@ -17,6 +17,7 @@ from dure.portal import (
     programme_pages,
     public_pages,
     reviewer_pages,
+    supply_pages,
     work_pages,
 )
 from dure.portal.doors import ERROR_PAGES, FORM_BYTES_MAX, guard_door
@@ -51,6 +52,7 @@ def make_site(
             *office_pages.ROUTES,
             *committee_pages.ROUTES,
             *reviewer_pages.ROUTES,
+            *supply_pages.ROUTES,
             *work_pages.ROUTES,
             *care_pages.ROUTES,
             *people_pages.ROUTES,

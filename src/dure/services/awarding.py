@@ -1,12 +1,11 @@
 """From the last review to the signed award."""
 
-from dure.core.awards import award_by_rank
 from dure.core.events.programme import AgreementSigned, AwardDeclined, Decided
 from dure.core.programme import Refusal
 from dure.services.access import Actor, require
 from dure.services.office import Office
 from dure.services.programme_states import ApplicationState
-from dure.services.scoring import judged
+from dure.services.scoring import awards_by_rank, judged
 
 
 class Awarding(Office):
@@ -26,7 +25,9 @@ class Awarding(Office):
             if found.call.rule != "rank":
                 # The optimum is put before the committee first.
                 return Refusal.RULE_NEEDS_MINUTES
-            awards = award_by_rank(found.candidates, found.call)
+            awards = awards_by_rank(found)
+            if isinstance(awards, Refusal):
+                return awards
             events = found.decided(awards, at_s=now_s, by=actor.user)
             self._write(events)
             return events
@@ -82,6 +83,9 @@ class Awarding(Office):
             return event
 
     def _signature(self, actor: Actor, state: ApplicationState) -> AgreementSigned | Refusal:
+        if self.tables.calls[state.submitted.call].kind == "supply":
+            # What a provider signs is negotiated first: ``Supplying.agree``.
+            return Refusal.CALL_IS_FOR_SUPPLY
         if state.signed_at_s is not None:
             return Refusal.AGREEMENT_IS_SIGNED
         if state.decided is None or state.status != "selected":

@@ -162,6 +162,8 @@ class Committee(Office):
 
     def _judged(self, call: str) -> Judged | Refusal:
         with self._reading() as tables:
+            if call in tables.calls and tables.calls[call].kind == "supply":
+                return Refusal.CALL_IS_FOR_SUPPLY
             return judged(tables, call, now_s=self.clock.now_s(), sizing=self.sizing)
 
 

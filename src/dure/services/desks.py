@@ -7,7 +7,7 @@ may be called from any thread; reading never blocks on the engine.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dure.core.calls.stages import Outcome
 from dure.core.conflicts import Reviewer
@@ -49,6 +49,9 @@ from dure.services.programme_views import (
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 from dure.services.workdirs import Workdirs
+
+if TYPE_CHECKING:
+    from dure.services.supply_screen import SupplyScreen
 
 
 class WorkForm(Enum):
@@ -377,6 +380,7 @@ class Services:
     office: OfficeDesk
     papers: PaperDesk
     judging: JudgingDesk
+    supply: "SupplyScreen"
     people: People
     storage: Storage
     workdirs: Workdirs

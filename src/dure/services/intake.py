@@ -13,6 +13,7 @@ from dure.core.events.programme import (
 )
 from dure.core.programme import Problem, Refusal
 from dure.core.review import check_marks
+from dure.core.supply.measures import asked_in
 from dure.services.access import Actor, require
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
@@ -178,4 +179,4 @@ def _check_review(
         return Refusal.STAGE_IS_UNKNOWN
     if not standing_in(tables, state).is_in(review.stage):
         return Refusal.STAGE_IS_NOT_OPEN
-    return check_marks(review.marks, call.criteria_of(here))
+    return check_marks(review.marks, asked_in(call, here))

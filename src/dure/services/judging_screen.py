@@ -7,6 +7,7 @@ from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
 from dure.core.sizing import evidence
+from dure.core.supply.measures import asked_in
 from dure.services.access import Actor
 from dure.services.committee import Move
 from dure.services.desks import Refused
@@ -55,7 +56,7 @@ class JudgingScreen:
         # The one that is awaited; where none is, the last.
         row = next((one for one in rows if not one.marks), rows[-1])
         here = call.stage(row.stage)
-        criteria = call.rubric if here is None else call.criteria_of(here)
+        criteria = call.rubric if here is None else asked_in(call, here)
         return ReviewPaper(
             application,
             asked.call,

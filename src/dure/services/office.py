@@ -12,6 +12,7 @@ from dure.services.paper_tables import PaperTables
 from dure.services.ports import Clock
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
+from dure.services.supply_tables import SupplyTables
 
 
 class Office:
@@ -38,7 +39,9 @@ class Office:
         self.tables = ProgrammeTables()
         self.papers = PaperTables()
         book.attach(self.tables)
+        self.supply = SupplyTables()
         book.attach(self.papers)
+        book.attach(self.supply)
 
     @contextmanager
     def _reading(self) -> Iterator[ProgrammeTables]:

@@ -10,6 +10,7 @@ from dure.services.awarding import Awarding
 from dure.services.calling import Calling
 from dure.services.committee import Committee
 from dure.services.drafting import Drafting
+from dure.services.moving import Moving
 from dure.services.recalling import Recalling
 from dure.services.requesting import Requesting
 from dure.services.reviewing import Reviewing
@@ -18,7 +19,7 @@ Row = dict[str, object]
 
 
 class Programme(
-    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting
+    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting, Moving
 ):
     """What people do with calls, applications, awards, allocations and recalls.
 

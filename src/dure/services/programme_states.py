@@ -10,6 +10,7 @@ from dure.core.calls.stages import StageFacts
 from dure.core.events import calls as stage_ev
 from dure.core.events import programme as ev
 from dure.core.review import weighted_milli
+from dure.core.supply.measures import computed_marks
 
 
 @dataclass(slots=True)
@@ -66,13 +67,13 @@ class ApplicationState:
 
     def stage_facts(self, call: Call) -> dict[str, StageFacts]:
         """Return what happened to it, by stage, as the stage machine reads it."""
-        facts = {}
+        facts, computed = {}, computed_marks(call, self.answers)
         for stage in call.stages:
             name, rubric = stage.stage, call.criteria_of(stage)
             end = self.concluded.get(name)
             facts[name] = StageFacts(
                 len(self.asked_in(name)),
-                tuple(weighted_milli(one.marks, rubric) for one in self.reviews
+                tuple(weighted_milli({**one.marks, **computed}, rubric) for one in self.reviews
                       if one.stage == name),
                 tuple(self.votes[name].values()) if name in self.votes else (),
                 frozenset(item for item, is_ok in self.ticked.get(name, {}).items() if is_ok),

@@ -264,7 +264,8 @@ class ProgrammeTables:
 
     def _award_declined(self, event: ev.AwardDeclined) -> None:
         self.applications[event.application].declined_at_s = event.at_s
-        self._free((event.call, event.accelerator), event.application, event.gpus)
+        if self.calls[event.call].kind == "demand":
+            self._free((event.call, event.accelerator), event.application, event.gpus)
 
     def _allocation_granted(self, event: ev.AllocationGranted) -> None:
         state = AllocationState(event, event.gpus, [(event.from_s, event.gpus)])

@@ -1,11 +1,11 @@
 """From reviews to what the share-out decides on, and from its awards to the events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from dure.core.awards import Award, Candidate, Reason
+from dure.core.awards import Award, Candidate, Reason, award_by_rank
 from dure.core.calls.model import Call
 from dure.core.calls.stages import (
     Need,
@@ -21,6 +21,8 @@ from dure.core.lottery import drawn
 from dure.core.programme import Refusal
 from dure.core.review import MARK_MAX
 from dure.core.sizing import DAY_S, WORK_NUMBERS, PastUse, Sizing, needed_gpus
+from dure.core.supply.measures import supply_of
+from dure.core.supply.shares import Proposal, share_supply
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import StageScores, stage_scores, standing_in
@@ -154,6 +156,36 @@ def judged(
         tuple(candidates),
         failed,
     )
+
+
+def awards_by_rank(found: Judged) -> tuple[Award, ...] | Refusal:
+    """Share a call's capacity, or a supply call's budget, down the rank."""
+    if found.call.kind != "supply":
+        return award_by_rank(found.candidates, found.call)
+    if len(bidders(found.states.values())) < supply_of(found.call).bidders_min:
+        return Refusal.BIDDERS_ARE_TOO_FEW
+    return share_supply(proposals_of(found), found.call)
+
+
+def bidders(states: Iterable[ApplicationState]) -> frozenset[str]:
+    """Return the institutions that propose; several proposals of one are one bidder."""
+    return frozenset(one.submitted.organisation for one in states if not one.is_withdrawn)
+
+
+def proposals_of(found: Judged) -> list[Proposal]:
+    """Return the proposals of a supply call that passed its stages."""
+    return [
+        Proposal(
+            one.application,
+            one.organisation,
+            one.accelerator,
+            one.asked_gpus,
+            int(found.states[one.application].answers.get("price_krw") or 0),
+            one.score_milli,
+            int(found.states[one.application].answers.get("gpus_min") or 0),
+        )
+        for one in found.candidates
+    ]
 
 
 def final_score(call: Call, state: ApplicationState, found: StageScores) -> int:

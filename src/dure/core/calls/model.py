@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from dure.core.calls.supply import SupplyTerms
+from dure.core.calls.words import Words as Words
+
 CallKind = Literal["demand", "supply"]
 FieldKind = Literal["text", "long", "number", "choice", "choices", "date", "file", "table"]
 ColumnKind = Literal["text", "number", "choice", "date"]
@@ -30,13 +33,6 @@ RuleKind = Literal[
 WRITTEN, PANEL = "written", "panel"
 # Hours of a month as charges and limits count them: 365 days of 24 hours, a twelfth of them.
 MONTH_HOURS = 730
-
-
-class Words(msgspec.Struct, frozen=True):
-    """A name in both languages."""
-
-    ko: str
-    en: str
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -320,6 +316,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         band_milli: nobody waits by ``optimum`` who scores so much more than one selected; 0: may.
         blind: what reviewers are not shown: organisation, group, region, category.
         answer_days: an offer that nobody accepted for so long lapses; 0: never.
+        supply: what only a supply call says; None has its usual values.
     """
 
     call: str
@@ -368,6 +365,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     band_milli: int = 10_000
     blind: tuple[str, ...] = ()
     answer_days: int = 0
+    supply: SupplyTerms | None = None
     synthetic: bool = False
 
     @property

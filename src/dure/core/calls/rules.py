@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from dure.core.calls.form import BASE_FIELDS, GRADES, GROUPS
 from dure.core.calls.model import Call, Column, Condition, Field, Hold, Rule, Stage
+from dure.core.calls.supply_rules import check_supply
 from dure.core.programme import Problem, Refusal
 from dure.core.review import MARK_MAX
 
@@ -43,6 +44,7 @@ def check_call(call: Call) -> tuple[Problem, ...]:
         *_form(call),
         *_eligibility(call),
         *_extras(call),
+        *check_supply(call),
     )
 
 

@@ -13,6 +13,7 @@ from dure.core.events.judging import EVENTS as JUDGING_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
 from dure.core.events.storage import EVENTS as STORAGE_EVENTS
+from dure.core.events.supply import EVENTS as SUPPLY_EVENTS
 from dure.core.events.work import EVENTS as WORK_EVENTS
 
 EVENTS: tuple[type[Event], ...] = (
@@ -22,6 +23,7 @@ EVENTS: tuple[type[Event], ...] = (
     *PROGRAMME_EVENTS,
     *STORAGE_EVENTS,
     *JUDGING_EVENTS,
+    *SUPPLY_EVENTS,
     *WORK_EVENTS,
     *HEALTH_EVENTS,
     *IDLE_EVENTS,
