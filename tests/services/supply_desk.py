@@ -18,6 +18,7 @@ from dure.core.events.supply import OfferMade, SupplyAgreed, SupplyOffer
 from dure.core.programme import Problem
 from dure.core.supply.moving import PoolNode
 from dure.services.access import Actor, Role
+from tests.services.live_bench import LiveBench
 from tests.services.programme_desk import OPERATOR, Desk, SetClock, reviewer_actor
 
 __all__ = ["OPERATOR", "SetClock", "SupplyBench"]
@@ -61,9 +62,13 @@ CALL = Call(
 class SupplyBench(Desk):
     """The usual way of a supply call, with what a pool knows of its nodes."""
 
-    def __init__(self, call: Call = CALL, *, first: str = "a") -> None:
+    def __init__(
+        self, call: Call = CALL, *, first: str = "a", live: LiveBench | None = None
+    ) -> None:
         super().__init__(call)
         self.first = first
+        if live is not None:
+            self.programme, self.clock = live.programme, live.clock  # type: ignore[assignment]
         self.clock.at_s = call.opens_at_s
         self.pool: dict[str, PoolNode] = {}
 
@@ -72,7 +77,7 @@ class SupplyBench(Desk):
         fields = {
             "title_ko": f"{who} 제안",
             "organisation": f"org-{who}",
-            "accelerator": "B200",
+            "accelerator": self.call.accelerators[0],
             "gpus": gpus,
             "months": 12,
             "price_krw": price_krw,
@@ -106,9 +111,8 @@ class SupplyBench(Desk):
             OPERATOR, provider=f"{self.first}-cloud", application=first
         )
         assert not isinstance(opened, tuple), opened
-        made = self.programme.offer(
-            provider(self.first), opened.negotiation, offer(gpus, price_krw)
-        )
+        terms = offer(gpus, price_krw, accelerator=self.call.accelerators[0])
+        made = self.programme.offer(provider(self.first), opened.negotiation, terms)
         assert isinstance(made, OfferMade), made
         agreed = self.programme.agree(
             OPERATOR, opened.negotiation, digest=made.digest, names=("kim", "lee")

@@ -29,7 +29,7 @@ from dure.api.work_routes import repeats_of
 from dure.core.events.supply import SupplyOffer
 from dure.services.desks import Refused
 from dure.services.supply_screen import SupplyScreen
-from dure.services.supply_views import BidRow, NegotiationRow
+from dure.services.supply_views import BidRow, NegotiationRow, SupplyCallRow
 
 AnyRequest = Request[Any, Any, Any]
 READ, OFFICE, PROVIDE = ({"action": f"supply.{action}"} for action in ("read", "office", "provide"))
@@ -65,6 +65,10 @@ def one_of(field: str, found: str, known: tuple[str, ...]) -> str:
     return found
 
 
+def _call(row: SupplyCallRow) -> SupplyCallOut:
+    return out(SupplyCallOut, row, bidders=None if row.bidders < 0 else row.bidders)
+
+
 def _bid(row: BidRow) -> BidOut:
     measures = [out(MeasureOut, one) for one in row.measures]
     return out(BidOut, row, numbers=dict(row.numbers), measures=measures)
@@ -77,11 +81,11 @@ def _negotiation(row: NegotiationRow) -> NegotiationOut:
 @get("/supply/calls", opt={"action": "call.read"}, responses=documented(400), sync_to_thread=True)
 def supply_calls(request: AnyRequest) -> Response[list[SupplyCallOut]]:
     """List the supply calls, with their bidders and what a failed one lets follow."""
-    rows = desk_of(request).calls()
-    return listing(request, rows, lambda row: row.call, lambda row: out(SupplyCallOut, row))
+    rows = desk_of(request).calls(by=actor_of(request))
+    return listing(request, rows, lambda row: row.call, _call)
 
 
-@get("/supply/calls/{call:str}/bids", opt=OFFICE,
+@get("/supply/calls/{call:str}/bids", opt={"action": "award.deliberation"},
      responses=documented(400, 401, 403, 422), sync_to_thread=True)  # fmt: skip
 def bids(request: AnyRequest, call: FromPath[str]) -> Response[list[BidOut]]:
     """List the proposals in rank with their formulas; ``?portions=50,30`` asks what these give."""

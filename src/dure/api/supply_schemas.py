@@ -6,14 +6,17 @@ from dure.api.schemas import Words
 
 
 class SupplyCallOut(msgspec.Struct, frozen=True):
-    """A supply call; ``then`` is what a failed one lets follow: repeat or negotiate."""
+    """A supply call; ``then`` is what a failed one lets follow: repeat or negotiate.
+
+    ``bidders`` is null while the call is open, but for the agency.
+    """
 
     call: str
     name: Words
     status: str
     closes_at_s: int
     budget_krw: int
-    bidders: int
+    bidders: int | None
     bidders_min: int
     failures: int
     then: str
@@ -25,6 +28,7 @@ class MeasureOut(msgspec.Struct, frozen=True):
     """A computed mark with its formula; ``percent`` is its part of the rubric."""
 
     criterion: str
+    name: Words
     of: str
     points: int
     percent: int

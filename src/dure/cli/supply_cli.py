@@ -112,7 +112,7 @@ BID_COLUMNS = (
 )
 FORMULA_COLUMNS = (
     text_column("application"),
-    text_column("criterion"),
+    made_column("criterion", _name),
     number_column("part", "percent"),
     number_column("points_of", "points"),
     text_column("formula"),

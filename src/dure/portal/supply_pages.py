@@ -56,7 +56,7 @@ async def act(request: AnyRequest) -> Response[Any]:
     return Redirect("/supply", status_code=303)
 
 
-@get("/supply/calls/{call:str}", opt={"action": "supply.office"}, sync_to_thread=True)
+@get("/supply/calls/{call:str}", opt={"action": "award.deliberation"}, sync_to_thread=True)
 def bids(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     """Show a supply call's proposals in rank, with the formulas of their computed marks."""
     found = call_of(request, call)
@@ -77,7 +77,7 @@ def _page(request: AnyRequest, problems: tuple[FieldProblem, ...]) -> Response[A
         "supply.html",
         status_code=422 if problems else 200,
         problems=problems,
-        calls=desk.calls(),
+        calls=desk.calls(by=actor),
         negotiations=desk.negotiations(by=actor)[-ROWS_MAX:],
         agreements=desk.agreements(by=actor)[-ROWS_MAX:],
         deliveries=desk.deliveries(by=actor)[-ROWS_MAX:],

@@ -1,8 +1,9 @@
 """The judging as screens see it: rows of ``judging_views`` from the folded tables."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from dure.core.calls.model import Call
 from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
@@ -47,6 +48,7 @@ class JudgingScreen:
             ("months", str(asked.months)),
             ("grade", asked.grade),
             ("work_kind", asked.work.kind),
+            *_own_answers(call, asked.answers),
         )
         rows = [
             one
@@ -230,6 +232,20 @@ class JudgingScreen:
             "signed" if is_signed else "open" if is_last else "superseded",
             minutes.names if is_signed and minutes else (),
         )
+
+
+def _own_answers(call: Call, answers: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield what a call itself asks for, as text; files and tables have their own place.
+
+    Where a call keeps anything blind, free text stays out: it may say who wrote it.
+    """
+    hidden = ("file", "table", "text", "long") if call.blind else ("file", "table")
+    beside = ("price_krw", "in_service_on") if call.kind == "supply" else ()
+    own = [one.field for one in call.form if one.kind not in hidden]
+    for name in (*beside, *own):
+        answer = answers.get(name)
+        if answer is not None:
+            yield name, ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
 
 
 def refused(refusal: Refusal) -> Refused:

@@ -12,6 +12,7 @@ from dure.core.events import Event
 from dure.core.events import calls as stage_ev
 from dure.core.events import judging as jv
 from dure.core.events import programme as ev
+from dure.core.events import supply as sv
 from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
 # A pool of GPUs that a call offers: (call, accelerator).
@@ -39,6 +40,7 @@ class ProgrammeTables:
         self.pool: dict[str, jv.ReviewerRegistered] = {}
         self.bids: dict[tuple[str, str], str] = {}
         self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
+        self.agreed_suppliers: set[str] = set()
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -65,6 +67,7 @@ class ProgrammeTables:
             jv.ConflictDeclared: self._conflict_declared,
             jv.ReviewerReplaced: self._reviewer_replaced,
             ev.AgreementSigned: self._agreement_signed,
+            sv.SupplyAgreed: self._supply_agreed,
             ev.AwardDeclined: self._award_declined,
             ev.AllocationGranted: self._allocation_granted,
             ev.AllocationChanged: self._allocation_changed,
@@ -115,8 +118,8 @@ class ProgrammeTables:
         )
 
     def suppliers(self) -> set[str]:
-        """Return the institutions that were selected in a supply call."""
-        return {
+        """Return the institutions that were selected in a supply call, or signed an agreement."""
+        return self.agreed_suppliers | {
             one.submitted.organisation
             for one in self.applications.values()
             if one.decided is not None
@@ -261,6 +264,9 @@ class ProgrammeTables:
 
     def _agreement_signed(self, event: ev.AgreementSigned) -> None:
         self.applications[event.application].signed_at_s = event.at_s
+
+    def _supply_agreed(self, event: sv.SupplyAgreed) -> None:
+        self.agreed_suppliers.add(event.organisation)
 
     def _award_declined(self, event: ev.AwardDeclined) -> None:
         self.applications[event.application].declined_at_s = event.at_s

@@ -26,6 +26,9 @@ from dure.services.supply_views import (
 )
 from dure.services.views import NEVER_S, Name
 
+# Of a figure that is not told.
+HIDDEN = -1
+
 
 class SupplyRows:
     """Makes a row of each thing that supply knows."""
@@ -42,12 +45,17 @@ class SupplyRows:
         call = self._tables.calls[state.submitted.call]
         return [
             MeasureRow(
-                one.criterion, one.of, one.points, call.rubric.get(one.criterion, 0), one.formula
+                one.criterion,
+                _criterion(call, one.criterion),
+                one.of,
+                one.points,
+                call.rubric.get(one.criterion, 0),
+                one.formula,
             )
             for one in measured(call, state.answers)
         ]
 
-    def call(self, call: Call) -> SupplyCallRow:
+    def call(self, call: Call, *, tells_bidders: bool) -> SupplyCallRow:
         states = [self._tables.applications[name] for name in self._tables.of_call[call.call]]
         failed, now_s = self._supply.failed.get(call.call), self._programme.clock.now_s()
         if failed is not None:
@@ -65,7 +73,7 @@ class SupplyRows:
             status,
             call.closes_at_s,
             call.budget_krw,
-            len(bidders(states)),
+            len(bidders(states)) if tells_bidders else HIDDEN,
             supply_of(call).bidders_min,
             self._supply.failures(call.call),
             failed.then if failed else "",
@@ -202,6 +210,11 @@ class SupplyRows:
             due_at_s,
             done.at_s if done else NEVER_S,
         )
+
+
+def _criterion(call: Call, criterion: str) -> Name:
+    name = call.criteria.get(criterion)
+    return Name(criterion, criterion) if name is None else Name(name.ko, name.en)
 
 
 def negotiation_row(state: NegotiationState) -> NegotiationRow:

@@ -62,9 +62,14 @@ class SupplyScreen:
 
     # -- calls and proposals
 
-    def calls(self) -> Sequence[SupplyCallRow]:
-        calls = list(self._tables.calls.values())
-        return [self._rows.call(one) for one in calls if one.kind == "supply"]
+    def calls(self, *, by: Actor) -> Sequence[SupplyCallRow]:
+        """Return the supply calls; how many bid is the office's alone until a call closes."""
+        now_s, is_office = self._programme.clock.now_s(), may(by, "supply.office")
+        return [
+            self._rows.call(one, tells_bidders=is_office or now_s >= one.closes_at_s)
+            for one in list(self._tables.calls.values())
+            if one.kind == "supply"
+        ]
 
     def bids(
         self, call: str, *, by: Actor, portions: Sequence[int] | None = None
@@ -73,7 +78,7 @@ class SupplyScreen:
 
         After the decision: as decided, unless ``portions`` asks what else could have been.
         """
-        require(by, "supply.office")
+        require(by, "award.deliberation")
         if call in self._tables.decided_at_s and portions is None:
             return self._rows.decided_bids(self._tables.calls[call])
         awards = self._programme.share_of_supply(call, portions=portions)

@@ -10,6 +10,7 @@ class SupplyCallRow:
     """A supply call. ``status``: upcoming, open, closed, failed, decided.
 
     Attributes:
+        bidders: -1 where it is not told yet.
         failures: in a row, those that it repeats included.
         then: what a failed one lets follow: repeat, negotiate; "" if it did not fail.
         repeats, repeated_as: the calls before and after it.
@@ -33,6 +34,7 @@ class MeasureRow:
     """A computed mark; ``formula`` has the proposal's numbers in it."""
 
     criterion: str
+    name: Name
     of: str
     points: int
     percent: int

@@ -83,7 +83,7 @@ def test_no_won_is_spent_twice_and_no_place_gets_more_than_its_portion(
         CALL, budget_krw=budget, supply=None, scales_awards=scales, score_min_milli=10_000
     )
     given_ = [
-        Proposal(f"p{place}", "o", "B200", 8 * nodes, krw, score, least)
+        Proposal(f"p{place}", "o", "B200", 8 * nodes, krw, score, min(least, 8 * nodes))
         for place, (nodes, krw, score, least) in enumerate(drawn)
     ]
     of = {one.application: one for one in given_}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dure.core.calendar import DAY_S, moment_s
+from dure.core.calendar import DAY_S, civil, moment_s
 from dure.core.calls.model import Call, Stage
 from dure.core.calls.supply import Computed, SupplyTerms
 from dure.core.rates import RATES
@@ -103,4 +103,5 @@ def _value(call: Call, of: str, answers: Mapping[str, Any]) -> tuple[int | None,
         return answer, ""
     if not answer:
         return None, ""
-    return (moment_s(str(answer)) - call.starts_at_s) // DAY_S, f"{answer} (days after the start)"
+    days = (moment_s(str(answer)) - call.starts_at_s) // DAY_S
+    return days, f"{answer} - {civil(call.starts_at_s):%Y-%m-%d}"

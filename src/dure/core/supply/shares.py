@@ -108,7 +108,8 @@ def _first_pass(
 
 def _fitting(one: Proposal, krw: int, call: Call) -> int:
     gpus = one.gpus_for(krw, call.node_gpus)
-    return gpus if gpus >= max(one.least_gpus, call.node_gpus) else 0
+    least = min(max(one.least_gpus, call.node_gpus), one.gpus)
+    return gpus if gpus >= least else 0
 
 
 def _award(
