@@ -5,10 +5,11 @@ import pytest
 
 from dure.core.calendar import moment_s
 from dure.core.events.health import NodeRepaired, TicketOpened
-from dure.core.events.programme import AllocationGranted
+from dure.core.events.programme import AllocationGranted, UseDiffers
 from dure.core.events.work import NodeDrained, NodeResumed
 from dure.ledger.codec import decode_events
 from dure.services.access import Forbidden
+from dure.services.supply_screen import SupplyScreen
 from dure.services.supply_tables import SupplyTables
 from tests.services.programme_desk import OPERATOR, applicant
 from tests.services.supply_desk import CALL, SupplyBench, numbers, provider, refusals
@@ -173,6 +174,16 @@ def test_a_report_is_owed_each_month_and_marked_when_late() -> None:
     june = programme.report_duty(me, name, "2026-06", evidence="report-6")
     july = programme.report_duty(me, name, "2026-07", evidence="report-7")
     assert june.is_late and july.is_late  # type: ignore[union-attr]
+    bench.programme.book.append(
+        [
+            UseDiffers("2026-06", "a-cloud", who, 100, 90, 100, at_s=bench.clock.at_s, by="k")
+            for who in ("p-1", "p-2", "p-1")
+        ]
+    )
+    rows = SupplyScreen(programme, lambda: None).service(by=OPERATOR)  # type: ignore[arg-type,return-value]
+    assert [(one.month, one.differs, one.duty) for one in rows] == [
+        ("2026-06", 2, "late"), ("2026-07", 0, "late")
+    ]  # fmt: skip
     assert refusals(programme.report_duty(me, name, "2026-06", evidence="x")) == ["DutyIsDone"]
     assert refusals(programme.report_duty(me, name, "2026-05", evidence="x")) == ["DutyIsNotOwed"]
     assert refusals(programme.report_duty(me, name, "2026-08", evidence="x")) == ["MonthIsNotOver"]

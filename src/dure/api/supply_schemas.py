@@ -158,6 +158,7 @@ class ServiceMonthOut(msgspec.Struct, frozen=True):
     availability_ppm: int | None
     percent: int
     credit_krw: int
+    differs: int
     duty: str
     due_at_s: int
     done_at_s: int | None

@@ -227,6 +227,7 @@ SERVICE_COLUMNS = (
     made_column("availability", _availability),
     made_column("credit_percent", lambda row: f"{row['percent']} %"),
     won("credit", "credit_krw"),
+    number_column("use_differs", "differs"),
     code_column("report", "supply_duty", "duty"),
     moment_column("due_by", "due_at_s"),
     moment_column("done_on", "done_at_s"),

@@ -199,13 +199,15 @@ class SupplyRows:
             duty = "late" if done.is_late else "done"
         else:
             duty = "overdue" if self._programme.clock.now_s() >= due_at_s else "owed"
+        provider = self._supply.agreements[agreement].provider
         return ServiceRow(
             agreement,
             month,
-            self._supply.agreements[agreement].provider,
+            provider,
             settled.availability_ppm if settled else -1,
             settled.percent if settled else 0,
             settled.credit_krw if settled else 0,
+            len(self._supply.differs.get((provider, month), ())),
             duty,
             due_at_s,
             done.at_s if done else NEVER_S,

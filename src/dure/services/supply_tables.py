@@ -8,6 +8,7 @@ from typing import Any
 from dure.core.events import Event
 from dure.core.events import health as hv
 from dure.core.events import supply as ev
+from dure.core.events.programme import UseDiffers
 from dure.core.events.work import NodeDrained
 from dure.core.supply.delivering import NodeLook
 from dure.core.supply.paying import Claimed
@@ -85,6 +86,8 @@ class SupplyTables:
         self.credits: dict[tuple[str, str], ev.ServiceCreditGiven] = {}
         self.duties: dict[tuple[str, str], ev.DutyDone] = {}
         self.transfers: dict[str, TransferState] = {}
+        # Of each provider and month: whose use its accounting counts otherwise than our ledger.
+        self.differs: dict[tuple[str, str], set[str]] = defaultdict(set)
         # When a node was drained to move to another site.
         self.left_at_s: dict[str, int] = {}
         # Times during which a node was broken; the end of one that lasts is None.
@@ -112,6 +115,7 @@ class SupplyTables:
             hv.NodeRepaired: self._healthy_again,
             hv.TicketClosed: self._healthy_again,
             NodeDrained: self._drained,
+            UseDiffers: self._use_differs,
         }
 
     def fold(self, event: Event) -> None:
@@ -253,6 +257,9 @@ class SupplyTables:
                 self.left_at_s[name] = event.at_s
             elif event.step == "cancelled":
                 self.left_at_s.pop(name, None)
+
+    def _use_differs(self, event: UseDiffers) -> None:
+        self.differs[event.provider, event.month].add(event.who)
 
     def _ticket_opened(self, event: hv.TicketOpened) -> None:
         # One that the breaker holds goes on working until a person closes it.

@@ -168,9 +168,10 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """A month of an agreement: availability, credit, report.
+    """A month of an agreement: availability, credit, report, what the two accountings disagree on.
 
     Attributes:
+        differs: projects whose use the provider counts otherwise than our ledger.
         availability_ppm: -1 until the month is settled.
         duty: ``done``, ``late`` (handed in late), ``owed`` or ``overdue``.
     """
@@ -181,6 +182,7 @@ class ServiceRow:
     availability_ppm: int
     percent: int
     credit_krw: int
+    differs: int
     duty: str
     due_at_s: int
     done_at_s: int = NEVER_S
