@@ -182,3 +182,55 @@ def test_a_negotiation_broken_off_lets_the_next_in_rank_in() -> None:
         ["PriceIsOverLimit"],
         {"price_krw": 800, "limit_krw": 200},
     )
+
+
+def test_of_two_that_negotiate_for_the_same_money_the_first_to_sign_has_it() -> None:
+    bench = SupplyBench()
+    bench.publish()
+    names = {who: bench.bid(who, 32, 800) for who in ("a", "b")}
+    bench.close({names["a"]: 90, names["b"]: 70})
+    programme = bench.programme
+
+    def open_and_offer(who: str) -> OfferMade:
+        opened = programme.open_negotiation(
+            OPERATOR, provider=f"{who}-cloud", application=names[who]
+        )
+        assert isinstance(opened, NegotiationOpened), opened
+        made = programme.offer(provider(who), opened.negotiation, offer())
+        assert isinstance(made, OfferMade)
+        return made
+
+    def agree(made: OfferMade) -> object:
+        signers = ("kim", "lee")
+        return programme.agree(OPERATOR, made.negotiation, digest=made.digest, names=signers)
+
+    first = open_and_offer("a")
+    programme.break_off(OPERATOR, first.negotiation, cause="가격 이견")
+    second, again = open_and_offer("b"), open_and_offer("a")
+
+    assert refusals(agree(second)) == []
+    late = agree(again)
+    assert (refusals(late), numbers(late)) == (
+        ["PriceIsOverLimit"],
+        {"price_krw": 800, "limit_krw": 200},
+    )
+
+
+def test_a_bidder_that_gave_its_award_up_signs_nothing_and_one_that_signed_keeps_it() -> None:
+    bench = SupplyBench()
+    agreed = bench.agree()
+    assert bench.programme.decline(provider("a"), agreed.application) is Refusal.AGREEMENT_IS_SIGNED
+
+    other = SupplyBench()
+    other.publish()
+    first, second = other.bid("a", 32, 800), other.bid("b", 32, 800)
+    other.close({first: 90, second: 70})
+    opened = other.programme.open_negotiation(OPERATOR, provider="a-cloud", application=first)
+    assert isinstance(opened, NegotiationOpened)
+    made = other.programme.offer(provider("a"), opened.negotiation, offer())
+    assert isinstance(made, OfferMade)
+    other.programme.decline(provider("a"), first)
+    late = other.programme.agree(
+        OPERATOR, opened.negotiation, digest=made.digest, names=("kim", "lee")
+    )
+    assert refusals(late) == ["ProposalIsNotSelected"]

@@ -175,6 +175,7 @@ class Refusal(Enum):
     TRANSFER_IS_OUT_OF_ORDER = "TransferIsOutOfOrder"
     TRANSFER_IS_NOT_DUE = "TransferIsNotDue"
     NODE_IS_MOVING = "NodeIsMoving"
+    NODE_AWAITS_ACCEPTANCE = "NodeAwaitsAcceptance"
     NODE_IS_FOR_OWN_USE = "NodeIsForOwnUse"
     SITE_GRADE_IS_LOWER = "SiteGradeIsLower"
     OWN_WORK_WOULD_WAIT = "OwnWorkWouldWait"

@@ -123,7 +123,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "request.file": _APPLICANT_OR_OFFICE,
     "request.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
     "request.decide": _OFFICE,
-    "award.decline": _APPLICANT_OR_OFFICE,
+    "award.decline": _APPLICANT_OR_OFFICE | {Role.PROVIDER},
     "allocation.grant": _OFFICE,
     "project.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "allocation.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},

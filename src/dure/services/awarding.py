@@ -66,6 +66,8 @@ class Awarding(Office):
             if state is None:
                 return Refusal.APPLICATION_IS_UNKNOWN
             self._require_team(actor, "award.decline", state)
+            if any(one.application == application for one in self.supply.agreements.values()):
+                return Refusal.AGREEMENT_IS_SIGNED
             if state.decided is None or state.status not in ("selected", "signed"):
                 return Refusal.AWARD_IS_NOT_OFFERED
             submitted = state.submitted

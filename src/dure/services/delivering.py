@@ -177,7 +177,10 @@ class Delivering(Negotiating):
             return no(Refusal.VALUE_IS_WRONG, "site", found=site[:40], expected=expected)
         if not 1 <= node_gpus <= 1024:
             return no(Refusal.VALUE_IS_WRONG, "node_gpus", found=str(node_gpus), expected="1024")
+        moving = self.supply.moving()
         for name in nodes:
+            if name in moving:
+                return no(Refusal.NODE_IS_MOVING, "nodes", node=name)
             if name in self.supply.delivery_of:
                 delivery = self.supply.delivery_of[name]
                 return no(Refusal.NODE_IS_DELIVERED, "nodes", node=name, delivery=delivery)

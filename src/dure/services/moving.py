@@ -57,6 +57,9 @@ class Moving(Reimbursing):
                 return no(Refusal.VALUE_IS_WRONG, "nodes", found=str(len(names)), expected=expected)
             if not now_s <= drain_at_s < move_at_s < back_at_s:
                 return no(Refusal.DATES_ARE_OUT_OF_ORDER, "drain", before="drain, move, back")
+            for name in names:
+                if self.supply.awaits_acceptance(name):
+                    return no(Refusal.NODE_AWAITS_ACCEPTANCE, "nodes", node=name)
             moving = self._away(drain_at_s, back_at_s)
             problem = check_nodes(names, pool, self.supply.moving(), grade=grade)
             if problem is not None:

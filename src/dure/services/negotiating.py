@@ -254,6 +254,9 @@ class Negotiating(Office):
             is_good = all(len(one) <= NAME_LENGTH_MAX for one in signed)
             if not (2 <= len(signed) <= NAMES_MAX and is_good):
                 return no(Refusal.AGREEMENT_NEEDS_NAMES, "names", found=len(signed), least=2)
+            proposal = self.tables.applications.get(opened.application)
+            if proposal is not None and proposal.declined_at_s is not None:
+                return no(Refusal.PROPOSAL_IS_NOT_SELECTED)
             left_krw = self._left_krw(self.tables.calls[opened.call], opened.application)
             if last.offer.price_krw > left_krw:
                 price_krw = last.offer.price_krw
@@ -298,9 +301,10 @@ class Negotiating(Office):
             return call
         decided, price_krw = state.decided, int(state.answers.get("price_krw") or 0)
         left_krw = self._left_krw(call, application)
-        if decided is None or state.status not in ("selected", "waitlisted"):
+        if decided is None or decided.decision == "rejected" or state.declined_at_s is not None:
             return no(Refusal.PROPOSAL_IS_NOT_SELECTED)
-        wish_krw = decided.numbers["awarded_krw"] if state.status == "selected" else price_krw
+        is_selected = decided.decision == "selected"
+        wish_krw = decided.numbers["awarded_krw"] if is_selected else price_krw
         if wish_krw > left_krw:
             return no(Refusal.PRICE_IS_OVER_LIMIT, price_krw=wish_krw, limit_krw=left_krw)
         return self._opening(call.call, application, state.submitted.organisation, wish_krw)
@@ -335,8 +339,9 @@ class Negotiating(Office):
             state = self.tables.applications[name]
             if name in done or name in ended:
                 continue
-            if state.status == "selected" and state.decided is not None:
-                held += state.decided.numbers.get("awarded_krw", 0)
+            is_given_up = state.declined_at_s is not None
+            if state.decided and state.decided.decision == "selected" and not is_given_up:
+                held += state.decided.numbers["awarded_krw"]
         return call.budget_krw - held
 
 
