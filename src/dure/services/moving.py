@@ -1,6 +1,7 @@
 """Moving a cluster to another site: planned, drained, moved, accepted there."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from dure.core.calls.form import GRADES
 from dure.core.calls.model import Call
@@ -46,20 +47,12 @@ class Moving(Reimbursing):
             if not isinstance(terms, Call):
                 return terms
             names, now_s = tuple(dict.fromkeys(nodes)), self.clock.now_s()
-            for field, text in (("provider", provider), ("site", site)):
-                if NAME.fullmatch(text) is None:
-                    expected = "a-z, 0-9, - _; at most 40"
-                    return no(Refusal.VALUE_IS_WRONG, field, found=text[:40], expected=expected)
-            if grade not in GRADES:
-                return no(Refusal.FIELD_IS_NOT_IN_LIST, "grade", offered=", ".join(GRADES))
-            if not 0 < len(names) <= NODES_MAX:
-                expected = f"1 .. {NODES_MAX}"
-                return no(Refusal.VALUE_IS_WRONG, "nodes", found=str(len(names)), expected=expected)
-            if not now_s <= drain_at_s < move_at_s < back_at_s:
-                return no(Refusal.DATES_ARE_OUT_OF_ORDER, "drain", before="drain, move, back")
-            for name in names:
-                if self.supply.awaits_acceptance(name):
-                    return no(Refusal.NODE_AWAITS_ACCEPTANCE, "nodes", node=name)
+            wrong = self._check_place(names, provider, site, grade)
+            if wrong:
+                return wrong
+            late = _out_of_order(now=now_s, drain=drain_at_s, moves=move_at_s, back=back_at_s)
+            if late:
+                return late
             moving = self._away(drain_at_s, back_at_s)
             problem = check_nodes(names, pool, self.supply.moving(), grade=grade)
             if problem is not None:
@@ -81,11 +74,27 @@ class Moving(Reimbursing):
                 back_at_s,
                 {kind: entitled.get(kind, 0) for kind in left},
                 left,
+                tuple(sorted({pool[name].provider for name in names})),
                 at_s=now_s,
                 by=actor.user,
             )
             self._write([event])
             return event
+
+    def _check_place(self, names: Sequence[str], provider: str, site: str, grade: str) -> No:
+        for field, text in (("provider", provider), ("site", site)):
+            if NAME.fullmatch(text) is None:
+                expected = "a-z, 0-9, - _; at most 40"
+                return no(Refusal.VALUE_IS_WRONG, field, found=text[:40], expected=expected)
+        if grade not in GRADES:
+            return no(Refusal.FIELD_IS_NOT_IN_LIST, "grade", offered=", ".join(GRADES))
+        if not 0 < len(names) <= NODES_MAX:
+            expected = f"1 .. {NODES_MAX}"
+            return no(Refusal.VALUE_IS_WRONG, "nodes", found=str(len(names)), expected=expected)
+        for name in names:
+            if self.supply.awaits_acceptance(name):
+                return no(Refusal.NODE_AWAITS_ACCEPTANCE, "nodes", node=name)
+        return ()
 
     def drain_transfer(self, actor: Actor, transfer: str, *, pool: Pool) -> TransferStepped | No:
         """Close the nodes to new work, from the day planned on; asks once more who waits then."""
@@ -206,3 +215,13 @@ class Moving(Reimbursing):
             for state in self.tables.allocations.values()
             for from_s, to_s, gpus in state.spans()
         ]
+
+
+def _out_of_order(**moments_s: int) -> No:
+    """Refuse a moment that does not come after the one before it; the first may be now."""
+    names = list(moments_s)
+    for before, name in pairwise(names):
+        least_s = moments_s[before] + (before != names[0])
+        if moments_s[name] < least_s:
+            return no(Refusal.DATES_ARE_OUT_OF_ORDER, name, before=before)
+    return ()

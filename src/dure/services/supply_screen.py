@@ -6,7 +6,7 @@ from dure.core.events import Event
 from dure.core.events.supply import SupplyOffer
 from dure.core.programme import Problem
 from dure.core.supply.moving import PoolNode
-from dure.services.access import Actor, may, require
+from dure.services.access import Actor, may, may_any, require
 from dure.services.desks import Refused
 from dure.services.office_screen import refused
 from dure.services.programme import Programme
@@ -57,6 +57,7 @@ class SupplyScreen:
                 bool(nodes.is_public[place]),
                 not view.closed_by[place],
                 bool(busy),
+                nodes.providers[nodes.provider[place]],
             )
         return found
 
@@ -254,7 +255,11 @@ class SupplyScreen:
 
     def transfers(self, *, by: Actor) -> Sequence[TransferRow]:
         states = list(self._supply.transfers.values())
-        return [transfer_row(one) for one in states if _sees(by, one.planned.provider)]
+        return [
+            transfer_row(one)
+            for one in states
+            if may_any(by, "supply.read", (one.planned.provider, *one.planned.from_providers))
+        ]
 
     def plan_transfer(
         self,

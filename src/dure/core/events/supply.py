@@ -228,6 +228,7 @@ class TransferPlanned(Event, frozen=True):
         drain_at_s, move_at_s, back_at_s: no new work from, moved on, accepted again by.
         entitled_gpus, left_gpus: by accelerator: most that projects are entitled to in that time,
             and what is left in the pool.
+        from_providers: who runs them until then.
     """
 
     transfer: str
@@ -241,6 +242,7 @@ class TransferPlanned(Event, frozen=True):
     back_at_s: int
     entitled_gpus: dict[str, int]
     left_gpus: dict[str, int]
+    from_providers: tuple[str, ...] = ()
 
 
 class TransferStepped(Event, frozen=True):

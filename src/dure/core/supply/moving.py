@@ -21,6 +21,7 @@ class PoolNode:
 
     Attributes:
         is_public: for public use; the provider's own stay with it.
+        provider: who runs it.
         is_open: takes new work.
         is_busy: something runs on it.
     """
@@ -33,6 +34,7 @@ class PoolNode:
     is_public: bool
     is_open: bool = True
     is_busy: bool = False
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
