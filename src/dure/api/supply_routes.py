@@ -9,10 +9,11 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import ProblemError, documented, refused_as_problem
-from dure.api.schemas import out
+from dure.api.problems import ProblemError, documented, missing, refused_as_problem
+from dure.api.schemas import out, words
 from dure.api.supply_schemas import (
     AgreeIn,
+    AgreementTextOut,
     BidOut,
     CauseIn,
     MeasureOut,
@@ -200,6 +201,16 @@ def agreements(request: AnyRequest) -> Response[list[SupplyAgreementOut]]:
     )
 
 
+@get("/supply/agreements/{agreement:str}/text", opt=READ,
+     responses=documented(400, 401, 403, 404), sync_to_thread=True)  # fmt: skip
+def agreement_text(request: AnyRequest, agreement: FromPath[str]) -> AgreementTextOut:
+    """Show an agreement as it reads in both languages."""
+    found = desk_of(request).agreement_text(agreement, by=actor_of(request))
+    if found is None:
+        raise missing("agreement")
+    return AgreementTextOut(agreement, words(found))
+
+
 ROUTES = (
     supply_calls,
     bids,
@@ -211,4 +222,5 @@ ROUTES = (
     agree,
     break_off,
     agreements,
+    agreement_text,
 )

@@ -105,6 +105,13 @@ class SupplyAgreementOut(msgspec.Struct, frozen=True):
     credit_left_krw: int
 
 
+class AgreementTextOut(msgspec.Struct, frozen=True):
+    """An agreement as people sign it."""
+
+    agreement: str
+    text: Words
+
+
 class LookOut(msgspec.Struct, frozen=True):
     """A protocol: an inspection (1: in order, 0: not) or the figures of tests."""
 

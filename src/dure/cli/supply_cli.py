@@ -6,7 +6,7 @@ import typer
 
 from dure.cli.cells import code, code_column, made_column, moment_column, number_column, text_column
 from dure.cli.options import LIMIT, URL, LimitOption, OutputOption, UrlOption, connect, rows_of
-from dure.cli.output import Column, Output, Row, show_rows, stop
+from dure.cli.output import Column, Output, Row, show_facts, show_rows, stop
 
 CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Like procurement-2025.")]
 NegotiationArgument = Annotated[str, typer.Argument(metavar="NEGOTIATION", help="Like n-0001.")]
@@ -38,6 +38,7 @@ def add_to(supply: typer.Typer) -> None:
     supply.command("break")(break_off)
     supply.command("agree")(agree)
     supply.command("agreements")(agreements)
+    supply.command("agreement")(agreement)
 
 
 def won(title: str, field: str) -> Column:
@@ -341,3 +342,19 @@ def agreements(
     """List the agreements with what was delivered, accepted and paid."""
     part = connect(url).rows(AGREEMENTS, limit=limit)
     show_rows(rows_of(part), AGREEMENT_COLUMNS, output)
+
+
+def agreement(
+    name: Annotated[str, typer.Argument(metavar="AGREEMENT", help="Like s-0001.")],
+    url: UrlOption = URL,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Print an agreement as people sign it: title, right of use, price, payment, faults."""
+    from dure.cli.cells import name_of
+    from dure.cli.client import path_of
+
+    found = connect(url).get(f"{AGREEMENTS}{path_of(name, 'text')}")
+    if output is Output.TABLE:
+        typer.echo(name_of(found["text"]), nl=False)
+    else:
+        show_facts(found, (), output)

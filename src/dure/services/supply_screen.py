@@ -6,6 +6,7 @@ from dure.core.events import Event
 from dure.core.events.supply import SupplyOffer
 from dure.core.programme import Problem
 from dure.core.supply.moving import PoolNode
+from dure.reports.supply_agreement import supply_agreement
 from dure.services.access import Actor, may, may_any, require
 from dure.services.desks import Refused
 from dure.services.office_screen import refused
@@ -22,7 +23,7 @@ from dure.services.supply_views import (
     SupplyCallRow,
     TransferRow,
 )
-from dure.services.views import NO_JOB, PoolView
+from dure.services.views import NO_JOB, Name, PoolView
 
 
 class SupplyScreen:
@@ -155,6 +156,14 @@ class SupplyScreen:
         names = list(self._supply.agreements)
         rows = [self._rows.agreement(one) for one in names]
         return [one for one in rows if _sees(by, one.provider)]
+
+    def agreement_text(self, agreement: str, *, by: Actor) -> Name | None:
+        """Return an agreement as it reads in both languages; None if it is not theirs to see."""
+        found = self._supply.agreements.get(agreement)
+        if found is None or not _sees(by, found.provider):
+            return None
+        call = self._tables.calls[found.call]
+        return Name(supply_agreement("ko", call, found), supply_agreement("en", call, found))
 
     # -- delivery
 
