@@ -109,3 +109,29 @@ def test_portions_that_are_none_and_ranges_that_go_down_are_refused(services: Se
         range_ = caller.post("/supply/agreements/s-0001/deliveries", nodes)
 
     assert (portions.status_code, range_.status_code) == (400, 422)
+
+
+HUGE = [-1, 10**18, 2**63, 10**30]
+
+
+@pytest.mark.parametrize("number", HUGE)
+def test_no_number_is_too_large_to_be_refused(services: Services, number: int) -> None:
+    offer = {"accelerator": "B200", "gpus": 8, "price_krw": 1, "months": 1, "public_percent": 80}
+    days = {"drain_at_s": number, "move_at_s": number + 1, "back_at_s": number + 2}
+    wishes = [
+        *(("/supply/negotiations/n-0001/offers", {**offer, name: number})
+          for name in ("gpus", "price_krw", "months", "public_percent")),
+        ("/supply/deliveries/v-0002/tests", {"results": {"healthy": number}, "evidence": "e"}),
+        ("/supply/agreements/s-0001/claims",
+         {"instalment": "first", "amount_krw": number, "evidence": ["i"]}),
+        ("/supply/agreements/s-0001/deliveries",
+         {"site": "x", "nodes": ["z1"], "node_gpus": number}),
+        ("/supply/claims/c-0002/decision", {"approved_krw": number}),
+        ("/supply/calls/s/repeats", {"call": "s2", "opens_at_s": number, "closes_at_s": number}),
+        ("/supply/transfers", {"nodes": ["naver-h200-b-0001"], "provider": "x", "site": "y",
+                               "call": "s", **days}),
+    ]  # fmt: skip
+    with calling(services, Role.ADMIN) as caller:
+        codes = {path: caller.post(path, body).status_code for path, body in wishes}
+
+    assert {path: code for path, code in codes.items() if code not in (400, 422)} == {}

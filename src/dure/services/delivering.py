@@ -14,7 +14,7 @@ from dure.core.events.supply import (
 )
 from dure.core.events.work import NodeDrained, NodeResumed
 from dure.core.programme import Refusal
-from dure.core.supply.delivering import NODES_MAX, check_names, check_node
+from dure.core.supply.delivering import FIGURE_MAX, NODES_MAX, check_names, check_node
 from dure.core.supply.measures import supply_of
 from dure.core.supply.moving import PoolNode
 from dure.services.access import Actor, require
@@ -123,6 +123,12 @@ class Delivering(Negotiating):
             strange = check_names(results, known, Refusal.TEST_IS_UNKNOWN)
             if strange is not None:
                 return (strange,)
+            for name, figure in results.items():
+                if not 0 <= figure <= FIGURE_MAX:
+                    found, most = str(figure)[:40], FIGURE_MAX
+                    return no(
+                        Refusal.NUMBER_IS_OUT_OF_BOUNDS, name, found=found, least=0, most=most
+                    )
             event = NodesTested(
                 delivery,
                 tuple(nodes) or tuple(_open(found)),

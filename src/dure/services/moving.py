@@ -14,7 +14,7 @@ from dure.core.supply.delivering import NODES_MAX
 from dure.core.supply.moving import Right, check_nodes, check_service, left_gpus, peak_gpus
 from dure.services.access import Actor, require
 from dure.services.delivering import OPERATOR, Pool
-from dure.services.negotiating import TEXT_MAX, No, no
+from dure.services.negotiating import TEXT_MAX, No, no, too_far
 from dure.services.reimbursing import Reimbursing
 from dure.services.supply_tables import TransferState
 
@@ -50,6 +50,9 @@ class Moving(Reimbursing):
             wrong = self._check_place(names, provider, site, grade)
             if wrong:
                 return wrong
+            far = too_far(drain=drain_at_s, moves=move_at_s, back=back_at_s)
+            if far:
+                return far
             late = _out_of_order(now=now_s, drain=drain_at_s, moves=move_at_s, back=back_at_s)
             if late:
                 return late

@@ -33,11 +33,22 @@ No = tuple[Problem, ...]
 TEXT_MAX, NAMES_MAX = 500, 20
 OFFERS_MAX = 200
 NAME_LENGTH_MAX = 200
+# The first second of 2100, Korean time.
+MOMENT_S_MAX = 4_102_412_400
 
 
 def no(refusal: Refusal, field: str = "", **numbers: int | str) -> No:
     """Return one problem as the answer of a use case."""
     return (Problem(field, refusal, numbers),)
+
+
+def too_far(**moments_s: int) -> No:
+    """Refuse moments before 1970 or after 2099, which no calendar here writes."""
+    for name, at_s in moments_s.items():
+        if not 0 <= at_s < MOMENT_S_MAX:
+            found, expected = str(at_s)[:40], "1970 .. 2099"
+            return no(Refusal.VALUE_IS_WRONG, name, found=found, expected=expected)
+    return ()
 
 
 def is_told(text: str) -> bool:
@@ -133,6 +144,9 @@ class Negotiating(Office):
                 return no(Refusal.CALL_IS_REPEATED, call=again)
             if name in tables.calls or name in tables.drafts:
                 return no(Refusal.CALL_EXISTS)
+            far = too_far(opens=opens_at_s, closes=closes_at_s, starts=starts_at_s)
+            if far:
+                return far
             now_s = self.clock.now_s()
             moved = msgspec.structs.replace(
                 terms,

@@ -19,6 +19,7 @@ class NodeLook:
 
 
 NODES_MAX = 10_000
+FIGURE_MAX = 10**15
 _RANGE = re.compile(r"(.*?)(\d{1,9})\.\.(\d{1,9})")
 
 
