@@ -6,6 +6,7 @@ from dure.core.calendar import DAY_S, moment_s
 from dure.core.events.supply import CallFailed, CallRepeated, NegotiationOpened, OfferMade
 from dure.core.programme import Refusal
 from dure.services.access import Forbidden
+from dure.services.programme_screen import ProgrammeScreen
 from tests.services.programme_desk import OPERATOR
 from tests.services.supply_desk import (
     CALL,
@@ -234,3 +235,13 @@ def test_a_bidder_that_gave_its_award_up_signs_nothing_and_one_that_signed_keeps
         OPERATOR, opened.negotiation, digest=made.digest, names=("kim", "lee")
     )
     assert refusals(late) == ["ProposalIsNotSelected"]
+
+
+def test_a_provider_selected_is_no_project() -> None:
+    bench = SupplyBench()
+    bench.agree()
+    screen = ProgrammeScreen(bench.programme)
+
+    assert screen.projects() == []
+    assert [one.status for one in screen.applications()] == ["selected", "waitlisted"]
+    assert bench.programme.tables.suppliers() == {"org-a"}

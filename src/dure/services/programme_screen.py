@@ -137,14 +137,19 @@ class ProgrammeScreen:
         return [
             self._project_row(state, used.get(state.submitted.project, (0, 0)))
             for state in list(self._tables.applications.values())
-            if state.status in _AWARDED
+            if self._is_project(state)
         ]
+
+    def _is_project(self, state: ApplicationState) -> bool:
+        """Tell whether an award is a team's; a provider's makes no project."""
+        call = self._tables.calls[state.submitted.call]
+        return state.status in _AWARDED and call.kind == "demand"
 
     def project(self, project: str) -> ProjectPage | None:
         states = [
             state
             for state in list(self._tables.applications.values())
-            if state.submitted.project == project and state.status in _AWARDED
+            if state.submitted.project == project and self._is_project(state)
         ]
         if not states:
             return None
@@ -368,6 +373,14 @@ def _criterion(name: str, call: Call) -> Name:
 
 
 def _offer(lang: Any, call: Call) -> str:
+    if call.kind == "supply":
+        return text(
+            lang,
+            "call_offer.supply",
+            budget_krw=call.budget_krw,
+            kinds=", ".join(call.accelerators),
+            months=call.months_max,
+        )
     offered = ", ".join(f"{kind} {gpus:,}" for kind, gpus in call.capacity.items())
     return text(lang, "call_offer.summary", offered=offered, months=call.months_max)
 
