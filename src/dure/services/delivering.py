@@ -125,10 +125,12 @@ class Delivering(Negotiating):
                 return (strange,)
             for name, figure in results.items():
                 if not 0 <= figure <= FIGURE_MAX:
-                    found, most = str(figure)[:40], FIGURE_MAX
-                    return no(
-                        Refusal.NUMBER_IS_OUT_OF_BOUNDS, name, found=found, least=0, most=most
-                    )
+                    bounds: dict[str, int | str] = {
+                        "found": str(figure)[:40],
+                        "least": 0,
+                        "most": FIGURE_MAX,
+                    }
+                    return no(Refusal.NUMBER_IS_OUT_OF_BOUNDS, name, **bounds)
             event = NodesTested(
                 delivery,
                 tuple(nodes) or tuple(_open(found)),
