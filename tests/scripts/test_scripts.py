@@ -6,7 +6,8 @@ of stderr.
 
 ``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
 just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
-is the signed-in reviewer's first application, DIGEST the one shown last.
+is the signed-in reviewer's first application, DIGEST the one shown last. ``world offers`` plays on
+a call just decided, with time to answer; ``day`` does what time decides as well.
 """
 
 import re
@@ -22,6 +23,7 @@ from dure.services.access import Role
 from tests.cli.serving import Shell, serving
 from tests.portal.filled import FixedClock
 from tests.portal.filled_programme import filled_services, real_services
+from tests.scripts.offer_world import OfferWorld
 from tests.scripts.round_world import SIGNED_IN, RoundWorld
 
 FOLDER = Path(__file__).parent
@@ -36,7 +38,11 @@ class Stage:
 
     def __init__(self, lines: list[str]) -> None:
         self.clock, self.digest, self.first = FixedClock(), "", ""
-        self.world = RoundWorld() if "world round" in lines else None
+        self.world: RoundWorld | OfferWorld | None = None
+        if "world round" in lines:
+            self.world = RoundWorld()
+        if "world offers" in lines:
+            self.world = OfferWorld()
         if self.world is not None:
             self.services = self.world.services()
         elif "world real" in lines:
@@ -46,7 +52,7 @@ class Stage:
 
     def filled(self, line: str) -> str:
         """Put in what the script cannot know."""
-        if self.world is not None and "FIRST" in line:
+        if isinstance(self.world, RoundWorld) and "FIRST" in line:
             tables = self.world.programme.tables
             mine = [
                 name
@@ -71,10 +77,10 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
         assert stage.world is not None
         stage.world.move_to(rest[0])
     elif word == "marks":
-        assert stage.world is not None
+        assert isinstance(stage.world, RoundWorld)
         stage.world.give_marks()
     elif word == "world":
-        assert rest[0] in ("real", "round")
+        assert rest[0] in ("real", "round", "offers")
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)

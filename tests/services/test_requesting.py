@@ -79,9 +79,8 @@ def test_a_supplement_takes_only_what_is_free() -> None:
 def test_an_advance_starts_before_the_call_does() -> None:
     desk = Desk()
     (name,) = desk.award((90, 16))
-    desk.programme.sign_all(OPERATOR, "t")
     desk.clock.at_s = STARTS_S - 10 * DAY_S
-    desk.programme.grant(OPERATOR, "t")
+    desk.accept(name)
 
     request = filed(desk.programme.file_request(LEAD, name, "advance", cause="ready"))
     desk.programme.decide_request(OPERATOR, request, grants=True)
@@ -124,9 +123,9 @@ def test_an_appeal_that_is_upheld_is_first_in_line() -> None:
     )
     desk.programme.decide_request(OPERATOR, request, grants=True)
     desk.programme.return_part(LEAD, f"a-{names[0]}", gpus=16)
-    desk.programme.hand_over(OPERATOR, "t", "H200")
 
-    assert desk.statuses(names) == ["allocated", "waitlisted", "allocated"]
+    # It had not signed ahead, so it is offered what came free.
+    assert desk.statuses(names) == ["allocated", "waitlisted", "offered"]
     assert desk.programme.tables.counts("t")["decided"] == 3
 
 
@@ -248,7 +247,6 @@ def test_whatever_is_granted_no_more_is_held_than_the_call_has(
             )  # fmt: skip
             if isinstance(answer, RequestFiled):
                 programme.decide_request(OPERATOR, answer.request, grants=True)
-        programme.hand_over(OPERATOR, "t", "H200")
 
     moments = {
         moment

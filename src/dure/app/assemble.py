@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import dure
+from dure.app.calendar_turns import CalendarTurns
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
@@ -24,6 +25,7 @@ from dure.services.book import Book
 from dure.services.desks import PoolDesk, ProgrammeDesk, Services
 from dure.services.engine_figures import EngineFigures
 from dure.services.judging_screen import JudgingScreen
+from dure.services.offer_desk import OfferDesk
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
+CALENDAR = "calendar"
 ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
@@ -135,8 +138,7 @@ def _assemble(
                 await_begun(name, lambda: is_begun(ledger), leases.get(name))
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
-        lease = leases.get(name)
-        if settings.plans and (lease is None or lease.is_held()):
+        if settings.plans and _leads(leases.get(name))():
             keep()
 
     clock = SystemClock()
@@ -147,7 +149,8 @@ def _assemble(
     keepers.append(here.care.metering.close)
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
     if settings.plans:
-        engines.append(here.care.engine)
+        calendar = CalendarTurns(here.programme, _leads(leases.get(HERE)))
+        engines += [here.care.engine, Engine(CALENDAR, calendar)]
     figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
@@ -163,13 +166,13 @@ def _assemble(
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
-    papers = PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS))
     services = Services(
         pools,
         programme,
         OfficeScreen(used),
-        papers,
+        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
         JudgingScreen(used),
+        OfferDesk(used),
         people,
         here.storage,
         here.workdirs,
@@ -188,6 +191,10 @@ def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
     people = People(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
     return people, book
+
+
+def _leads(lease: "Lease | None") -> Callable[[], bool]:
+    return lambda: lease is None or lease.is_held()
 
 
 def _figures(engine: Engine, ledger: Ledger, troubles: Callable[[], int]) -> EngineFigures:

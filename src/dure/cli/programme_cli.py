@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli, reviewing_cli
+from dure.cli import committee_cli, offer_cli, reviewing_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -64,6 +64,7 @@ def register(app: typer.Typer) -> None:
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
     committee_cli.add_to(award)
+    offer_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)

@@ -101,6 +101,8 @@ class Refusal(Enum):
     # awards and allocations
     AWARD_IS_NOT_OFFERED = "AwardIsNotOffered"
     AGREEMENT_IS_SIGNED = "AgreementIsSigned"
+    OFFER_HAS_LAPSED = "OfferHasLapsed"
+    SIGNATURE_NEEDS_A_NAME = "SignatureNeedsAName"
     ALLOCATION_IS_UNKNOWN = "AllocationIsUnknown"
     ALLOCATION_HAS_BEGUN = "AllocationHasBegun"
     REQUEST_IS_UNKNOWN = "RequestIsUnknown"

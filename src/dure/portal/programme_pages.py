@@ -165,6 +165,7 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 sizing=services_of(request).judging.sizing(application),
                 is_new=request.query_params.get("sent") == "1",
                 way=services_of(request).office.way(application),
+                offer=services_of(request).offers.offer(application, visitor_of(request).actor),
             )
     raise MissingPage("there is no such application")
 

@@ -116,6 +116,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "award.deliberation": _OFFICE_AND_AUDIT,
     "award.read": _EVERYBODY,
     "award.sign": _APPLICANT_OR_OFFICE,
+    "offer.lapse": _OFFICE,
     "request.file": _APPLICANT_OR_OFFICE,
     "request.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
     "request.decide": _OFFICE,

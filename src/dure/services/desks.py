@@ -25,6 +25,7 @@ from dure.services.judging_views import (
     ReviewPaper,
     SizingView,
 )
+from dure.services.offer_desk import OfferDesk
 from dure.services.office_views import (
     AttachmentRow,
     BoardRow,
@@ -46,6 +47,7 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.refusing import Refused as Refused
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 from dure.services.workdirs import Workdirs
@@ -88,13 +90,6 @@ class Submitted:
     job: str
     jobs: tuple[str, ...]
     is_repeat: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The job or application was not taken; ``problem.CODE`` is each problem's sentence."""
-
-    problems: tuple[FieldProblem, ...]
 
 
 class CancelAnswer(Enum):
@@ -377,6 +372,7 @@ class Services:
     office: OfficeDesk
     papers: PaperDesk
     judging: JudgingDesk
+    offers: OfferDesk
     people: People
     storage: Storage
     workdirs: Workdirs

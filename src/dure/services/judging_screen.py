@@ -9,7 +9,6 @@ from dure.core.programme import Refusal
 from dure.core.sizing import evidence
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.desks import Refused
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -20,7 +19,7 @@ from dure.services.judging_views import (
     SizingView,
 )
 from dure.services.programme import Programme
-from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 from dure.services.review_rows import review_rows
 from dure.services.scoring import past_use, stated_work
 
@@ -229,7 +228,3 @@ class JudgingScreen:
             "signed" if is_signed else "open" if is_last else "superseded",
             minutes.names if is_signed and minutes else (),
         )
-
-
-def refused(refusal: Refusal) -> Refused:
-    return Refused((FieldProblem("", refusal.value, {}),))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from dure.core.calls.pullback import recall_policy_of
 from dure.core.events import Event
 from dure.core.recall import RecallPolicy
 from dure.core.sizing import Sizing
@@ -49,6 +50,13 @@ class Office:
 
     def _write(self, events: Sequence[Event]) -> None:
         self.book.append(events)
+
+    def policy_of(self, call: str) -> RecallPolicy:
+        """Return how a call has use checked now; of an allocation without one, the usual way."""
+        terms = self.tables.calls.get(call)
+        if terms is None:
+            return self.recall_policy
+        return recall_policy_of(terms, self.recall_policy, at_s=self.clock.now_s())
 
     def _require_team(self, actor: Actor, action: str, application: ApplicationState) -> None:
         """Let the lead, the project's people and the office through."""

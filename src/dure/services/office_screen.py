@@ -9,11 +9,11 @@ from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
 from dure.services.access import Actor, Role, require
-from dure.services.desks import Refused
 from dure.services.office_views import BoardRow, DraftRow, StageRow
 from dure.services.programme import Programme
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 from dure.services.requests.call_yaml import Mistake, read_call, write_call
 from dure.services.staging import standing_in
 from dure.services.views import NEVER_S, Name
@@ -168,14 +168,6 @@ def _stage_row(
         here.due_at_s if here and is_open and here.due_at_s else NEVER_S,
         tuple((item, item in facts.ticked) for item in stage.checklist),
         end.cause if end else state.notes.get(stage.stage, ""),
-    )
-
-
-def refused(answer: Refusal | Sequence[Problem]) -> Refused:
-    """Return a refusal, or the problems of a form, as screens take them."""
-    problems = [Problem("", answer)] if isinstance(answer, Refusal) else answer
-    return Refused(
-        tuple(FieldProblem(one.field, one.refusal.value, one.numbers) for one in problems)
     )
 
 

@@ -14,13 +14,13 @@ from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
 from dure.services.access import Actor, may, require
 from dure.services.attachments import kind_of, name_of
-from dure.services.desks import Applied, Refused
-from dure.services.office_screen import refused
+from dure.services.desks import Applied
 from dure.services.office_views import AttachmentRow, RequestRow, WrittenRow
 from dure.services.paper_tables import DraftState, RequestState
 from dure.services.ports import Files
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 
 
 class PaperScreen:

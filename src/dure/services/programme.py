@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dure.core.calls.stages import track_of
 from dure.core.programme import Refusal
 from dure.reports.round import round_report
+from dure.services.access import Actor, Role
 from dure.services.allocating import Allocating
 from dure.services.awarding import Awarding
 from dure.services.calling import Calling
@@ -15,6 +16,7 @@ from dure.services.requesting import Requesting
 from dure.services.reviewing import Reviewing
 
 Row = dict[str, object]
+CALENDAR = Actor("rule:calendar", frozenset({Role.OPERATOR}))
 
 
 class Programme(
@@ -26,6 +28,12 @@ class Programme(
     or with a ``Refusal`` (``problem.VALUE`` in the message catalogues). Listings take no actor:
     whoever shows them decides what the reader may see.
     """
+
+    def pass_time(self) -> None:
+        """Do what only time decides: offers lapse, terms end, and the next in line is asked."""
+        self.lapse_offers(CALENDAR)
+        self.end_terms(CALENDAR)
+        self.hand_over_all(CALENDAR)
 
     def round_report(
         self, call: str, published: Mapping[str, object] | None = None

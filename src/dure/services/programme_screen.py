@@ -338,7 +338,7 @@ def _application_row(state: ApplicationState) -> ApplicationRow:
         submitted.lead,
         submitted.accelerator,
         submitted.gpus,
-        decided.gpus if decided and (decided.decision == "selected" or state.allocation) else 0,
+        decided.gpus if decided and (state.awarded_gpus or state.allocation) else 0,
         submitted.at_s,
         state.status,
         decided.reason if decided else "",

@@ -11,6 +11,7 @@ from dure.core.calls.published import call_of
 from dure.core.events import Event
 from dure.core.events import calls as stage_ev
 from dure.core.events import judging as jv
+from dure.core.events import offers as offer_ev
 from dure.core.events import programme as ev
 from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
@@ -43,8 +44,10 @@ class ProgrammeTables:
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
         self.recalls: dict[str, RecallState] = {}
-        self.handovers: list[ev.HandedOver] = []
+        self.handovers: list[offer_ev.HandedOver] = []
         self.committed_gpus: dict[Offer, int] = defaultdict(int)
+        # The same by application, for the caps of institutions and the floors of tracks.
+        self.held_gpus: dict[Offer, dict[str, int]] = defaultdict(dict)
         self.freed: dict[Offer, dict[str, int]] = defaultdict(dict)
         self._fold: dict[type[Event], Callable[[Any], None]] = {
             ev.CallPublished: self._call_published,
@@ -64,8 +67,10 @@ class ProgrammeTables:
             jv.BidGiven: self._bid_given,
             jv.ConflictDeclared: self._conflict_declared,
             jv.ReviewerReplaced: self._reviewer_replaced,
-            ev.AgreementSigned: self._agreement_signed,
-            ev.AwardDeclined: self._award_declined,
+            offer_ev.AwardOffered: self._award_offered,
+            offer_ev.AgreementSigned: self._agreement_signed,
+            offer_ev.AwardDeclined: self._award_declined,
+            offer_ev.OfferLapsed: self._offer_lapsed,
             ev.AllocationGranted: self._allocation_granted,
             ev.AllocationChanged: self._allocation_changed,
             ev.AllocationEnded: self._allocation_ended,
@@ -74,7 +79,7 @@ class ProgrammeTables:
             ev.RecallAnswered: self._recall_answered,
             ev.RecallWithdrawn: self._recall_withdrawn,
             ev.AllocationRecalled: self._allocation_recalled,
-            ev.HandedOver: self._handed_over,
+            offer_ev.HandedOver: self._handed_over,
             ev.ReturnedByProject: self._returned_by_project,
         }
 
@@ -112,6 +117,7 @@ class ProgrammeTables:
             and one.decided.reason == Reason.SELECTED_AT_ONCE.value
             and one.decided.accelerator == accelerator
             and one.declined_at_s is None
+            and one.lapsed_at_s is None
         )
 
     def suppliers(self) -> set[str]:
@@ -248,7 +254,7 @@ class ProgrammeTables:
         if event.reason != Reason.SELECTED_AT_ONCE.value:
             self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
-            self.committed_gpus[event.call, event.accelerator] += event.gpus
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
     def _share_out_proposed(self, event: jv.ShareOutProposed) -> None:
         self.proposals[event.call].append(event)
@@ -259,12 +265,27 @@ class ProgrammeTables:
     def _lots_drawn(self, event: jv.LotsDrawn) -> None:
         self.lots[event.call] = event
 
-    def _agreement_signed(self, event: ev.AgreementSigned) -> None:
-        self.applications[event.application].signed_at_s = event.at_s
+    def _award_offered(self, event: offer_ev.AwardOffered) -> None:
+        self.applications[event.application].offer = event
+        if event.cause == "handover":
+            # One that was decided on is counted with its decision.
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
-    def _award_declined(self, event: ev.AwardDeclined) -> None:
+    def _agreement_signed(self, event: offer_ev.AgreementSigned) -> None:
+        self.applications[event.application].signed = event
+
+    def _award_declined(self, event: offer_ev.AwardDeclined) -> None:
         self.applications[event.application].declined_at_s = event.at_s
-        self._free((event.call, event.accelerator), event.application, event.gpus)
+        self._give_back(event)
+
+    def _offer_lapsed(self, event: offer_ev.OfferLapsed) -> None:
+        self.applications[event.application].lapsed_at_s = event.at_s
+        self._give_back(event)
+
+    def _give_back(self, event: offer_ev.AwardDeclined | offer_ev.OfferLapsed) -> None:
+        if event.gpus:
+            offer = event.call, event.accelerator
+            self._free(offer, event.application, event.application, event.gpus)
 
     def _allocation_granted(self, event: ev.AllocationGranted) -> None:
         state = AllocationState(event, event.gpus, [(event.from_s, event.gpus)])
@@ -273,8 +294,9 @@ class ProgrammeTables:
         if event.application and event.cause not in _BESIDE:
             # One that the operator gave by hand stems from no application.
             self.applications[event.application].allocation = event.allocation
-        if event.cause in _TAKES_MORE:
-            self.committed_gpus[event.call, event.accelerator] += event.gpus
+        was_offered = event.cause == "handover" and self.applications[event.application].offer
+        if event.cause in _TAKES_MORE and not was_offered:
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
     def _allocation_changed(self, event: ev.AllocationChanged) -> None:
         self._resize(event.allocation, event.at_s, event.gpus)
@@ -300,13 +322,19 @@ class ProgrammeTables:
         # What follows on another allocation holds nothing of its own before that one ends.
         follows = state.granted.cause in _FOLLOWS and at_s < state.granted.from_s
         if not follows:
-            self._free(offer, allocation, state.gpus - gpus - kept_gpus)
+            left_gpus = state.gpus - gpus - kept_gpus
+            self._free(offer, allocation, state.granted.application, left_gpus)
         # Returned before it began: it never had its first size.
         state.steps.append((max(at_s, state.granted.from_s), gpus))
         state.gpus = gpus
 
-    def _free(self, offer: Offer, source: str, gpus: int) -> None:
-        self.committed_gpus[offer] -= gpus
+    def _take(self, offer: Offer, application: str, gpus: int) -> None:
+        self.committed_gpus[offer] += gpus
+        held = self.held_gpus[offer]
+        held[application] = held.get(application, 0) + gpus
+
+    def _free(self, offer: Offer, source: str, application: str, gpus: int) -> None:
+        self._take(offer, application, -gpus)
         self.freed[offer][source] = self.freed[offer].get(source, 0) + gpus
 
     def _use_checked(self, event: ev.UseChecked) -> None:
@@ -324,7 +352,7 @@ class ProgrammeTables:
     def _allocation_recalled(self, event: ev.AllocationRecalled) -> None:
         self.recalls[event.recall].outcome = "recalled"
 
-    def _handed_over(self, event: ev.HandedOver) -> None:
+    def _handed_over(self, event: offer_ev.HandedOver) -> None:
         self.handovers.append(event)
         offer = event.call, event.accelerator
         for source, gpus in self.sources(offer, event.gpus).items():

@@ -180,26 +180,6 @@ class Decided(Event, frozen=True):
     half_milli: int = 0
 
 
-class AgreementSigned(Event, frozen=True):
-    """The project and the agency signed the agreement on an award."""
-
-    application: str
-    call: str
-    project: str
-    gpus: int
-
-
-class AwardDeclined(Event, frozen=True):
-    """A project gave its award up before it began; its GPUs go to the waitlist."""
-
-    application: str
-    call: str
-    project: str
-    accelerator: str
-    gpus: int
-    cause: str = ""
-
-
 class AllocationGranted(Event, frozen=True):
     """A project got a dated, typed right to GPUs.
 
@@ -333,27 +313,6 @@ class AllocationRecalled(Event, frozen=True):
     gpus_left: int
 
 
-class HandedOver(Event, frozen=True):
-    """Freed capacity went to the next in line that it fits.
-
-    Attributes:
-        from_allocations: where the GPUs came from; declined awards by their application's id; empty
-            for capacity that was never awarded.
-        position: the application's place in line at that moment.
-        skipped: applications before it that want more than was free.
-    """
-
-    call: str
-    application: str
-    project: str
-    accelerator: str
-    gpus: int
-    allocation: str
-    from_allocations: tuple[str, ...]
-    position: int
-    skipped: tuple[str, ...] = ()
-
-
 class ReturnedByProject(Event, frozen=True):
     """A project gave part or all of its allocation back by itself."""
 
@@ -373,8 +332,6 @@ EVENTS: tuple[type[Event], ...] = (
     ReviewerAssigned,
     ReviewGiven,
     Decided,
-    AgreementSigned,
-    AwardDeclined,
     AllocationGranted,
     AllocationChanged,
     AllocationEnded,
@@ -384,6 +341,5 @@ EVENTS: tuple[type[Event], ...] = (
     RecallAnswered,
     RecallWithdrawn,
     AllocationRecalled,
-    HandedOver,
     ReturnedByProject,
 )
