@@ -268,7 +268,9 @@ class FilledProgramme:
                     8 * (1 + index % 7), moment_s("2026-03-03"), "waiting", "NothingFree",
                     (("gpus", 8 * (1 + index % 7)),),
                     NOW_S + (5 + 3 * index) * DAY_S if index < 12 else NEVER_S,
-                    NOW_S + (20 + 5 * index) * DAY_S if index < 12 else NEVER_S)
+                    NOW_S + (20 + 5 * index) * DAY_S if index < 12 else NEVER_S,
+                    NOW_S + 2 * index * DAY_S if index < 12 else NEVER_S, index, 32 * index,
+                    (("term", 8 * index), ("flow", 16)), 120)
             for index in range(118)
         ]  # fmt: skip
 

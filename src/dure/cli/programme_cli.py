@@ -371,13 +371,23 @@ def waitlist(
         made_column("team", lambda row: row["team"] or say("not_public")),
         code_column("group", "group"),
         number_column("gpus"),
+        made_column("before", lambda row: say("gpus_before", **row)),
         made_column("since", lambda row: day(row["since_s"])),
-        made_column("expected", _expected),
+        made_column("expected", lambda row: day(row["expected_s"])),
+        made_column("between", _between),
+        made_column("counts_on", _counts_on),
     )
     show_rows(rows_of(part), columns, output)
 
 
-def _expected(row: Row) -> str:
-    if row["expected_s"] is None:
+def _between(row: Row) -> str:
+    if row["expected_early_s"] is None:
         return "-"
-    return f"{day(row['expected_s'])} - {day(row['expected_late_s'])}"
+    return f"{day(row['expected_early_s'])} - {day(row['expected_late_s'])}"
+
+
+def _counts_on(row: Row) -> str:
+    return ", ".join(
+        f"{code('waitlist_source', source)} {number(gpus)}"
+        for source, gpus in row["counts_on"].items()
+    )

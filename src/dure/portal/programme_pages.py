@@ -166,6 +166,9 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 is_new=request.query_params.get("sent") == "1",
                 way=services_of(request).office.way(application),
                 offer=services_of(request).offers.offer(application, visitor_of(request).actor),
+                turn=next(
+                    (one for one in programme.waitlist() if one.application == application), None
+                ),
             )
     raise MissingPage("there is no such application")
 

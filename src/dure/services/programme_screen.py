@@ -32,6 +32,7 @@ from dure.services.programme_views import (
 )
 from dure.services.review_rows import review_rows
 from dure.services.views import Name
+from dure.services.waitlisting import Waitlist
 
 _AWARDED = ("allocated", "signed")
 
@@ -79,6 +80,7 @@ class ProgrammeScreen:
         self._programme, self._tables = programme, programme.tables
         self._source: UseSource = use or NoUse()
         self._providers, self._published = providers or {}, published or {}
+        self._waitlist = Waitlist(self._tables, programme.policy_of)
 
     def now_s(self) -> int:
         return self._programme.clock.now_s()
@@ -163,14 +165,7 @@ class ProgrammeScreen:
         )
 
     def waitlist(self) -> Sequence[WaitRow]:
-        rows = []
-        for call in self._tables.decided_at_s:
-            for accelerator in sorted(self._tables.calls[call].capacity):
-                free_gpus = self._tables.free_gpus(call, accelerator)
-                line = self._tables.waitlist(call, accelerator)
-                for place, state in enumerate(line, start=1):
-                    rows.append(self._wait_row(state, place, free_gpus))
-        return rows
+        return self._waitlist.rows(self.now_s())
 
     def checks(self) -> Sequence[CheckRow]:
         return [
@@ -305,25 +300,6 @@ class ProgrammeScreen:
             )
             for place, state in enumerate(states)
         ]
-
-    def _wait_row(self, state: ApplicationState, place: int, free_gpus: int) -> WaitRow:
-        submitted, decided = state.submitted, state.decided
-        assert decided is not None
-        return WaitRow(
-            place,
-            submitted.application,
-            submitted.call,
-            str(self._tables.calls[submitted.call].round),
-            submitted.organisation,
-            submitted.group,
-            submitted.lead,
-            submitted.accelerator,
-            decided.gpus,
-            decided.at_s,
-            "waiting",
-            "TooLittleFree" if free_gpus else "NothingFree",
-            (("gpus", decided.gpus), ("free_gpus", free_gpus)),
-        )
 
 
 def _application_row(state: ApplicationState) -> ApplicationRow:

@@ -25,9 +25,14 @@ _FOLLOWS = ("release", "renewal", "extension")
 
 
 class ProgrammeTables:
-    """Calls, applications, reviews, decisions, allocations, waitlist, checks and recalls."""
+    """Calls, applications, reviews, decisions, allocations, waitlist, checks and recalls.
+
+    Attributes:
+        version: grows with every event that changed anything.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self.calls: dict[str, Call] = {}
         self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
@@ -88,6 +93,7 @@ class ProgrammeTables:
         fold = self._fold.get(type(event))
         if fold is not None:
             fold(event)
+            self.version += 1
 
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""

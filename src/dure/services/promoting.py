@@ -114,7 +114,7 @@ def room_of(tables: ProgrammeTables, call: str, accelerator: str) -> Room:
     terms = tables.calls[call]
     tracks: dict[str, int] = defaultdict(int)
     organisations: dict[str, int] = defaultdict(int)
-    for name, gpus in tables.held_gpus[call, accelerator].items():
+    for name, gpus in list(tables.held_gpus[call, accelerator].items()):
         # Capacity that the operator gave by hand stems from no application.
         state = tables.applications.get(name)
         if state is not None:
