@@ -3,6 +3,7 @@
 from typing import Any
 
 from dure.services.judging_screen import JudgingScreen
+from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
@@ -31,4 +32,5 @@ def desks_over(programme: Programme) -> dict[str, Any]:
         "papers": PaperScreen(programme, KeptFiles()),
         "judging": JudgingScreen(programme),
         "offers": OfferDesk(programme),
+        "notices": NoticeDesk(programme),
     }

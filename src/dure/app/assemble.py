@@ -9,27 +9,36 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import dure
-from dure.app.calendar_turns import CalendarTurns
 from dure.app.data_lock import DataLock
 from dure.app.engine import Engine
 from dure.app.imagined_pool import Begin, assemble_founding
 from dure.app.leading import await_begun
 from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
+from dure.app.office_turns import office_engines
 from dure.app.settings import FOUNDING, HERE, Settings
 from dure.core.errors import DureError, LedgerError
 from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
-from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.desks import (
+    JudgingDesk,
+    OfficeDesk,
+    PaperDesk,
+    PoolDesk,
+    ProgrammeDesk,
+    Services,
+)
 from dure.services.engine_figures import EngineFigures
 from dure.services.judging_screen import JudgingScreen
+from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
+from dure.services.programme import Programme
 from dure.services.programme_screen import ProgrammeScreen
 from dure.services.use_source import PoolUse
 
@@ -39,7 +48,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
-CALENDAR = "calendar"
 ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
@@ -148,9 +156,6 @@ def _assemble(
     keepers.append(lambda: keep_if_leading(HERE, here.keeper.keep))
     keepers.append(here.care.metering.close)
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
-    if settings.plans:
-        calendar = CalendarTurns(here.programme, _leads(leases.get(HERE)))
-        engines += [here.care.engine, Engine(CALENDAR, calendar)]
     figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
@@ -166,13 +171,14 @@ def _assemble(
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
+    if settings.plans:
+        leading = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
+        engines.append(here.care.engine)
+        engines += office_engines(settings, here.programme, used, people, leading)
     services = Services(
         pools,
         programme,
-        OfficeScreen(used),
-        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
-        JudgingScreen(used),
-        OfferDesk(used),
+        *_desks(used, FolderFiles(settings.data / ATTACHMENTS)),
         people,
         here.storage,
         here.workdirs,
@@ -191,6 +197,18 @@ def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
     people = People(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
     return people, book
+
+
+def _desks(
+    programme: Programme, files: FolderFiles
+) -> tuple[OfficeDesk, PaperDesk, JudgingDesk, OfferDesk, NoticeDesk]:
+    return (
+        OfficeScreen(programme),
+        PaperScreen(programme, files),
+        JudgingScreen(programme),
+        OfferDesk(programme),
+        NoticeDesk(programme),
+    )
 
 
 def _leads(lease: "Lease | None") -> Callable[[], bool]:

@@ -283,9 +283,15 @@ def review_list(
         text_column("reviewer"),
         code_column("stage", "stage"),
         made_column("marks", lambda row: _marks(row["marks"])),
-        moment_column("given", "given_at_s"),
+        moment_column("marks_due", "due_at_s"),
+        made_column("given", _given),
     )
     show_rows(rows_of(part), columns, output)
+
+
+def _given(row: Row) -> str:
+    given = moment(row["given_at_s"])
+    return say("late", at=given) if row["is_late"] else given
 
 
 def _marks(marks: dict[str, int]) -> str:

@@ -81,6 +81,7 @@ class Refusal(Enum):
     CONFLICT_NEEDS_REASON = "ConflictNeedsReason"
     REVIEWER_IS_NOT_ASSIGNED = "ReviewerIsNotAssigned"
     REVIEW_IS_GIVEN = "ReviewIsGiven"
+    REVIEW_IS_LATE = "ReviewIsLate"
     REVIEWS_ARE_MISSING = "ReviewsAreMissing"
     CRITERIA_DIFFER = "CriteriaDiffer"
     MARK_IS_OUT_OF_RANGE = "MarkIsOutOfRange"

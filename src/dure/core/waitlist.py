@@ -150,8 +150,8 @@ def _walk(
         at_s, _, one = heapq.heappop(queue)
         if at_s > now_s + HORIZON_S:
             break
-        gpus = one.gpus if one.source == "offer" else min(one.gpus, held)
-        held -= gpus if one.source != "offer" else 0
+        gpus = min(one.gpus, held)
+        held -= gpus
         free, came[one.source] = free + gpus, came[one.source] + gpus
         tracks[one.track] = max(0, tracks.get(one.track, 0) - gpus)
         homes[one.organisation] = max(0, homes.get(one.organisation, 0) - gpus)

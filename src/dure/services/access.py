@@ -129,6 +129,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     # everybody sees the waitlist's length and sizes; a name is for its owner and the office
     "waitlist.overview": _EVERYBODY,
     "waitlist.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
+    # a mailbox is one's own; what the office is told, its people are told
+    "notice.read": _SIGNED_IN,
+    "notice.office": _OFFICE,
+    "letter.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "use.check": _OFFICE,
     "use.read": _WORKERS_AND_WATCHERS,
     "programme.read": _OFFICE_AND_AUDIT,

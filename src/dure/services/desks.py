@@ -25,6 +25,7 @@ from dure.services.judging_views import (
     ReviewPaper,
     SizingView,
 )
+from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
 from dure.services.office_views import (
     AttachmentRow,
@@ -238,10 +239,6 @@ class OfficeDesk(Protocol):
 
     def way(self, application: str) -> BoardRow | None: ...
 
-    def assign(
-        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
-    ) -> int | Refused: ...
-
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
 
     def decide(self, call: str, *, by: Actor) -> int | Refused: ...
@@ -325,9 +322,11 @@ class JudgingDesk(Protocol):
     def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        """Ask reviewers; return how many reviews were asked for."""
+        """Ask reviewers, of the pool or those named (name -> institution); return how many reviews
+        were asked for.
+        """
         ...
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
@@ -373,6 +372,7 @@ class Services:
     papers: PaperDesk
     judging: JudgingDesk
     offers: OfferDesk
+    notices: NoticeDesk
     people: People
     storage: Storage
     workdirs: Workdirs

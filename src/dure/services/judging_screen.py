@@ -1,7 +1,7 @@
 """The judging as screens see it: rows of ``judging_views`` from the folded tables."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
@@ -88,11 +88,10 @@ class JudgingScreen:
         return next(one for one in self.reviewers() if one.reviewer == reviewer.name)
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        answer = self._programme.assign_reviewers(
-            by, call, stage=stage, due_at_s=due_at_s, peers=peers
-        )
+        named = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
+        answer = self._programme.assign_reviewers(by, call, named, stage=stage, due_at_s=due_at_s)
         return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:

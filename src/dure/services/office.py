@@ -9,6 +9,7 @@ from dure.core.recall import RecallPolicy
 from dure.core.sizing import Sizing
 from dure.services.access import Actor, require
 from dure.services.book import Book
+from dure.services.correspondence import Correspondence
 from dure.services.paper_tables import PaperTables
 from dure.services.ports import Clock
 from dure.services.programme_states import ApplicationState
@@ -38,8 +39,9 @@ class Office:
         self.sizing = sizing or Sizing()
         self.tables = ProgrammeTables()
         self.papers = PaperTables()
-        book.attach(self.tables)
-        book.attach(self.papers)
+        self.letters = Correspondence(self.tables)
+        for view in (self.tables, self.papers, self.letters):
+            book.attach(view)
 
     @contextmanager
     def _reading(self) -> Iterator[ProgrammeTables]:
@@ -49,7 +51,8 @@ class Office:
             yield self.tables
 
     def _write(self, events: Sequence[Event]) -> None:
-        self.book.append(events)
+        """Write events, and the letters that they call for, in one transaction."""
+        self.book.append([*events, *self.letters.letters_for(events)])
 
     def policy_of(self, call: str) -> RecallPolicy:
         """Return how a call has use checked now; of an allocation without one, the usual way."""

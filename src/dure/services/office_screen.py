@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from dure.core.calls.model import Call, Stage
 from dure.core.calls.stages import NOTHING, OpenStage, Outcome, interim_of, way_of
-from dure.core.conflicts import Reviewer
 from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
@@ -64,14 +63,6 @@ class OfficeScreen:
     def way(self, application: str) -> BoardRow | None:
         state = self._tables.applications.get(application)
         return None if state is None else self._board_row(state)
-
-    def assign(
-        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
-    ) -> int | Refused:
-        """Ask reviewers (name -> institution); return how many reviews were asked for."""
-        people = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
-        answer = self._programme.assign_reviewers(by, call, people, stage=stage)
-        return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused:
         """Compare the applications in a stage; return how many passed."""

@@ -18,6 +18,7 @@ from argon2.exceptions import Argon2Error
 from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.people import (
+    EmailChanged,
     PasswordChanged,
     RolesChanged,
     SessionClosed,
@@ -28,6 +29,7 @@ from dure.core.events.people import (
     UserAdded,
     UserDisabled,
 )
+from dure.core.mail import check_address
 from dure.services.access import PUBLIC_ACTOR, Actor, Role
 from dure.services.book import Book
 from dure.services.people_view import Account, ApiToken, PeopleView
@@ -134,6 +136,12 @@ class People:
             )
             self._book.append([event])
             return self.view.accounts[user]
+
+    def change_email(self, user: str, email: str, *, by: str) -> None:
+        """Set the address to which notices go; "" for none. Raises InputError."""
+        if email:
+            check_address(email, "email")
+        self._record(EmailChanged(at_s=self._clock.now_s(), by=by, user=user, email=email))
 
     def account(self, user: str) -> Account | None:
         return self.view.accounts.get(user)

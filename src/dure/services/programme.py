@@ -11,6 +11,7 @@ from dure.services.awarding import Awarding
 from dure.services.calling import Calling
 from dure.services.committee import Committee
 from dure.services.drafting import Drafting
+from dure.services.noticing import Noticing
 from dure.services.recalling import Recalling
 from dure.services.requesting import Requesting
 from dure.services.reviewing import Reviewing
@@ -20,7 +21,7 @@ CALENDAR = Actor("rule:calendar", frozenset({Role.OPERATOR}))
 
 
 class Programme(
-    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting
+    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting, Noticing
 ):
     """What people do with calls, applications, awards, allocations and recalls.
 

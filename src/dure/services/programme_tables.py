@@ -45,6 +45,8 @@ class ProgrammeTables:
         self.pool: dict[str, jv.ReviewerRegistered] = {}
         self.bids: dict[tuple[str, str], str] = {}
         self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
+        # Who did not review in time, by call.
+        self.late: dict[str, set[str]] = defaultdict(set)
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
@@ -246,6 +248,8 @@ class ProgrammeTables:
         self.conflicts[event.application][event.reviewer] = event.kind
 
     def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
+        if event.cause == "late":
+            self.late[event.call].add(event.reviewer)
         state = self.applications[event.application]
         state.asked.remove((event.stage, event.reviewer))
         state.due_at_s.pop((event.stage, event.reviewer), None)
@@ -253,6 +257,8 @@ class ProgrammeTables:
         state.due_at_s[event.stage, event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
+        if event.is_late:
+            self.late[event.call].add(event.reviewer)
         self._touched(event.application, event.stage, event.at_s).reviews.append(event)
 
     def _decided(self, event: ev.Decided) -> None:

@@ -257,6 +257,7 @@ class ReviewRow:
         marks: points by criterion, empty until given.
         given_at_s: ``NEVER_S`` until given.
         due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
+        is_late: the marks came after that.
     """
 
     application: str
@@ -269,3 +270,4 @@ class ReviewRow:
     marks: tuple[tuple[str, int], ...] = ()
     given_at_s: int = NEVER_S
     due_at_s: int = NEVER_S
+    is_late: bool = False

@@ -100,7 +100,7 @@ def expected_turns(
     return expect(
         line,
         room_of(tables, call, accelerator),
-        list(_coming(tables, call, accelerator, policy)),
+        list(_coming(tables, call, accelerator, policy, now_s)),
         flow_of(tables, call, accelerator, now_s),
         term_s=term_s,
         now_s=now_s,
@@ -108,7 +108,7 @@ def expected_turns(
 
 
 def _coming(
-    tables: ProgrammeTables, call: str, accelerator: str, policy: RecallPolicy
+    tables: ProgrammeTables, call: str, accelerator: str, policy: RecallPolicy, now_s: int
 ) -> Iterator[Coming]:
     """Yield what will or may come free: ends of terms, recalls, warnings, offers that may lapse."""
 
@@ -133,9 +133,17 @@ def _coming(
                 take_gpus = pullback_gpus(held.gpus, check.percent, policy)
                 yield one(granted.application, at_s, take_gpus, "warning")
     for name in list(tables.of_call[call]):
-        offer = tables.applications[name].offer
-        is_open = tables.applications[name].status == "offered"
-        if offer is not None and is_open and offer.accelerator == accelerator and offer.due_at_s:
+        state = tables.applications[name]
+        decided, offer = state.decided, state.offer
+        if decided is None or decided.accelerator != accelerator or state.allocation:
+            continue
+        if state.status not in ("offered", "selected", "signed"):
+            continue
+        # Nothing says that it will be declined: as awarded, to the end of its term.
+        from_s = max(months_later_s(tables.calls[call].starts_at_s, decided.from_month), now_s)
+        to_s = ends_at_s(state.submitted, tables.calls[call], from_s=from_s)
+        yield one(name, to_s, state.awarded_gpus, "term")
+        if offer is not None and offer.due_at_s:
             yield one(name, offer.due_at_s, offer.gpus, "offer")
     for recall in list(tables.recalls.values()):
         noticed = recall.noticed

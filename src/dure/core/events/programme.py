@@ -136,7 +136,7 @@ class ReviewerAssigned(Event, frozen=True):
 
 
 class ReviewGiven(Event, frozen=True):
-    """A reviewer marked every criterion, 0 to 100 points each."""
+    """A reviewer marked every criterion, 0 to 100 points each. ``is_late``: after the deadline."""
 
     application: str
     call: str
@@ -144,6 +144,7 @@ class ReviewGiven(Event, frozen=True):
     marks: dict[str, int]
     stage: str = "written"
     synthetic: bool = False
+    is_late: bool = False
 
 
 class Decided(Event, frozen=True):
