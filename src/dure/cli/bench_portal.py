@@ -138,7 +138,10 @@ async def _submit_at(port: int, token: str, process: int, rate: int, seconds: in
     """Offer submissions at their moments, whether or not the earlier ones are answered."""
     due: asyncio.Queue[float] = asyncio.Queue()
     told, begin_s = Told(server_cpu_s=-_cpu_s(process)), time.perf_counter()
-    lines = [asyncio.create_task(_Line(port, token, process).serve(due, told)) for _ in range(CONNECTIONS)]
+    lines = [
+        asyncio.create_task(_Line(port, token, process).serve(due, told))
+        for _ in range(CONNECTIONS)
+    ]
     for number in range(rate * seconds):
         moment_s = begin_s + number / rate
         if (rest_s := moment_s - time.perf_counter()) > 0:

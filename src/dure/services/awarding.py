@@ -63,9 +63,11 @@ class Awarding(Promoting):
         state = self.tables.applications.get(application)
         if state is None:
             return Refusal.APPLICATION_IS_UNKNOWN
-        if state.decided is None or not (state.awarded_gpus or state.waits):
-            return Refusal.AWARD_IS_NOT_OFFERED
         call, policy = self.tables.calls[state.submitted.call], self.policy_of(state.submitted.call)
+        # With providers other things are agreed on.
+        is_open = call.kind == "demand" and (state.awarded_gpus or state.waits)
+        if state.decided is None or not is_open:
+            return Refusal.AWARD_IS_NOT_OFFERED
         starts_at_s = months_later_s(call.starts_at_s, state.decided.from_month)
         price_krw = gpu_hour_krw(call.charges, state.answers)
         texts = [
@@ -102,7 +104,9 @@ class Awarding(Promoting):
             if refusal is not None:
                 return refusal
             agreement = self.agreement(application)
-            assert isinstance(agreement, Agreement) and state.decided is not None
+            if isinstance(agreement, Refusal):
+                return agreement
+            assert state.decided is not None
             if digest != agreement.digest:
                 return Refusal.DIGEST_DIFFERS
             if not 0 < len(name.strip()) <= NAME_LENGTH_MAX:
