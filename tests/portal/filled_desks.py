@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_screen import JudgingScreen
 from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
@@ -33,4 +34,5 @@ def desks_over(programme: Programme) -> dict[str, Any]:
         "judging": JudgingScreen(programme),
         "offers": OfferDesk(programme),
         "notices": NoticeDesk(programme),
+        "holding": HoldingDesk(programme),
     }

@@ -8,7 +8,7 @@ from dure.core.calendar import moment_s
 from dure.services.desks import Services
 from tests.portal.filled_desks import desks_over
 from tests.portal.filled_programme import filled_services
-from tests.services.programme_desk import CALL, Desk
+from tests.services.programme_desk import CALL, OPERATOR, Desk
 
 SIGNED_IN = "seo.yun"
 
@@ -24,9 +24,18 @@ class OfferWorld:
         self.names = self.desk.award(*sizes, leads=leads)
 
     def services(self) -> Services:
-        return replace(filled_services(), **desks_over(self.desk.programme))
+        services = replace(filled_services(), **desks_over(self.desk.programme))
+        services.people.led_by = self.desk.programme.led_by
+        return services
 
     def move_to(self, day: str) -> None:
         """Let time pass up to a day's first second, and do what it decides."""
         self.desk.clock.at_s = moment_s(day)
         self.desk.programme.pass_time()
+
+    def leave_idle(self) -> None:
+        """Have March and April pass without any use, and the office check it and notify recalls."""
+        for month, day in (("2026-03", "2026-04-01"), ("2026-04", "2026-05-01")):
+            self.move_to(day)
+            self.desk.programme.check_use(OPERATOR, month, {})
+        self.desk.programme.notify_recalls(OPERATOR)

@@ -7,7 +7,8 @@ of stderr.
 ``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
 just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
 is the signed-in reviewer's first application, DIGEST the one shown last. ``world offers`` plays on
-a call just decided, with time to answer; ``day`` does what time decides as well.
+a call just decided, with time to answer; ``day`` does what time decides as well,
+``idle`` lets two months pass in which nobody uses what they hold.
 """
 
 import re
@@ -76,6 +77,9 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
     elif word == "day":
         assert stage.world is not None
         stage.world.move_to(rest[0])
+    elif word == "idle":
+        assert isinstance(stage.world, OfferWorld)
+        stage.world.leave_idle()
     elif word == "marks":
         assert isinstance(stage.world, RoundWorld)
         stage.world.give_marks()

@@ -31,6 +31,7 @@ from dure.services.desks import (
     Services,
 )
 from dure.services.engine_figures import EngineFigures
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_screen import JudgingScreen
 from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
@@ -171,6 +172,7 @@ def _assemble(
         pools[FOUNDING], programme = founding.desk, founding.programme
         used = founding.scenario.programme
     pools[HERE] = here.desk
+    people.led_by = used.led_by
     if settings.plans:
         leading = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
         engines.append(here.care.engine)
@@ -201,13 +203,14 @@ def open_people(lying: Ledgers, ledgers: list[Ledger]) -> tuple[People, Book]:
 
 def _desks(
     programme: Programme, files: FolderFiles
-) -> tuple[OfficeDesk, PaperDesk, JudgingDesk, OfferDesk, NoticeDesk]:
+) -> tuple[OfficeDesk, PaperDesk, JudgingDesk, OfferDesk, NoticeDesk, HoldingDesk]:
     return (
         OfficeScreen(programme),
         PaperScreen(programme, files),
         JudgingScreen(programme),
         OfferDesk(programme),
         NoticeDesk(programme),
+        HoldingDesk(programme),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli, offer_cli, reviewing_cli
+from dure.cli import committee_cli, holding_cli, offer_cli, reviewing_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
     offer_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
+    holding_cli.add_to(allocation)
     app.command("waitlist")(waitlist)
     app.command("supply")(supply)
 

@@ -55,7 +55,7 @@ def _answered(
 
 def _offer(request: AnyRequest, application: str) -> OfferRow:
     found = services_of(request).offers.offer(application, visitor_of(request).actor)
-    if found is None:
+    if found is None or not found.text_ko:
         raise MissingPage("there is no such offer")
     return found
 

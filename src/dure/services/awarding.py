@@ -65,7 +65,7 @@ class Awarding(Promoting):
             return Refusal.APPLICATION_IS_UNKNOWN
         call, policy = self.tables.calls[state.submitted.call], self.policy_of(state.submitted.call)
         # With providers other things are agreed on.
-        is_open = call.kind == "demand" and (state.awarded_gpus or state.waits)
+        is_open = call.kind == "demand" and (state.awarded_gpus > 0 or state.waits)
         if state.decided is None or not is_open:
             return Refusal.AWARD_IS_NOT_OFFERED
         starts_at_s = months_later_s(call.starts_at_s, state.decided.from_month)

@@ -16,6 +16,7 @@ from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
 from dure.services.engine_figures import EngineFigures
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -373,6 +374,7 @@ class Services:
     judging: JudgingDesk
     offers: OfferDesk
     notices: NoticeDesk
+    holding: HoldingDesk
     people: People
     storage: Storage
     workdirs: Workdirs

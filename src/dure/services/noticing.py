@@ -35,10 +35,12 @@ class Noticing(Office):
             self._write([event])
             return event
 
-    def choose_mail(self, actor: Actor, mail: MailWish) -> MailChosen:
+    def choose_mail(self, actor: Actor, mail: MailWish) -> MailChosen | None:
         """Have notices come by e-mail each at once, in one mail a day, or not at all."""
         require(actor, "notice.read", owner=actor.user)
         with self._reading():
+            if self.letters.mail.get(actor.user) == mail:
+                return None
             event = MailChosen(actor.user, mail, at_s=self.clock.now_s(), by=actor.user)
             self._write([event])
             return event

@@ -73,7 +73,8 @@ class OfferDesk:
         return self._row(self._tables.applications[application])
 
     def _row(self, state: ApplicationState) -> OfferRow | None:
-        if state.decided is None or not (state.awarded_gpus or state.waits):
+        was_open = state.status in ("declined", "lapsed")
+        if state.decided is None or not (state.awarded_gpus or state.waits or was_open):
             return None
         name, signed = state.submitted.application, state.signed if state.has_signed else None
         if signed is not None and signed.text_ko:
@@ -81,7 +82,7 @@ class OfferDesk:
         else:
             agreement = self._programme.agreement(name)
         if isinstance(agreement, Refusal):
-            return None
+            agreement = Agreement(name, "", "")
         is_open = state.status in ("offered", "selected", "waitlisted")
         offer = state.offer
         due_at_s = offer.due_at_s if offer and offer.due_at_s else NEVER_S

@@ -8,7 +8,7 @@ in memory only: whoever guesses must not be able to fill the ledger.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from threading import RLock
 
@@ -90,6 +90,8 @@ class People:
     ) -> None:
         self._book, self._clock, self.random_bytes = book, clock, random_bytes
         self._hasher = hasher or PasswordHasher()
+        # Which projects a person leads, besides those of the account; the programme knows.
+        self.led_by: Callable[[str], frozenset[str]] = lambda user: frozenset()
         self._failures: dict[tuple[str, str], _Failures] = {}
         self._lock = RLock()
         self.view = PeopleView()
@@ -141,6 +143,9 @@ class People:
         """Set the address to which notices go; "" for none. Raises InputError."""
         if email:
             check_address(email, "email")
+        known = self.view.accounts.get(user)
+        if known is not None and known.email == email:
+            return
         self._record(EmailChanged(at_s=self._clock.now_s(), by=by, user=user, email=email))
 
     def account(self, user: str) -> Account | None:
@@ -305,7 +310,10 @@ class People:
 
     def _actor(self, user: str) -> Actor:
         account = self.view.accounts.get(user)
-        return PUBLIC_ACTOR if account is None or account.is_disabled else account.actor()
+        if account is None or account.is_disabled:
+            return PUBLIC_ACTOR
+        actor = account.actor()
+        return replace(actor, projects=actor.projects | self.led_by(user))
 
     def _record(self, event: Event) -> None:
         self._book.decide(lambda _: ([event], None))

@@ -30,6 +30,11 @@ class Programme(
     whoever shows them decides what the reader may see.
     """
 
+    def led_by(self, user: str) -> frozenset[str]:
+        """Return the projects with an allocation whose applications a person handed in."""
+        tables = self.tables
+        return frozenset(one for one in tables.led.get(user, ()) if tables.of_project.get(one))
+
     def pass_time(self) -> None:
         """Do what only time decides: offers lapse, terms end, and the next in line is asked."""
         self.lapse_offers(CALENDAR)

@@ -30,6 +30,7 @@ from dure.services.programme_views import (
     RoundRow,
     WaitRow,
 )
+from dure.services.recall_rows import recall_row
 from dure.services.review_rows import review_rows
 from dure.services.views import Name
 from dure.services.waitlisting import Waitlist
@@ -182,21 +183,7 @@ class ProgrammeScreen:
         return self._programme.policy_of(call).warn_below_percent
 
     def recalls(self) -> Sequence[RecallRow]:
-        return [
-            RecallRow(
-                name,
-                state.noticed.project,
-                state.noticed.allocation,
-                state.noticed.accelerator,
-                state.noticed.gpus,
-                "low_use",
-                state.noticed.at_s,
-                state.noticed.due_at_s,
-                state.outcome or state.answer or "noticed",
-                ", ".join(state.handed_to),
-            )
-            for name, state in list(self._tables.recalls.items())
-        ]
+        return [recall_row(name, state) for name, state in list(self._tables.recalls.items())]
 
     def use(self, month: str) -> Sequence[MonthUse]:
         return [one for one in self._source.months() if one.month == month]

@@ -14,9 +14,13 @@ class Refused:
     problems: tuple[FieldProblem, ...]
 
 
-def refused(answer: Refusal | Sequence[Problem]) -> Refused:
-    """Return a refusal, or the problems of a form, as screens take them."""
-    problems = [Problem("", answer)] if isinstance(answer, Refusal) else answer
+def refused(answer: Refusal | Sequence[Problem], **numbers: int | str) -> Refused:
+    """Return a refusal, or the problems of a form, as screens take them.
+
+    Args:
+        numbers: what the sentence of a refusal may need.
+    """
+    problems = [Problem("", answer, numbers)] if isinstance(answer, Refusal) else answer
     return Refused(
         tuple(FieldProblem(one.field, one.refusal.value, one.numbers) for one in problems)
     )
