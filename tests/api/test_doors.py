@@ -29,6 +29,7 @@ GAPS = {
     "{attachment:str}": "0" * 64,
     "{request_id:str}": "q-00001",
     "{kind:str}": "monthly",
+    "{letter:str}": "2026-00001",
     "{path:path}": "notes.txt",
     "{snapshot:str}": "nothing",
     "{sha256:str}": "0" * 64,

@@ -26,16 +26,13 @@ from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Services
 from dure.services.intake import Marked
-from dure.services.judging_screen import JudgingScreen
-from dure.services.office_screen import OfficeScreen
-from dure.services.paper_screen import PaperScreen
 from dure.services.programme import Programme
-from dure.services.programme_screen import ProgrammeScreen
 from dure.services.requests.call_yaml import read_call
 from dure.services.supply_screen import SupplyScreen
 from dure.services.views import NO_JOB
 from tests.portal.filled import founding_view
-from tests.portal.filled_programme import EXAMPLE_CALLS, KeptFiles, filled_services
+from tests.portal.filled_desks import desks_over
+from tests.portal.filled_programme import EXAMPLE_CALLS, filled_services
 from tests.portal.visiting import USER_OF
 from tests.services.programme_desk import OPERATOR, SetClock
 
@@ -50,6 +47,7 @@ OTHERS: Mapping[str, Figures] = {
     "카카오": ("B200", 2_424, 280_000 * MKRW, 255, 84, "liquid", "2026-03-31"),
     "쿠팡": ("B200", 2_048, 240_000 * MKRW, 128, 80, "air", "2026-03-31"),
 }
+REVIEWERS = [Reviewer(f"r{place}", f"평가기관-{place}", ("cloud",)) for place in range(1, 8)]
 # What reviewers think of each plan, points; a reviewer adds up to 3 either way.
 WORTH = {"NHN클라우드": 86, "카카오": 82, "네이버클라우드": 90, "쿠팡": 70}
 
@@ -62,6 +60,8 @@ class SupplyWorld:
         self.clock.at_s = moment_s("2025-01-20")
         book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
         self.programme = Programme(book, self.clock)
+        for reviewer in REVIEWERS:
+            self.programme.register_reviewer(OPERATOR, reviewer)
         # What projects are entitled to of the H200 once they are in service.
         self.programme.book.append(
             [
@@ -76,10 +76,7 @@ class SupplyWorld:
         programme = self.programme
         self.platform = replace(
             filled_services(),
-            programme=ProgrammeScreen(programme),
-            office=OfficeScreen(programme),
-            papers=PaperScreen(programme, KeptFiles()),
-            judging=JudgingScreen(programme),
+            **desks_over(programme),
             supply=SupplyScreen(programme, lambda: self.view),
         )
         return self.platform
@@ -172,10 +169,9 @@ class SupplyWorld:
         self.hand_in_bids()
         self.move_to("2025-06-24")
         names = programme.tables.of_call[CALL]
-        people = [Reviewer(f"r{place}", f"평가기관-{place}") for place in range(1, 8)]
         for stage in programme.tables.calls[CALL].stages:
             if stage.reviewers:
-                programme.assign_reviewers(OPERATOR, CALL, people, stage=stage.stage)
+                programme.assign_reviewers(OPERATOR, CALL, stage=stage.stage)
                 self.give_marks()
                 programme.close_stage(OPERATOR, CALL, stage.stage)
                 continue

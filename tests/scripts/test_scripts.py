@@ -6,12 +6,14 @@ of stderr.
 
 ``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
 just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
-is the signed-in reviewer's first application, DIGEST the one shown last.
+is the signed-in reviewer's first application, DIGEST the one shown last. ``world offers`` plays on
+a call just decided, with time to answer; ``day`` does what time decides as well,
+``idle`` lets two months pass in which nobody uses what they hold.
 
 ``world supply`` plays before the supply calls of 2025: ``bids`` hands in those of the other
-providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes, ``idle``
-ends what runs in the pool, ``works-for`` says for whom the provider's person works. The files of
-``examples/calls`` lie beside.
+providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes,
+``vacate`` ends what runs in the pool, ``works-for`` says for whom the provider's person works.
+The files of ``examples/calls`` lie beside.
 """
 
 import re
@@ -27,6 +29,7 @@ from dure.services.access import Role
 from tests.cli.serving import Shell, serving
 from tests.portal.filled import FixedClock
 from tests.portal.filled_programme import EXAMPLE_CALLS, filled_services, real_services
+from tests.scripts.offer_world import OfferWorld
 from tests.scripts.round_world import SIGNED_IN, RoundWorld
 from tests.scripts.supply_world import SupplyWorld
 
@@ -42,7 +45,11 @@ class Stage:
 
     def __init__(self, lines: list[str]) -> None:
         self.clock, self.digest, self.first = FixedClock(), "", ""
-        self.world = RoundWorld() if "world round" in lines else None
+        self.world: RoundWorld | OfferWorld | None = None
+        if "world round" in lines:
+            self.world = RoundWorld()
+        if "world offers" in lines:
+            self.world = OfferWorld()
         self.supply = SupplyWorld() if "world supply" in lines else None
         if self.world is not None:
             self.services = self.world.services()
@@ -55,7 +62,7 @@ class Stage:
 
     def filled(self, line: str) -> str:
         """Put in what the script cannot know."""
-        if self.world is not None and "FIRST" in line:
+        if isinstance(self.world, RoundWorld) and "FIRST" in line:
             tables = self.world.programme.tables
             mine = [
                 name
@@ -76,15 +83,22 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
         shell.set({"DURE_LANG": rest[0]})
     elif word == "clock":
         stage.clock.at_s = moment_s(" ".join(rest))
-    elif word in ("day", "marks"):
+    elif word == "day":
         world = stage.world or stage.supply
         assert world is not None
-        world.move_to(rest[0]) if word == "day" else world.give_marks()
-    elif word in ("bids", "agreed", "fault", "idle", "works-for"):
+        world.move_to(rest[0])
+    elif word == "idle":
+        assert isinstance(stage.world, OfferWorld)
+        stage.world.leave_idle()
+    elif word == "marks":
+        marking = stage.world or stage.supply
+        assert isinstance(marking, RoundWorld | SupplyWorld)
+        marking.give_marks()
+    elif word in ("bids", "agreed", "fault", "vacate", "works-for"):
         assert stage.supply is not None
         act(stage.supply, word, rest)
     elif word == "world":
-        assert rest[0] in ("real", "round", "supply")
+        assert rest[0] in ("real", "round", "offers", "supply")
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)
@@ -104,7 +118,7 @@ def act(supply: SupplyWorld, word: str, rest: list[str]) -> None:
         supply.agree()
     elif word == "fault":
         supply.break_nodes(*rest)
-    elif word == "idle":
+    elif word == "vacate":
         supply.end_work()
     else:
         supply.work_for(rest[0])

@@ -158,8 +158,8 @@ def test_an_award_is_negotiated_within_what_was_awarded_and_signed_by_both() -> 
     (agreed,) = bench.programme.supply.agreements.values()
     assert (agreed.offer.price_krw, agreed.names) == (700, ("kim", "lee"))
     # A supplier signs no agreement of a project.
-    assert programme.sign(OPERATOR, first) is Refusal.CALL_IS_FOR_SUPPLY
-    assert bench.programme.sign_all(OPERATOR, "s") == ()
+    signed = programme.accept(OPERATOR, first, name="kim", digest="")
+    assert signed is Refusal.AWARD_IS_NOT_OFFERED
 
 
 def test_a_negotiation_broken_off_lets_the_next_in_rank_in() -> None:

@@ -36,6 +36,10 @@ class Settings:
         sample_s: how often the meter is read.
         project_quota_bytes: what the files of one project may take, snapshots included.
         workdir_bytes: what the files of a folder sent with a job may hold together.
+        smtp: the mail server's address, ``smtp+starttls://user@host:587``; "" sends no mail.
+        smtp_password_file: the file that holds that user's password; it is shown nowhere.
+        mail_from: the address that mail comes from.
+        public_url: where people reach the pages, for the links in mail; "" for none.
     """
 
     data: Path
@@ -53,6 +57,10 @@ class Settings:
     sample_s: float = 15.0
     project_quota_bytes: int = 100 << 30
     workdir_bytes: int = 64 << 20
+    smtp: str = ""
+    smtp_password_file: Path | None = None
+    mail_from: str = ""
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -73,6 +81,14 @@ class Settings:
                 found="agent",
                 expected="all, portal or engine",
                 next_step="Agents beside a site's Slurm are not built yet; run the engine there.",
+            )
+        if self.smtp and not self.mail_from:
+            raise InputError(
+                "--mail-from", found="nothing", expected="the address that mail comes from"
+            )
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise InputError(
+                "--public-url", found=repr(self.public_url[:80]), expected="https://..."
             )
         if self.role != ALL and not self.db:
             raise InputError(

@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
     from dure.services.publishing import Publisher
 
 HOST = "127.0.0.1"
+RoleOption = Annotated[
+    str, typer.Option(help="all; or portal or engine beside others on the same --db.")
+]
+MeterOption = Annotated[
+    str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
+]
+SmtpOption = Annotated[
+    str, typer.Option(metavar="URL", help="A mail server: smtp+starttls://user@host:587.")
+]
+SmtpPasswordFileOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Holds the password of its user.")
+]
+MailFromOption = Annotated[str, typer.Option(metavar="ADDRESS", help="Where mail comes from.")]
+PublicUrlOption = Annotated[
+    str, typer.Option(metavar="URL", help="Where people reach the pages, for links in mail.")
+]
 BACKLOG = 128
 
 
@@ -55,12 +72,12 @@ def up(
         str, typer.Option(metavar="SIZE", help="What a project's files may take.")
     ] = "100G",
     db: DbOption = "",
-    role: Annotated[
-        str, typer.Option(help="all; or portal or engine beside others on the same --db.")
-    ] = "all",
-    meter: Annotated[
-        str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
-    ] = "built-in",
+    role: RoleOption = "all",
+    meter: MeterOption = "built-in",
+    smtp: SmtpOption = "",
+    smtp_password_file: SmtpPasswordFileOption = None,
+    mail_from: MailFromOption = "",
+    public_url: PublicUrlOption = "",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.settings import Settings
@@ -79,6 +96,10 @@ def up(
             backend=backend,
             project_quota_bytes=_quota_bytes(project_quota),
             meter=meter,
+            smtp=smtp,
+            smtp_password_file=smtp_password_file,
+            mail_from=mail_from,
+            public_url=public_url,
         )
         if not settings.serves:
             _plan(settings)

@@ -81,6 +81,7 @@ class Refusal(Enum):
     CONFLICT_NEEDS_REASON = "ConflictNeedsReason"
     REVIEWER_IS_NOT_ASSIGNED = "ReviewerIsNotAssigned"
     REVIEW_IS_GIVEN = "ReviewIsGiven"
+    REVIEW_IS_LATE = "ReviewIsLate"
     REVIEWS_ARE_MISSING = "ReviewsAreMissing"
     CRITERIA_DIFFER = "CriteriaDiffer"
     MARK_IS_OUT_OF_RANGE = "MarkIsOutOfRange"
@@ -101,6 +102,8 @@ class Refusal(Enum):
     # awards and allocations
     AWARD_IS_NOT_OFFERED = "AwardIsNotOffered"
     AGREEMENT_IS_SIGNED = "AgreementIsSigned"
+    OFFER_HAS_LAPSED = "OfferHasLapsed"
+    SIGNATURE_NEEDS_A_NAME = "SignatureNeedsAName"
     ALLOCATION_IS_UNKNOWN = "AllocationIsUnknown"
     ALLOCATION_HAS_BEGUN = "AllocationHasBegun"
     REQUEST_IS_UNKNOWN = "RequestIsUnknown"

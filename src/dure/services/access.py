@@ -120,6 +120,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "award.deliberation": _OFFICE_AND_AUDIT,
     "award.read": _EVERYBODY,
     "award.sign": _APPLICANT_OR_OFFICE,
+    "offer.lapse": _OFFICE,
     "request.file": _APPLICANT_OR_OFFICE,
     "request.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
     "request.decide": _OFFICE,
@@ -132,6 +133,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     # everybody sees the waitlist's length and sizes; a name is for its owner and the office
     "waitlist.overview": _EVERYBODY,
     "waitlist.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
+    # a mailbox is one's own; what the office is told, its people are told
+    "notice.read": _SIGNED_IN,
+    "notice.office": _OFFICE,
+    "letter.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "use.check": _OFFICE,
     "use.read": _WORKERS_AND_WATCHERS,
     "programme.read": _OFFICE_AND_AUDIT,

@@ -16,6 +16,7 @@ from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
 from dure.services.engine_figures import EngineFigures
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -25,6 +26,8 @@ from dure.services.judging_views import (
     ReviewPaper,
     SizingView,
 )
+from dure.services.notice_desk import NoticeDesk
+from dure.services.offer_desk import OfferDesk
 from dure.services.office_views import (
     AttachmentRow,
     BoardRow,
@@ -46,6 +49,7 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.refusing import Refused as Refused
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 from dure.services.workdirs import Workdirs
@@ -91,13 +95,6 @@ class Submitted:
     job: str
     jobs: tuple[str, ...]
     is_repeat: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The job or application was not taken; ``problem.CODE`` is each problem's sentence."""
-
-    problems: tuple[FieldProblem, ...]
 
 
 class CancelAnswer(Enum):
@@ -246,10 +243,6 @@ class OfficeDesk(Protocol):
 
     def way(self, application: str) -> BoardRow | None: ...
 
-    def assign(
-        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
-    ) -> int | Refused: ...
-
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
 
     def decide(self, call: str, *, by: Actor) -> int | Refused: ...
@@ -333,9 +326,11 @@ class JudgingDesk(Protocol):
     def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        """Ask reviewers; return how many reviews were asked for."""
+        """Ask reviewers, of the pool or those named (name -> institution); return how many reviews
+        were asked for.
+        """
         ...
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
@@ -380,6 +375,9 @@ class Services:
     office: OfficeDesk
     papers: PaperDesk
     judging: JudgingDesk
+    offers: OfferDesk
+    notices: NoticeDesk
+    holding: HoldingDesk
     supply: "SupplyScreen"
     people: People
     storage: Storage

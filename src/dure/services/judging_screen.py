@@ -11,7 +11,6 @@ from dure.core.sizing import evidence
 from dure.core.supply.measures import asked_in
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.desks import Refused
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -22,7 +21,7 @@ from dure.services.judging_views import (
     SizingView,
 )
 from dure.services.programme import Programme
-from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 from dure.services.review_rows import review_rows
 from dure.services.scoring import past_use, stated_work
 
@@ -92,11 +91,10 @@ class JudgingScreen:
         return next(one for one in self.reviewers() if one.reviewer == reviewer.name)
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        answer = self._programme.assign_reviewers(
-            by, call, stage=stage, due_at_s=due_at_s, peers=peers
-        )
+        named = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
+        answer = self._programme.assign_reviewers(by, call, named, stage=stage, due_at_s=due_at_s)
         return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
@@ -246,7 +244,3 @@ def _own_answers(call: Call, answers: Mapping[str, object]) -> Iterator[tuple[st
         answer = answers.get(name)
         if answer is not None:
             yield name, ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
-
-
-def refused(refusal: Refusal) -> Refused:
-    return Refused((FieldProblem("", refusal.value, {}),))

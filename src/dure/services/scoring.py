@@ -36,6 +36,7 @@ class Judged:
         call: its capacity is what is left of it.
         score_milli, raw_milli, half_milli: final scores, plain means, half of the intervals.
         failed: stage by application.
+        late: applications whose leads were late with their reviews of others.
     """
 
     call: Call
@@ -45,12 +46,14 @@ class Judged:
     half_milli: Mapping[str, int]
     candidates: tuple[Candidate, ...]
     failed: Mapping[str, str]
+    late: frozenset[str] = frozenset()
 
     def decided(self, awards: Sequence[Award], *, at_s: int, by: str) -> tuple[Decided, ...]:
         """Make the event of each award, and of each application that failed a stage."""
         return (
             *(self._decided(award, at_s, by) for award in awards),
             *(self._failed(name, stage, at_s, by) for name, stage in self.failed.items()),
+            *(self._failed(name, "", at_s, by) for name in sorted(self.late)),
         )
 
     def _decided(self, award: Award, at_s: int, by: str) -> Decided:
@@ -93,7 +96,7 @@ class Judged:
             0,
             0,
             0,
-            Reason.STAGE_FAILED.value,
+            (Reason.STAGE_FAILED if stage else Reason.PEER_REVIEW_LATE).value,
             {"asked_gpus": submitted.gpus, **(end.numbers if end else {})},
             stage,
             at_s=at_s,
@@ -128,8 +131,15 @@ def judged(
     open_ = [one for one in standings.values() if one.open]
     if open_ and not published.rolling:
         return _what_is_open(open_)
-    ready = {name: one for name, one in states.items() if standings[name].is_ready}
-    failed = {name: standings[name].failed_in for name in states if standings[name].failed_in}
+    late = _late_peers(tables, published, states)
+    ready = {
+        name: one for name, one in states.items() if standings[name].is_ready and name not in late
+    }
+    failed = {
+        name: standings[name].failed_in
+        for name in states
+        if standings[name].failed_in and name not in late
+    }
     if open_ and not ready and not failed:
         return Refusal.STAGES_ARE_OPEN
     # Whatever small requests took at once, and earlier decisions of a rolling call, is gone.
@@ -155,6 +165,7 @@ def judged(
         {name: _weighed(published, one, found.half_milli) for name, one in ready.items()},
         tuple(candidates),
         failed,
+        late,
     )
 
 
@@ -186,6 +197,16 @@ def proposals_of(found: Judged) -> list[Proposal]:
         )
         for one in found.candidates
     ]
+
+
+def _late_peers(
+    tables: ProgrammeTables, call: Call, states: Mapping[str, ApplicationState]
+) -> frozenset[str]:
+    """Return the applications that the call refuses since their leads reviewed others too late."""
+    if call.peer_review is None or not call.peer_review.late_is_refused:
+        return frozenset()
+    late = tables.late.get(call.call, set())
+    return frozenset(name for name, one in states.items() if one.submitted.lead in late)
 
 
 def final_score(call: Call, state: ApplicationState, found: StageScores) -> int:

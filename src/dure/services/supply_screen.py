@@ -8,9 +8,8 @@ from dure.core.programme import Problem
 from dure.core.supply.moving import PoolNode
 from dure.reports.supply_agreement import supply_agreement
 from dure.services.access import Actor, may, may_any, require
-from dure.services.desks import Refused
-from dure.services.office_screen import refused
 from dure.services.programme import Programme
+from dure.services.refusing import Refused, refused
 from dure.services.supply_rows import SupplyRows, negotiation_row, transfer_row
 from dure.services.supply_views import (
     AgreementRow,

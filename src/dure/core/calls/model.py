@@ -174,18 +174,17 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
         stage: its name within the call.
         role: who answers for it.
         beside: it opens together with the stage before it, not after it.
-        when: only these applications go through it.
-        due_days: days from its opening to its deadline; 0 for none.
-        passes: how it is passed. ``complete``: all reviews are in. ``checklist``: every item is
-            ticked. ``score_line``: its score is ``line_milli`` or more. ``top``: among the best
-            ``top``. ``majority``: more than half of ``reviewers`` recognise it. ``decision``:
-            whoever answers for it says so.
+        when: only these go through it.
+        due_days: days from its opening, and from asking a reviewer, to the deadline; 0 for none.
+        late: what becomes of marks after their deadline: refused, or taken and flagged.
+        passes: ``complete``: all reviews are in. ``checklist``: every item is ticked.
+            ``score_line``: its score is ``line_milli`` or more. ``top``: among the best ``top``.
+            ``majority``: more than half recognise it. ``decision``: whoever answers says so.
         reviewers: marks or votes that an application gets here.
-        weight: part of the final score, relative to the other stages gone through; 0: only a gate.
+        weight: part of the final score, relative to the other stages; 0: only a gate.
         rubric: criteria of its own, percent; empty: the call's.
         checklist: items by name.
-        may_pass_none: of ``top``, ``score_line`` and ``majority``: it may be that nobody passes.
-        hold: of ``interim``.
+        may_pass_none: it may be that nobody passes. hold: of ``interim``.
     """
 
     stage: str
@@ -196,6 +195,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     beside: bool = False
     when: Condition | None = None
     due_days: int = 0
+    late: Literal["flagged", "refused"] = "flagged"
     line_milli: int = 0
     top: int = 0
     reviewers: int = 0
@@ -249,7 +249,7 @@ class Lottery(msgspec.Struct, frozen=True):
 
 
 class PeerReview(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Applicants review each other; whose reviews are late may lose the own application."""
+    """Leads review each other in the first written stage; who is late may lose the own one."""
 
     each: int
     late_is_refused: bool = True
@@ -307,7 +307,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shares: floor of a track, percent of the capacity of each accelerator.
         score_min_milli: score below which nothing is awarded, thousandths of a point.
         node_gpus: sizes are whole nodes of this many GPUs.
-        scales_awards: where all who are good enough do not fit, sizes may be cut in proportion.
+        scales_awards: by ``rank``, sizes are cut in proportion where not all good enough fit.
         rule: how the capacity is shared: ``rank`` down the order, ``optimum`` by the best total.
         start_months: months after the start at which ``optimum`` may let an award begin; with more
             than one, everything counts in GPU-months over ``months_max``.

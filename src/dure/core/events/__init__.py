@@ -10,6 +10,8 @@ from dure.core.events.calls import EVENTS as CALL_EVENTS
 from dure.core.events.health import EVENTS as HEALTH_EVENTS
 from dure.core.events.idle import EVENTS as IDLE_EVENTS
 from dure.core.events.judging import EVENTS as JUDGING_EVENTS
+from dure.core.events.notices import EVENTS as NOTICE_EVENTS
+from dure.core.events.offers import EVENTS as OFFER_EVENTS
 from dure.core.events.people import EVENTS as PEOPLE_EVENTS
 from dure.core.events.programme import EVENTS as PROGRAMME_EVENTS
 from dure.core.events.storage import EVENTS as STORAGE_EVENTS
@@ -21,6 +23,8 @@ EVENTS: tuple[type[Event], ...] = (
     *CALL_EVENTS,
     *PEOPLE_EVENTS,
     *PROGRAMME_EVENTS,
+    *OFFER_EVENTS,
+    *NOTICE_EVENTS,
     *STORAGE_EVENTS,
     *JUDGING_EVENTS,
     *SUPPLY_EVENTS,

@@ -23,6 +23,13 @@ class PasswordChanged(Event, frozen=True, kw_only=True):
     password_hash: str
 
 
+class EmailChanged(Event, frozen=True, kw_only=True):
+    """A user has another e-mail address; "" for none."""
+
+    user: str
+    email: str
+
+
 class RolesChanged(Event, frozen=True, kw_only=True):
     """A user's roles, projects and provider are now these, all of them."""
 
@@ -82,6 +89,7 @@ class SignInHeld(Event, frozen=True, kw_only=True):
 EVENTS: tuple[type[Event], ...] = (
     UserAdded,
     PasswordChanged,
+    EmailChanged,
     RolesChanged,
     UserDisabled,
     SessionOpened,
