@@ -29,10 +29,17 @@ GAPS = {
     "{attachment:str}": "0" * 64,
     "{request_id:str}": "q-00001",
     "{kind:str}": "monthly",
+    "{letter:str}": "2026-00001",
     "{path:path}": "notes.txt",
     "{snapshot:str}": "nothing",
     "{sha256:str}": "0" * 64,
     "{number:int}": "1",
+    "{negotiation:str}": "n-0001",
+    "{agreement:str}": "s-0001",
+    "{delivery:str}": "v-0001",
+    "{claim:str}": "c-0001",
+    "{transfer:str}": "t-0001",
+    "{month:str}": "2026-04",
 }
 QUERY = dict.fromkeys(
     ("/api/v1/usage", "/api/v1/reports/monthly", "/api/v1/reports/public"), "?month=2026-04"

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -56,7 +57,13 @@ class Complaints:
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
-    services = filled_services()
+    with serving(filled_services()) as served:
+        yield served
+
+
+@contextmanager
+def serving(services: Services) -> Iterator[Served]:
+    """Serve pages and API over a set of services on a port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -18,6 +18,7 @@ PUBLIC = ["/", "/?pool=here", "/map", "/loans", "/calls", "/calls/2026-1", "/wai
 SIGNED_IN = {
     Role.OPERATOR: [
         "/operator",
+        "/supply",
         "/tickets",
         "/jobs",
         "/jobs/j200007",

@@ -84,7 +84,7 @@ def test_a_mark_that_is_none_is_wrong_usage(shell: Shell, mark: str) -> None:
 
 LISTINGS = (
     "pool", "nodes", "jobs", "loans", "call list", "application list", "review list", "award list",
-    "allocation list", "waitlist", "supply", "usage --month 2026-04", "call show 2026-2",
+    "allocation list", "waitlist", "supply list", "usage --month 2026-04", "call show 2026-2",
     "application show 2026-1-0003", "whoami", "why h1",
 )  # fmt: skip
 ROLE_OF = {"review list": Role.AUDITOR}

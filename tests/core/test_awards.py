@@ -231,3 +231,57 @@ def test_without_floors_and_caps_it_is_the_plain_walk(asked: list[Candidate]) ->
     awards = award_by_rank(asked, call)
 
     assert {one.application: one.decision == "selected" for one in awards} == expected
+
+
+def test_where_the_call_says_so_all_sizes_are_cut_in_proportion() -> None:
+    call = msgspec.structs.replace(CALL, shares={}, large_from={}, scales_awards=True)
+    asked = [candidate("a", 90, 64), candidate("b", 80, 64), candidate("c", 70, 32)]
+
+    awards = award_by_rank(asked, call)
+
+    # 160 are wanted of 80: half of each, in whole nodes.
+    assert [(one.application, one.decision, one.gpus) for one in awards] == [
+        ("a", "selected", 32),
+        ("b", "selected", 32),
+        ("c", "selected", 16),
+    ]
+    assert {one.reason for one in awards} == {Reason.SELECTED_IN_PROPORTION}
+    assert awards[0].numbers["size_most_gpus"] == 64
+    whole = award_by_rank(asked[1:2], call)
+    assert (whole[0].gpus, whole[0].reason) == (64, Reason.SELECTED)
+
+
+def test_a_call_may_bound_how_far_sizes_are_cut() -> None:
+    call = msgspec.structs.replace(
+        CALL, shares={}, large_from={}, scales_awards=True, scaled_min_percent=75
+    )
+    asked = [candidate("a", 90, 64), candidate("b", 80, 64), candidate("c", 70, 32)]
+
+    awards = award_by_rank(asked, call)
+
+    # Three quarters of 64 are 48; then 48 do not fit any more, but three quarters of 32 do.
+    assert [(one.application, one.decision, one.gpus) for one in awards] == [
+        ("a", "selected", 48),
+        ("b", "waitlisted", 48),
+        ("c", "selected", 24),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(60, 100), st.integers(1, 8)), min_size=1, max_size=12))
+def test_scaled_sizes_keep_the_capacity_and_nobody_gets_more_than_its_size(
+    asked: list[tuple[int, int]],
+) -> None:
+    call = msgspec.structs.replace(CALL, shares={}, large_from={}, scales_awards=True)
+    candidates = [
+        candidate(f"c{place}", score, 8 * nodes) for place, (score, nodes) in enumerate(asked)
+    ]
+
+    awards = award_by_rank(candidates, call)
+
+    wanted = {one.application: sized_gpus(one, call) for one in candidates}
+    given_gpus = sum(one.gpus for one in awards if one.decision == "selected")
+    assert given_gpus <= 80
+    assert all(8 <= one.gpus <= wanted[one.application] for one in awards)
+    if len(candidates) <= 10:
+        # Ten nodes: whoever is good enough gets one at least.
+        assert all(one.decision == "selected" for one in awards)

@@ -1,20 +1,16 @@
-"""The monthly check, tables of recall, and who is next."""
+"""The monthly check and tables of recall."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dure.core.errors import PolicyError
-from dure.core.programme import Refusal
 from dure.core.recall import (
     Check,
-    Next,
     PullbackRow,
     RecallPolicy,
     Verdict,
-    Waiting,
     check_use,
-    next_in_line,
     pullback_gpus,
     pullback_rows,
 )
@@ -78,12 +74,3 @@ def test_never_more_than_the_unused_part_is_taken(gpus: int, percent: int) -> No
     assert take % 8 == 0
     assert 0 <= take <= gpus * (100 - percent) // 100
     assert take == 0 or gpus - take >= POLICY.keep_gpus
-
-
-def test_the_first_that_fits_is_next_and_the_others_are_named() -> None:
-    line = [Waiting("c", 8, 3), Waiting("a", 64, 1), Waiting("b", 16, 2)]
-
-    assert next_in_line(line, free_gpus=24) == Next(Waiting("b", 16, 2), ("a",))
-    assert next_in_line(line, free_gpus=64) == Next(Waiting("a", 64, 1), ())
-    assert next_in_line(line, free_gpus=7) is Refusal.NOBODY_FITS
-    assert next_in_line([], free_gpus=64) is Refusal.NOBODY_WAITS

@@ -17,11 +17,8 @@ from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Applied, Refused, Services
-from dure.services.office_screen import OfficeScreen
-from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.programme import Programme
-from dure.services.programme_screen import ProgrammeScreen
 from dure.services.programme_views import (
     AllocationRow,
     ApplicationRow,
@@ -49,8 +46,10 @@ from tests.portal.filled import (
     FixedClock,
     founding_view,
 )
+from tests.portal.filled_desks import desks_over
 from tests.portal.filled_here import FilledPool, here_view
 from tests.portal.filled_judging import filled_judging
+from tests.portal.filled_supply import filled_supply
 
 EXAMPLE_CALLS = Path(__file__).resolve().parents[2] / "examples" / "calls"
 TITLES = (
@@ -270,7 +269,9 @@ class FilledProgramme:
                     8 * (1 + index % 7), moment_s("2026-03-03"), "waiting", "NothingFree",
                     (("gpus", 8 * (1 + index % 7)),),
                     NOW_S + (5 + 3 * index) * DAY_S if index < 12 else NEVER_S,
-                    NOW_S + (20 + 5 * index) * DAY_S if index < 12 else NEVER_S)
+                    NOW_S + (20 + 5 * index) * DAY_S if index < 12 else NEVER_S,
+                    NOW_S + 2 * index * DAY_S if index < 12 else NEVER_S, index, 32 * index,
+                    (("term", 8 * index), ("flow", 16)), 120)
             for index in range(118)
         ]  # fmt: skip
 
@@ -339,32 +340,18 @@ def filled_office(clock: FixedClock) -> Programme:
     return programme
 
 
-class KeptFiles:
-    """Attachments in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def put(self, name: str, content: bytes) -> None:
-        self.kept[name] = content
-
-    def get(self, name: str) -> bytes | None:
-        return self.kept.get(name)
-
-
 def filled_services(clock: FixedClock | None = None) -> Services:
     """Return a whole platform: a founding pool, a real one, a programme and people."""
     clock = clock or FixedClock()
-    office = filled_office(clock)
+    desks = desks_over(filled_office(clock))
+    desks |= {"programme": FilledProgramme(clock), "judging": filled_judging()}
     return Services(
         pools={
             "founding": FilledPool(founding_view(), takes_jobs=False),
             "here": FilledPool(here_view(), takes_jobs=True),
         },
-        programme=FilledProgramme(clock),
-        office=OfficeScreen(office),
-        papers=PaperScreen(office, KeptFiles()),
-        judging=filled_judging(),
+        **desks,
+        supply=filled_supply(),
         people=filled_people(clock),
         storage=filled_storage(clock),
         workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
@@ -390,9 +377,4 @@ def filled_storage(clock: FixedClock) -> Storage:
 def real_services(clock: FixedClock) -> Services:
     """Return the same people and pools over a programme that is real, and empty."""
     programme = Programme(Book(MemoryLedger(), encode=encode_events, decode=decode_events), clock)
-    return replace(
-        filled_services(clock),
-        programme=ProgrammeScreen(programme),
-        office=OfficeScreen(programme),
-        papers=PaperScreen(programme, KeptFiles()),
-    )
+    return replace(filled_services(clock), **desks_over(programme))

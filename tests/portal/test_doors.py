@@ -23,6 +23,7 @@ GAPS = {
     "{name:str}": "dure.css",
     "{draft:str}": "d-00001",
     "{number:int}": "1",
+    "{letter:str}": "2026-00001",
 }
 
 

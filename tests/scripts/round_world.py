@@ -13,15 +13,14 @@ from dure.services.access import Actor, Role
 from dure.services.book import Book
 from dure.services.desks import Services
 from dure.services.intake import Arrival, Marked
-from dure.services.judging_screen import JudgingScreen
 from dure.services.programme import Programme
-from dure.services.programme_screen import ProgrammeScreen
 from dure.twin.applications import (
     imagine_applications,
     imagine_marks,
     imagine_reviewers,
     read_round,
 )
+from tests.portal.filled_desks import desks_over
 from tests.portal.filled_programme import filled_services
 from tests.services.programme_desk import OPERATOR, SetClock
 
@@ -64,11 +63,7 @@ class RoundWorld:
         self.move_to("2026-02-02")
 
     def services(self) -> Services:
-        return replace(
-            filled_services(),
-            programme=ProgrammeScreen(self.programme),
-            judging=JudgingScreen(self.programme),
-        )
+        return replace(filled_services(), **desks_over(self.programme))
 
     def move_to(self, day: str) -> None:
         self.clock.at_s = moment_s(day)

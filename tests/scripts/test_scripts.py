@@ -6,7 +6,14 @@ of stderr.
 
 ``world real`` plays on a programme that is real and empty. ``world round`` plays in round 2026-1
 just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its reviewers answer, FIRST
-is the signed-in reviewer's first application, DIGEST the one shown last.
+is the signed-in reviewer's first application, DIGEST the one shown last. ``world offers`` plays on
+a call just decided, with time to answer; ``day`` does what time decides as well,
+``idle`` lets two months pass in which nobody uses what they hold.
+
+``world supply`` plays before the supply calls of 2025: ``bids`` hands in those of the other
+providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes,
+``vacate`` ends what runs in the pool, ``works-for`` says for whom the provider's person works.
+The files of ``examples/calls`` lie beside.
 """
 
 import re
@@ -21,8 +28,10 @@ from dure.core.calendar import moment_s
 from dure.services.access import Role
 from tests.cli.serving import Shell, serving
 from tests.portal.filled import FixedClock
-from tests.portal.filled_programme import filled_services, real_services
+from tests.portal.filled_programme import EXAMPLE_CALLS, filled_services, real_services
+from tests.scripts.offer_world import OfferWorld
 from tests.scripts.round_world import SIGNED_IN, RoundWorld
+from tests.scripts.supply_world import SupplyWorld
 
 FOLDER = Path(__file__).parent
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.txt"))
@@ -36,9 +45,16 @@ class Stage:
 
     def __init__(self, lines: list[str]) -> None:
         self.clock, self.digest, self.first = FixedClock(), "", ""
-        self.world = RoundWorld() if "world round" in lines else None
+        self.world: RoundWorld | OfferWorld | None = None
+        if "world round" in lines:
+            self.world = RoundWorld()
+        if "world offers" in lines:
+            self.world = OfferWorld()
+        self.supply = SupplyWorld() if "world supply" in lines else None
         if self.world is not None:
             self.services = self.world.services()
+        elif self.supply is not None:
+            self.services = self.supply.services()
         elif "world real" in lines:
             self.services = real_services(self.clock)
         else:
@@ -46,7 +62,7 @@ class Stage:
 
     def filled(self, line: str) -> str:
         """Put in what the script cannot know."""
-        if self.world is not None and "FIRST" in line:
+        if isinstance(self.world, RoundWorld) and "FIRST" in line:
             tables = self.world.programme.tables
             mine = [
                 name
@@ -68,22 +84,44 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
     elif word == "clock":
         stage.clock.at_s = moment_s(" ".join(rest))
     elif word == "day":
-        assert stage.world is not None
-        stage.world.move_to(rest[0])
+        world = stage.world or stage.supply
+        assert world is not None
+        world.move_to(rest[0])
+    elif word == "idle":
+        assert isinstance(stage.world, OfferWorld)
+        stage.world.leave_idle()
     elif word == "marks":
-        assert stage.world is not None
-        stage.world.give_marks()
+        marking = stage.world or stage.supply
+        assert isinstance(marking, RoundWorld | SupplyWorld)
+        marking.give_marks()
+    elif word in ("bids", "agreed", "fault", "vacate", "works-for"):
+        assert stage.supply is not None
+        act(stage.supply, word, rest)
     elif word == "world":
-        assert rest[0] in ("real", "round")
+        assert rest[0] in ("real", "round", "offers", "supply")
     else:
         assert word == "dure", f"a script has no {word!r}"
         done = shell(*rest)
         seen = [*done.out.splitlines(), *(f"! {one}" for one in done.err.splitlines())]
-        stage.digest = next(iter(DIGEST.findall(done.out)), stage.digest)
+        stage.digest = [stage.digest, *DIGEST.findall(done.out)][-1]
         if done.code:
             seen.append(f"[{done.code}]")
         return [one.replace(shell.url, "URL") for one in seen]
     return []
+
+
+def act(supply: SupplyWorld, word: str, rest: list[str]) -> None:
+    """Let something happen that nobody types."""
+    if word == "bids":
+        supply.hand_in_bids()
+    elif word == "agreed":
+        supply.agree()
+    elif word == "fault":
+        supply.break_nodes(*rest)
+    elif word == "vacate":
+        supply.end_work()
+    else:
+        supply.work_for(rest[0])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -95,7 +133,7 @@ def test_a_script_says_what_it_said(
 ) -> None:
     lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     stage = Stage(lines)
-    for file in (FOLDER / "files").iterdir():
+    for file in (*(FOLDER / "files").iterdir(), *EXAMPLE_CALLS.glob("*.yaml")):
         shutil.copy(file, tmp_path)
     told = []
     with serving(stage.services) as url:

@@ -21,6 +21,7 @@ from dure.services.kept_book import KeptBook
 from dure.services.pool_desk import WorkingPool
 from dure.services.pools import PoolRuntime
 from dure.services.ports import Ledger
+from dure.services.programme import Programme
 from dure.services.publishing import Publisher, Title
 from dure.services.reading import EventReader
 from dure.services.views import JobStory, Name, Why
@@ -111,6 +112,7 @@ class LiveBench:
         self.book = KeptBook(self.ledger, encode=encode_events, decode=decode)
         self.book.attach(self.demand)
         self.cared = Cared.attached_to(self.book)
+        self.programme = Programme(self.book, self.clock)
         self.hands = DriverHands(self.machine, self.demand, self.evidence.append, pool="here")
         self.reader = EventReader(self.demand)
         self.runtime = PoolRuntime(self.ledger, self.hands, reader=self.reader, decode=decode)
@@ -136,7 +138,13 @@ class LiveBench:
         )
         self.publisher.publish(self.runtime.state, at_s)
         self.desk = WorkingPool(
-            self.publisher, self.book, self.demand, self.clock, self.machine, lambda: None
+            self.publisher,
+            self.book,
+            self.demand,
+            self.clock,
+            self.machine,
+            lambda: None,
+            self.programme.supply.awaits_acceptance,
         )
 
     def again(self, *, at_s: int) -> "LiveBench":

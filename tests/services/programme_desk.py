@@ -11,6 +11,7 @@ from dure.core.programme import Refusal
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
+from dure.services.awarding import Agreement
 from dure.services.book import Book
 from dure.services.programme import Programme
 
@@ -64,11 +65,14 @@ class Desk:
         assert isinstance(answer, ApplicationSubmitted), answer
         return answer.application
 
-    def award(self, *points_and_sizes: tuple[int, int]) -> list[str]:
+    def award(
+        self, *points_and_sizes: tuple[int, int], leads: Sequence[str] | None = None
+    ) -> list[str]:
         """Take applications of (points, GPUs) to the decision; return their ids."""
         self.publish()
+        whose = leads or [f"lead{place}" for place in range(len(points_and_sizes))]
         names = [
-            self.apply(f"lead{place}", gpus) for place, (_, gpus) in enumerate(points_and_sizes)
+            self.apply(lead, gpus) for lead, (_, gpus) in zip(whose, points_and_sizes, strict=True)
         ]
         self.clock.at_s = CLOSES_S
         self.programme.assign_reviewers(OPERATOR, self.call.call, REVIEWERS)
@@ -83,10 +87,21 @@ class Desk:
             marks = dict.fromkeys(self.call.rubric, points)
             self.programme.review(reviewer_actor(reviewer), application, marks)
 
+    def accept(self, application: str) -> object:
+        """Have the lead read the agreement and sign it."""
+        lead = self.programme.tables.applications[application].submitted.lead
+        agreement = self.programme.agreement(application)
+        assert isinstance(agreement, Agreement), agreement
+        return self.programme.accept(
+            applicant(lead), application, name=lead, digest=agreement.digest
+        )
+
     def grant(self) -> None:
-        self.programme.sign_all(OPERATOR, self.call.call)
+        """Have everybody sign the day before the start, those who wait ahead of their turn."""
         self.clock.at_s = STARTS_S - DAY_S
-        self.programme.grant(OPERATOR, self.call.call)
+        for name in self.programme.tables.of_call[self.call.call]:
+            if self.programme.tables.applications[name].status in ("offered", "waitlisted"):
+                assert isinstance(self.accept(name), tuple)
         self.clock.at_s = STARTS_S
 
     def statuses(self, names: Sequence[str]) -> list[str]:
@@ -103,7 +118,7 @@ def reviewer_actor(name: str) -> Actor:
 
 def form(lead: str, gpus: int, months: int = 12) -> dict[str, object]:
     return {
-        "title_ko": f"{lead}의 과제",
+        "title_ko": f"{lead}의 과제 {gpus}",
         "organisation": f"org-{lead}",
         "group": "academia",
         "accelerator": "H200",

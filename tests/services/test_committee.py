@@ -62,7 +62,7 @@ def test_a_proposal_is_signed_and_becomes_dated_allocations() -> None:
     assert starts[f"p-{B}"] == STARTS_S
     # Six calendar months after 1 March.
     assert starts[f"p-{C}"] == STARTS_S + (31 + 30 + 31 + 30 + 31 + 31) * 86_400
-    assert desk.programme.hand_over(OPERATOR, CALL, "H200") is Refusal.NOBODY_FITS
+    assert desk.programme.hand_over_all(OPERATOR) == ()
 
 
 def test_the_committee_sees_who_comes_in_who_goes_out_and_what_is_lost() -> None:

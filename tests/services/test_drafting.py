@@ -152,7 +152,7 @@ def test_an_earlier_application_begins_the_next_where_the_questions_are_the_same
     draft = saved(programme.draft_from(LEAD, first.application, call="u"))
     taken = programme.submit_draft(LEAD, draft.draft)
 
-    assert "plan" not in draft.fields and draft.fields["title_ko"] == "lead의 과제"
+    assert "plan" not in draft.fields and draft.fields["title_ko"] == "lead의 과제 8"
     assert isinstance(taken, ApplicationSubmitted), taken
     assert (taken.application, taken.previous) == ("u-0001", first.application)
     assert [one.attachment for one in programme.papers.attached_to("u-0001")] == [name]

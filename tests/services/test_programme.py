@@ -90,7 +90,7 @@ def test_nobody_acts_for_another_project() -> None:
     names = desk.award((90, 40))
 
     with pytest.raises(Forbidden):
-        desk.programme.sign(applicant("stranger"), names[0])
+        desk.programme.accept(applicant("stranger"), names[0], name="x", digest="")
     with pytest.raises(Forbidden):
         desk.programme.apply(applicant("lead"), "t", {**form("lead", 8), "project": "p-t-0001"})
     with pytest.raises(Forbidden):
@@ -142,7 +142,6 @@ def test_a_declined_award_goes_to_the_next_in_line() -> None:
 
     desk.programme.decline(applicant("lead1"), names[1])
     desk.grant()
-    desk.programme.hand_over(OPERATOR, "t", "H200")
 
     assert desk.statuses(names) == ["allocated", "declined", "waitlisted", "allocated"]
     (handed,) = desk.programme.tables.handovers

@@ -1,7 +1,8 @@
 """Checks of use, recalls and handovers."""
 
 from dure.core.calendar import DAY_S, moment_s
-from dure.core.events.programme import AllocationChanged, HandedOver, RecallNoticed
+from dure.core.events.offers import HandedOver
+from dure.core.events.programme import AllocationChanged, RecallNoticed
 from dure.core.programme import Refusal
 from tests.services.programme_desk import OPERATOR, STARTS_S, Desk, applicant
 
@@ -45,7 +46,7 @@ def test_what_is_recalled_goes_to_the_next_it_fits() -> None:
     desk.clock.at_s = notice.due_at_s
 
     recalled = desk.programme.carry_out_recalls(OPERATOR)
-    handed = desk.programme.hand_over_all(OPERATOR)
+    handed = recalled[2:]
 
     assert too_soon is Refusal.RECALL_IS_NOT_DUE
     assert isinstance(recalled[1], AllocationChanged)
@@ -137,7 +138,8 @@ def test_what_a_project_returns_itself_is_not_recalled_again() -> None:
     desk.programme.carry_out_recalls(OPERATOR)
 
     assert desk.programme.tables.allocations["a-t-0001"].gpus == 24
-    assert desk.programme.tables.freed["t", "H200"] == {"a-t-0001": 24}
+    (handed,) = desk.programme.tables.handovers
+    assert (handed.application, handed.from_allocations) == ("t-0004", ("a-t-0001",))
 
 
 def test_a_project_returns_whole_nodes_or_all() -> None:

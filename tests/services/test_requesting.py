@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 
 from dure.core.calendar import DAY_S, months_later_s
 from dure.core.calls.model import Hold, Stage
-from dure.core.events.applying import RequestFiled
+from dure.core.events.applying import RequestFiled, RequestKind
 from dure.core.events.programme import AllocationGranted
 from dure.core.programme import Refusal
+from dure.reports.messages import text
 from dure.services.access import Forbidden
+from dure.services.paper_screen import PaperScreen
+from dure.services.refusing import Refused
+from tests.portal.filled_desks import KeptFiles
 from tests.services.programme_desk import CALL, OPERATOR, STARTS_S, Desk, applicant
 
 LEAD = applicant("lead0")
@@ -36,6 +40,27 @@ def entitled(desk: Desk, at_s: int) -> int:
         for from_s, to_s, gpus in state.spans()
         if from_s <= at_s < to_s
     )
+
+
+def test_what_is_refused_is_said_with_its_numbers() -> None:
+    desk, (name,) = held(16)
+    screen = PaperScreen(desk.programme, KeptFiles())
+
+    def said(answer: object) -> str:
+        assert isinstance(answer, Refused), answer
+        (problem,) = answer.problems
+        return text("en", f"problem.{problem.code}", **problem.numbers)
+
+    def asked(kind: RequestKind, gpus: int = 0, months: int = 0, cause: str = "x") -> object:
+        return screen.file_request(name, kind, gpus=gpus, months=months, to_project="", cause=cause,
+                                   by=LEAD)  # fmt: skip
+
+    assert "12 GPUs" in said(asked("supplement", gpus=12))
+    assert "99 were given" in said(asked("extension", months=99))
+    assert "4,000" in said(asked("extension", months=3, cause="x" * 5000))
+    large = filed(desk.programme.file_request(LEAD, name, "supplement", gpus=56, cause="more"))
+    assert "72 GPUs" in said(screen.decide_request(large, grants=True, cause="", by=OPERATOR))
+    assert said(screen.decide_request("q-99999", grants=True, cause="", by=OPERATOR))
 
 
 def test_an_extension_goes_on_where_the_allocation_ends() -> None:
@@ -79,9 +104,8 @@ def test_a_supplement_takes_only_what_is_free() -> None:
 def test_an_advance_starts_before_the_call_does() -> None:
     desk = Desk()
     (name,) = desk.award((90, 16))
-    desk.programme.sign_all(OPERATOR, "t")
     desk.clock.at_s = STARTS_S - 10 * DAY_S
-    desk.programme.grant(OPERATOR, "t")
+    desk.accept(name)
 
     request = filed(desk.programme.file_request(LEAD, name, "advance", cause="ready"))
     desk.programme.decide_request(OPERATOR, request, grants=True)
@@ -124,9 +148,9 @@ def test_an_appeal_that_is_upheld_is_first_in_line() -> None:
     )
     desk.programme.decide_request(OPERATOR, request, grants=True)
     desk.programme.return_part(LEAD, f"a-{names[0]}", gpus=16)
-    desk.programme.hand_over(OPERATOR, "t", "H200")
 
-    assert desk.statuses(names) == ["allocated", "waitlisted", "allocated"]
+    # It had not signed ahead, so it is offered what came free.
+    assert desk.statuses(names) == ["allocated", "waitlisted", "offered"]
     assert desk.programme.tables.counts("t")["decided"] == 3
 
 
@@ -248,7 +272,6 @@ def test_whatever_is_granted_no_more_is_held_than_the_call_has(
             )  # fmt: skip
             if isinstance(answer, RequestFiled):
                 programme.decide_request(OPERATOR, answer.request, grants=True)
-        programme.hand_over(OPERATOR, "t", "H200")
 
     moments = {
         moment

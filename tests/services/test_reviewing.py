@@ -2,13 +2,25 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
+from dure.core.calendar import DAY_S
+from dure.core.calls.model import Call, PeerReview
 from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ConflictDeclared, ReviewerReplaced
+from dure.core.events.programme import ReviewGiven
 from dure.core.programme import Refusal
 from dure.services.access import Forbidden
-from tests.services.programme_desk import CLOSES_S, OPERATOR, Desk, applicant, reviewer_actor
+from tests.services.programme_desk import (
+    CALL,
+    CLOSES_S,
+    OPERATOR,
+    REVIEWERS,
+    Desk,
+    applicant,
+    reviewer_actor,
+)
 
 DUE_S = CLOSES_S + 1000
 
@@ -126,12 +138,91 @@ def test_bids_close_and_open_pairs() -> None:
     assert panels(desk)[name] == {"r2", "r3"}
 
 
+PEERS = msgspec.structs.replace(CALL, peer_review=PeerReview(2))
+
+
+def with_stage(**changes: object) -> Call:
+    """Return the call with its written stage changed."""
+    written, *others = CALL.stages
+    return msgspec.structs.replace(
+        CALL, stages=(msgspec.structs.replace(written, **changes), *others)
+    )
+
+
+def marked(desk: Desk, name: str, reviewer: str, points: int = 70) -> object:
+    marks = dict.fromkeys(desk.call.rubric, points)
+    return desk.programme.review(reviewer_actor(reviewer), name, marks)
+
+
+def test_marks_after_the_deadline_are_flagged_or_refused_as_the_call_says() -> None:
+    answers = []
+    for late in ("flagged", "refused"):
+        desk = Desk(with_stage(due_days=14, late=late))
+        desk.publish()
+        name = desk.apply("lead0", 8)
+        desk.clock.at_s = CLOSES_S
+        desk.programme.assign_reviewers(OPERATOR, "t", REVIEWERS)
+        first, second = sorted(panels(desk)[name])
+        desk.clock.at_s = CLOSES_S + 14 * DAY_S - 1
+        in_time = marked(desk, name, first)
+        desk.clock.at_s += 1
+        too_late = marked(desk, name, second)
+        answers.append((in_time, too_late))
+
+    (flagged_in_time, flagged), (refused_in_time, refused) = answers
+    assert isinstance(flagged_in_time, ReviewGiven) and not flagged_in_time.is_late
+    assert isinstance(flagged, ReviewGiven) and flagged.is_late
+    assert isinstance(refused_in_time, ReviewGiven) and refused is Refusal.REVIEW_IS_LATE
+
+
+def test_a_stage_gives_its_days_to_whoever_is_asked_and_whoever_steps_in() -> None:
+    desk = Desk(with_stage(due_days=14))
+    desk.publish()
+    name = desk.apply("lead0", 8)
+    for one in pool(4):
+        desk.programme.register_reviewer(OPERATOR, one)
+    desk.clock.at_s = CLOSES_S
+    desk.programme.assign_reviewers(OPERATOR, "t")
+    first = dict(desk.programme.tables.applications[name].due_at_s)
+    desk.clock.at_s = CLOSES_S + 15 * DAY_S
+    desk.programme.replace_late(OPERATOR, "t")
+    second = desk.programme.tables.applications[name].due_at_s
+
+    assert set(first.values()) == {CLOSES_S + 14 * DAY_S}
+    assert set(second.values()) == {CLOSES_S + 29 * DAY_S}
+    assert not set(first) & set(second)
+
+
+def test_whose_reviews_of_others_were_late_loses_the_own_application_if_the_call_says_so() -> None:
+    outcomes = []
+    for is_refused in (True, False):
+        desk = Desk(msgspec.structs.replace(PEERS, peer_review=PeerReview(2, is_refused)))
+        desk.publish()
+        names = [desk.apply(f"lead{place}", 8) for place in range(4)]
+        desk.clock.at_s = CLOSES_S
+        desk.programme.assign_reviewers(OPERATOR, "t", due_at_s=DUE_S)
+        asked_of = {who for name in names for who in panels(desk)[name]}
+        for name in names:
+            for who in sorted(panels(desk)[name]):
+                desk.clock.at_s = DUE_S + 1 if who == "lead1" else DUE_S - 1
+                marked(desk, name, who)
+        desk.clock.at_s = DUE_S + 2
+        desk.programme.decide(OPERATOR, "t")
+        outcomes.append(desk.statuses(names))
+        assert asked_of == {f"lead{place}" for place in range(4)}
+        decided = desk.programme.tables.applications[names[1]].decided
+        assert decided is not None
+        assert (decided.reason == "PeerReviewLate") is is_refused
+
+    assert outcomes == [["offered", "rejected", "offered", "offered"], ["offered"] * 4]
+
+
 def test_peers_review_one_another_but_never_themselves_or_their_house() -> None:
-    desk = Desk()
+    desk = Desk(PEERS)
     desk.publish()
     names = [desk.apply(f"lead{place}", 8) for place in range(5)]
     desk.clock.at_s = CLOSES_S
-    desk.programme.assign_reviewers(OPERATOR, "t", peers=True, due_at_s=DUE_S)
+    desk.programme.assign_reviewers(OPERATOR, "t", due_at_s=DUE_S)
 
     for place, name in enumerate(names):
         assert f"lead{place}" not in panels(desk)[name]

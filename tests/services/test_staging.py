@@ -222,7 +222,7 @@ def test_small_requests_are_approved_as_they_come_while_their_part_lasts() -> No
     names = [desk.apply(f"lead{place}", 8, months=11) for place in range(3)]
     names.append(desk.apply("limit", 8, months=12))
 
-    assert desk.statuses(names) == ["selected", "selected", "submitted", "submitted"]
+    assert desk.statuses(names) == ["offered", "offered", "submitted", "submitted"]
     decided = desk.programme.tables.applications[names[0]].decided
     assert decided is not None
     assert (decided.reason, decided.numbers["gpu_hours"]) == ("SelectedAtOnce", 8 * 11 * 730)

@@ -31,12 +31,6 @@ class CopyIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: str
 
 
-class ReviewersIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may be asked: name -> institution."""
-
-    reviewers: dict[str, str]
-
-
 class ChecklistIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Items of the checklist, whether each is in order, and what should be mended."""
 
@@ -232,20 +226,6 @@ def board(request: AnyRequest, call: FromPath[str]) -> Response[list[BoardOut]]:
 
 
 @post(
-    "/calls/{call:str}/stages/{stage:str}/reviewers",
-    opt={"action": "review.assign"},
-    status_code=200,
-    responses=documented(400, 401, 403, 422),
-    sync_to_thread=True,
-)
-def assign(
-    request: AnyRequest, call: FromPath[str], stage: FromPath[str], data: JSONBody[ReviewersIn]
-) -> CountOut:
-    """Give each application in a stage the reviewers whom it needs there."""
-    return _count(_office(request).assign(call, stage, data.reviewers, by=actor_of(request)))
-
-
-@post(
     "/calls/{call:str}/stages/{stage:str}/closing",
     opt={"action": "stage.office"},
     status_code=200,
@@ -362,7 +342,6 @@ ROUTES = (
     publish_call,
     call_file,
     board,
-    assign,
     close_stage,
     decide,
     stages,

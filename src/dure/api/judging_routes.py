@@ -47,6 +47,7 @@ class ReviewOut(msgspec.Struct, frozen=True):
     marks: dict[str, int]
     given_at_s: int | None
     due_at_s: int | None
+    is_late: bool
 
 
 class ReviewIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

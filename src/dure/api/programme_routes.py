@@ -21,7 +21,6 @@ from dure.api.schemas import (
     ProjectDetail,
     ProjectOut,
     RoundOut,
-    WaitOut,
     out,
     words,
 )
@@ -38,6 +37,35 @@ from dure.services.sights import (
 
 AnyRequest = Request[Any, Any, Any]
 MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+
+
+class WaitOut(msgspec.Struct, frozen=True):
+    """An entry of the waitlist; team and application are "" unless they are yours to see.
+
+    Its turn is expected at ``expected_s``, between ``expected_early_s`` and ``expected_late_s``;
+    null where that cannot be told. ``counts_on`` is what comes free until then, GPUs by source:
+    ends of terms, recalls, and the flow of what came free before its time in ``flow_days``.
+    """
+
+    rank: int
+    application: str
+    call: str
+    round: str
+    team: str
+    group: str
+    accelerator: str
+    gpus: int
+    since_s: int
+    status: str
+    reason: str
+    before: int
+    before_gpus: int
+    expected_s: int | None
+    expected_early_s: int | None
+    expected_late_s: int | None
+    counts_on: dict[str, int]
+    flow_days: int
+    is_signed: bool
 
 
 def call_out(call: CallRow) -> CallOut:
@@ -179,7 +207,7 @@ def waitlist(request: AnyRequest) -> Response[list[WaitOut]]:
         request,
         rows,
         lambda row: f"{row.call}/{row.accelerator}/{row.rank}",
-        lambda row: out(WaitOut, row),
+        lambda row: out(WaitOut, row, counts_on=dict(row.counts_on)),
     )
 
 

@@ -54,11 +54,14 @@ class ReviewerIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AssignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``stage`` is one of the call's; ``due_at_s`` 0: no deadline; ``peers``: its leads review."""
+    """``stage`` is one of the call's; ``due_at_s`` 0: the days that it gives, if any.
+
+    ``reviewers`` are asked (name -> institution) instead of the pool, if any are named.
+    """
 
     stage: str = WRITTEN
     due_at_s: int = 0
-    peers: bool = False
+    reviewers: dict[str, str] = {}
 
 
 class ReplaceIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,9 +139,13 @@ def register(request: AnyRequest, data: JSONBody[ReviewerIn]) -> ReviewerOut:
 @post("/calls/{call:str}/reviewers", opt={"action": "review.assign"}, status_code=200,
       responses=documented(400, 401, 403, 422), sync_to_thread=True)  # fmt: skip
 def assign(request: AnyRequest, call: FromPath[str], data: JSONBody[AssignIn]) -> CountOut:
-    """Give every application of a closed call its reviewers."""
+    """Give every application in a stage of a closed call its reviewers."""
     answer = services_of(request).judging.assign_reviewers(
-        call, stage=data.stage, due_at_s=data.due_at_s, peers=data.peers, by=actor_of(request)
+        call,
+        stage=data.stage,
+        due_at_s=data.due_at_s,
+        reviewers=data.reviewers,
+        by=actor_of(request),
     )
     return _count(answer)
 

@@ -334,24 +334,6 @@ class ProjectDetail(msgspec.Struct, frozen=True):
     credit: int
 
 
-class WaitOut(msgspec.Struct, frozen=True):
-    """An entry of the waitlist; team and application are "" unless they are yours to see."""
-
-    rank: int
-    application: str
-    call: str
-    round: str
-    team: str
-    group: str
-    accelerator: str
-    gpus: int
-    since_s: int
-    status: str
-    reason: str
-    expected_s: int | None
-    expected_late_s: int | None
-
-
 class LoginIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     password: str

@@ -16,6 +16,7 @@ from dure.app.imagined_pool import Begin, assemble_founding
 from dure.app.leading import Claim, await_begun
 from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
+from dure.app.office_turns import office_engines
 from dure.app.settings import AGENTS, FOUNDING, HERE, Settings
 from dure.app.site_pool import AgentSites, Awaiting, site_secret
 from dure.core.errors import DureError, LedgerError
@@ -23,16 +24,28 @@ from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
 from dure.services.book import Book
-from dure.services.desks import PoolDesk, ProgrammeDesk, Services
+from dure.services.desks import (
+    JudgingDesk,
+    OfficeDesk,
+    PaperDesk,
+    PoolDesk,
+    ProgrammeDesk,
+    Services,
+)
 from dure.services.engine_figures import EngineFigures
 from dure.services.enrolments import Enrolments
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_screen import JudgingScreen
+from dure.services.notice_desk import NoticeDesk
+from dure.services.offer_desk import OfferDesk
 from dure.services.office_screen import OfficeScreen
 from dure.services.paper_screen import PaperScreen
 from dure.services.people import People
 from dure.services.ports import Ledger
+from dure.services.programme import Programme
 from dure.services.programme_screen import ProgrammeScreen
 from dure.services.sites import NoSites
+from dure.services.supply_screen import SupplyScreen
 from dure.services.use_source import PoolUse
 
 if TYPE_CHECKING:
@@ -138,8 +151,7 @@ def _assemble(
     people, enrolments, people_book = open_people(settings.data, lying, ledgers)
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
-        lease = leases.get(name)
-        if settings.plans and (lease is None or lease.is_held()):
+        if settings.plans and _leads(leases.get(name))():
             keep()
 
     clock = SystemClock()
@@ -152,12 +164,10 @@ def _assemble(
     here = assemble_here(settings, ledgers[-1], clock, leases.get(HERE), agents=agents)
     keepers = [lambda: keep_if_leading(HERE, here.keeper.keep), here.care.metering.close]
     engines = [here.engine, Engine(PEOPLE, _Follow(people_book))]
-    if settings.plans:
-        engines.append(here.care.engine)
     figures = {HERE: partial(_figures, here.engine, ledgers[-1], here.troubles)}
     pools: dict[str, PoolDesk] = {}
     programme: ProgrammeDesk = ProgrammeScreen(here.programme, use=PoolUse(here.publisher))
-    used = here.programme
+    used, view = here.programme, here.desk.view
     if settings.scenario == FOUNDING:
         assert begin is not None, "the founding scenario is brought by the twin"
         if settings.db:
@@ -168,14 +178,18 @@ def _assemble(
         engines.append(founding.engine)
         figures[FOUNDING] = partial(_figures, founding.engine, ledgers[-1], lambda: 0)
         pools[FOUNDING], programme = founding.desk, founding.programme
-        used = founding.scenario.programme
+        used, view = founding.scenario.programme, founding.desk.view
     pools[HERE] = here.desk
+    people.led_by = used.led_by
+    if settings.plans:
+        leading = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
+        engines.append(here.care.engine)
+        engines += office_engines(settings, here.programme, used, people, leading)
     services = Services(
         pools,
         programme,
-        OfficeScreen(used),
-        PaperScreen(used, FolderFiles(settings.data / ATTACHMENTS)),
-        JudgingScreen(used),
+        *_desks(used, FolderFiles(settings.data / ATTACHMENTS)),
+        SupplyScreen(used, view),
         people,
         here.storage,
         here.workdirs,
@@ -215,6 +229,23 @@ def open_people(
     enrolments = Enrolments(book, SystemClock(), lambda: site_secret(data))
     book.catch_up()
     return people, enrolments, book
+
+
+def _desks(
+    programme: Programme, files: FolderFiles
+) -> tuple[OfficeDesk, PaperDesk, JudgingDesk, OfferDesk, NoticeDesk, HoldingDesk]:
+    return (
+        OfficeScreen(programme),
+        PaperScreen(programme, files),
+        JudgingScreen(programme),
+        OfferDesk(programme),
+        NoticeDesk(programme),
+        HoldingDesk(programme),
+    )
+
+
+def _leads(lease: "Lease | None") -> Callable[[], bool]:
+    return lambda: lease is None or lease.is_held()
 
 
 def _figures(engine: Engine, ledger: Ledger, troubles: Callable[[], int]) -> EngineFigures:

@@ -115,7 +115,8 @@ def assemble_here(
     )
     publisher.publish(runtime.state, clock.now_s())
     engine = Engine(HERE, turns)
-    desk = WorkingPool(publisher, book, demand, clock, PrintedFiles(root), engine.wake)
+    waits = programme.supply.awaits_acceptance
+    desk = WorkingPool(publisher, book, demand, clock, PrintedFiles(root), engine.wake, waits)
     care = assemble_care(
         root,
         settings.meter,

@@ -39,6 +39,10 @@ class Settings:
         project_quota_bytes: what the files of one project may take, snapshots included.
         workdir_bytes: what the files of a folder sent with a job may hold together.
         reach_s: a site whose agent was not heard for longer is out of reach, and closed.
+        smtp: the mail server's address, ``smtp+starttls://user@host:587``; "" sends no mail.
+        smtp_password_file: the file that holds that user's password; it is shown nowhere.
+        mail_from: the address that mail comes from.
+        public_url: where people reach the pages, for the links in mail; "" for none.
     """
 
     data: Path
@@ -57,6 +61,10 @@ class Settings:
     project_quota_bytes: int = 100 << 30
     workdir_bytes: int = 64 << 20
     reach_s: int = 30
+    smtp: str = ""
+    smtp_password_file: Path | None = None
+    mail_from: str = ""
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -72,6 +80,14 @@ class Settings:
         if self.role not in ROLES:
             raise InputError("--role", found=repr(self.role), expected=f"one of {', '.join(ROLES)}")
         assert self.role != AGENT, "an agent has settings of its own"
+        if self.smtp and not self.mail_from:
+            raise InputError(
+                "--mail-from", found="nothing", expected="the address that mail comes from"
+            )
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise InputError(
+                "--public-url", found=repr(self.public_url[:80]), expected="https://..."
+            )
         if self.role != ALL and not self.db:
             raise InputError(
                 "--role",

@@ -36,7 +36,6 @@ def register_calls(call: typer.Typer) -> None:
     call.command("copy")(call_copy)
     call.command("publish")(call_publish)
     call.command("board")(call_board)
-    call.command("assign")(call_assign)
     call.command("close")(call_close)
     call.command("decide")(call_decide)
 
@@ -202,27 +201,6 @@ def _lacks(stage: Row) -> str:
         words(f"stage_need.{need}", otherwise=need, count=count)
         for need, count in stage["missing"].items()
     )
-
-
-def call_assign(
-    call: CallArgument,
-    stage: StageArgument,
-    reviewers: Annotated[
-        list[str],
-        typer.Option("--reviewer", metavar="NAME=INSTITUTION", help="One for each."),
-    ],
-    url: UrlOption = URL,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Give each application in a stage its reviewers, of other institutions."""
-    asked: dict[str, str] = {}
-    for one in reviewers:
-        name, equals, home = one.partition("=")
-        if not (name and equals and home) or name in asked:
-            raise stop("reviewer", code=2, found=one[:80])
-        asked[name] = home
-    _count(url, ("calls", call, "stages", stage, "reviewers"), {"reviewers": asked},
-           "reviews_asked", output)  # fmt: skip
 
 
 def call_close(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli, reviewing_cli
+from dure.cli import committee_cli, delivery_cli, holding_cli, offer_cli, reviewing_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -64,10 +64,12 @@ def register(app: typer.Typer) -> None:
     award = _group(app, "award", "What was awarded.")
     award.command("list")(award_list)
     committee_cli.add_to(award)
+    offer_cli.add_to(award)
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
+    holding_cli.add_to(allocation)
     app.command("waitlist")(waitlist)
-    app.command("supply")(supply)
+    delivery_cli.add_to(_group(app, "supply", "What providers offer, deliver, get and owe."))
 
 
 def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
@@ -81,12 +83,6 @@ def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
 def call_list(url: UrlOption = URL, output: OutputOption = Output.TABLE) -> None:
     """List the calls with what became of them."""
     _show_calls(connect(url).rows("/calls").rows, output)
-
-
-def supply(url: UrlOption = URL, output: OutputOption = Output.TABLE) -> None:
-    """List the calls that ask providers for GPUs."""
-    rows = connect(url).rows("/calls").rows
-    _show_calls([row for row in rows if row["asks"] == "supply"], output)
 
 
 def _show_calls(rows: list[dict[str, Any]], output: Output) -> None:
@@ -282,9 +278,15 @@ def review_list(
         text_column("reviewer"),
         code_column("stage", "stage"),
         made_column("marks", lambda row: _marks(row["marks"])),
-        moment_column("given", "given_at_s"),
+        moment_column("marks_due", "due_at_s"),
+        made_column("given", _given),
     )
     show_rows(rows_of(part), columns, output)
+
+
+def _given(row: Row) -> str:
+    given = moment(row["given_at_s"])
+    return say("late", at=given) if row["is_late"] else given
 
 
 def _marks(marks: dict[str, int]) -> str:
@@ -370,13 +372,23 @@ def waitlist(
         made_column("team", lambda row: row["team"] or say("not_public")),
         code_column("group", "group"),
         number_column("gpus"),
+        made_column("before", lambda row: say("gpus_before", **row)),
         made_column("since", lambda row: day(row["since_s"])),
-        made_column("expected", _expected),
+        made_column("expected", lambda row: day(row["expected_s"])),
+        made_column("between", _between),
+        made_column("counts_on", _counts_on),
     )
     show_rows(rows_of(part), columns, output)
 
 
-def _expected(row: Row) -> str:
-    if row["expected_s"] is None:
+def _between(row: Row) -> str:
+    if row["expected_early_s"] is None:
         return "-"
-    return f"{day(row['expected_s'])} - {day(row['expected_late_s'])}"
+    return f"{day(row['expected_early_s'])} - {day(row['expected_late_s'])}"
+
+
+def _counts_on(row: Row) -> str:
+    return ", ".join(
+        f"{code('waitlist_source', source)} {number(gpus)}"
+        for source, gpus in row["counts_on"].items()
+    )

@@ -130,16 +130,27 @@ def assign(
         str, typer.Option("--stage", metavar="STAGE", help="One of the call's stages.")
     ] = "written",
     due: DueOption = "",
-    peers: Annotated[
-        bool, typer.Option("--peers", help="The call's leads review one another.")
-    ] = False,
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reviewer",
+            metavar="NAME=INSTITUTION",
+            help="One of these, not of the pool.",
+        ),
+    ] = None,
     url: UrlOption = URL,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Ask reviewers: no conflicts, even loads, the best fit of areas and bids."""
     from dure.cli.client import path_of
 
-    body = {"stage": stage, "due_at_s": _due_at_s(due), "peers": peers}
+    named: dict[str, str] = {}
+    for one in reviewer or ():
+        name, equals, home = one.partition("=")
+        if not (name and equals and home) or name in named:
+            raise stop("reviewer", code=2, found=one[:80])
+        named[name] = home
+    body = {"stage": stage, "due_at_s": _due_at_s(due), "reviewers": named}
     done = connect(url).post(path_of("calls", call, "reviewers"), body)
     show_facts(done, [("call", call), ("reviews", number(done["reviews"]))], output)
 

@@ -60,6 +60,10 @@ def up(
     site: options.SiteOption = "",
     key_file: options.KeyFileOption = None,
     ca_file: options.CaFileOption = None,
+    smtp: options.SmtpOption = "",
+    smtp_password_file: options.SmtpPasswordFileOption = None,
+    mail_from: options.MailFromOption = "",
+    public_url: options.PublicUrlOption = "",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.agent import AgentSettings
@@ -85,6 +89,10 @@ def up(
             project_quota_bytes=_quota_bytes(project_quota),
             meter=meter,
             reach_s=reach,
+            smtp=smtp,
+            smtp_password_file=smtp_password_file,
+            mail_from=mail_from,
+            public_url=public_url,
         )
         door = Door.of(host, certificate, certificate_key)
         if settings.serves or settings.backend == AGENTS:

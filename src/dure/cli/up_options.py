@@ -55,3 +55,13 @@ CaFileOption = Annotated[
     Path | None,
     typer.Option("--ca-file", metavar="FILE", help="Of an agent: certificates that count (PEM)."),
 ]
+SmtpOption = Annotated[
+    str, typer.Option(metavar="URL", help="A mail server: smtp+starttls://user@host:587.")
+]
+SmtpPasswordFileOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Holds the password of its user.")
+]
+MailFromOption = Annotated[str, typer.Option(metavar="ADDRESS", help="Where mail comes from.")]
+PublicUrlOption = Annotated[
+    str, typer.Option(metavar="URL", help="Where people reach the pages, for links in mail.")
+]

@@ -9,6 +9,7 @@ use goes to those passed over, in the same order. Whom the committee pinned come
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from fractions import Fraction
 
 from dure.core.calls.model import Call
 from dure.core.errors import PolicyError
@@ -24,6 +25,7 @@ class Reason(Enum):
     SELECTED_BELOW_LARGE = "SelectedBelowLarge"
     SELECTED_FROM_FLOOR = "SelectedFromFloor"
     SELECTED_SCALED = "SelectedScaled"
+    SELECTED_IN_PROPORTION = "SelectedInProportion"
     SELECTED_LATER = "SelectedLater"
     SELECTED_BY_COMMITTEE = "SelectedByCommittee"
     WAITS_FOR_CAPACITY = "WaitsForCapacity"
@@ -37,8 +39,13 @@ class Reason(Enum):
     BELOW_SCORE_LINE = "BelowScoreLine"
     EXCLUDED_BY_COMMITTEE = "ExcludedByCommittee"
     STAGE_FAILED = "StageFailed"
+    PEER_REVIEW_LATE = "PeerReviewLate"
     SELECTED_AT_ONCE = "SelectedAtOnce"
     APPEAL_UPHELD = "AppealUpheld"
+    SUPPLY_SELECTED = "SupplySelected"
+    SUPPLY_CUT = "SupplyCut"
+    WAITS_FOR_BUDGET = "WaitsForBudget"
+    CALL_FAILED = "CallFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,38 @@ def sized_gpus(candidate: Candidate, call: Call) -> int:
     return max(gpus // node, 1) * node
 
 
+def scaled_gpus(sizes: Mapping[str, int], capacity_gpus: int, call: Call) -> dict[str, int]:
+    """Cut all sizes in the same proportion, so that they fit; sizes that fit stay as they are.
+
+    What rounding leaves, or lacks, is given to or taken from whoever has the smallest or largest
+    part of its size, the lower identifier on a tie.
+
+    Returns:
+        Whole nodes, at least one, and no less of a size than ``scaled_min_percent`` where that is
+        below 100; so they may still be more than there is.
+    """
+    node, capacity = call.node_gpus, capacity_gpus // call.node_gpus
+    whole = {name: gpus // node for name, gpus in sorted(sizes.items())}
+    wanted = sum(whole.values())
+    if wanted <= capacity:
+        return dict(sizes)
+    percent = call.scaled_min_percent if call.scaled_min_percent < 100 else 0
+    least = {name: max(nodes * percent // 100, 1) for name, nodes in whole.items()}
+    given = {name: max(n * capacity // wanted, least[name]) for name, n in whole.items()}
+
+    def part(name: str) -> Fraction:
+        return Fraction(given[name], whole[name])
+
+    while sum(given.values()) > capacity:
+        more = [name for name in given if given[name] > least[name]]
+        if not more:
+            break
+        given[max(more, key=part)] -= 1
+    while sum(given.values()) < capacity:
+        given[min(given, key=part)] += 1
+    return {name: nodes * node for name, nodes in given.items()}
+
+
 def award_by_rank(candidates: Sequence[Candidate], call: Call) -> tuple[Award, ...]:
     """Decide on every application of a call, each for its preferred accelerator, from month 0.
 
@@ -192,12 +231,16 @@ class _Line:
     given: dict[str, int] = field(default_factory=dict)
     organisations: dict[str, int] = field(default_factory=dict)
     floors: dict[str, int] = field(default_factory=dict)
+    whole: dict[str, int] = field(default_factory=dict)
     free_gpus: int = 0
 
     def decide(self) -> list[Award]:
         eligible = [one for one in self.order if is_eligible(one, self.call)]
-        sizes = {one.application: sized_gpus(one, self.call) for one in eligible}
         self.free_gpus = self.call.capacity.get(self.accelerator, 0)
+        self.whole = {one.application: sized_gpus(one, self.call) for one in eligible}
+        sizes = self.whole
+        if self.call.scales_awards:
+            sizes = scaled_gpus(self.whole, self.free_gpus, self.call)
         for track, percent in self.call.shares.items():
             wanted = sum(sizes[one.application] for one in eligible if one.track == track)
             floor = self.free_gpus * percent // 100 // self.call.node_gpus * self.call.node_gpus
@@ -255,6 +298,9 @@ class _Line:
             numbers["evidence_gpus"] = one.evidence_gpus
         if turn.taken or from_floor:
             reason = Reason.SELECTED_FROM_FLOOR if from_floor else why_selected(one, turn.gpus)
+            if turn.gpus < self.whole[one.application]:
+                reason = Reason.SELECTED_IN_PROPORTION
+                numbers["size_most_gpus"] = self.whole[one.application]
             return Award(
                 one.application, one.accelerator, "selected", turn.gpus, 0, 0, reason, numbers
             )

@@ -1,11 +1,10 @@
-"""The monthly check of use, what it takes back, and who is next."""
+"""The monthly check of use, and what it takes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from dure.core.errors import PolicyError
-from dure.core.programme import Refusal
 
 DAY_S = 86_400
 
@@ -62,23 +61,6 @@ class Check:
     verdict: Verdict
     checks_below: int
     take_gpus: int
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An entry of the waitlist: a size, and its place in the line of one accelerator."""
-
-    application: str
-    gpus: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Who gets freed capacity, and who before it wants more than there is."""
-
-    waiting: Waiting
-    skipped: tuple[str, ...]
 
 
 def pullback_rows(table: Mapping[str, int]) -> tuple[PullbackRow, ...]:
@@ -144,19 +126,3 @@ def check_use(
     if below < policy.checks_before_recall or take == 0:
         return Check(percent, Verdict.WARN, below, 0)
     return Check(percent, Verdict.RECALL, below, take)
-
-
-def next_in_line(waiting: Sequence[Waiting], *, free_gpus: int) -> Next | Refusal:
-    """Choose who gets freed capacity: the first in line whose whole size fits.
-
-    Freed capacity does not stand idle until it is enough for somebody further up: those before
-    keep their place, and are named as skipped.
-    """
-    if not waiting:
-        return Refusal.NOBODY_WAITS
-    skipped: list[str] = []
-    for one in sorted(waiting, key=lambda one: (one.position, one.application)):
-        if one.gpus <= free_gpus:
-            return Next(one, tuple(skipped))
-        skipped.append(one.application)
-    return Refusal.NOBODY_FITS

@@ -11,7 +11,7 @@ from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.programme_pages import call_of
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
-from dure.services.access import Role
+from dure.services.access import is_open_to
 from dure.services.sights import visible_applications
 
 
@@ -20,7 +20,7 @@ def applications(request: AnyRequest) -> Response[Any]:
     """Show the applications that the visitor may see, and the drafts that are theirs."""
     services, actor = services_of(request), visitor_of(request).actor
     rows = visible_applications(actor, services.programme)
-    drafts = services.papers.drafts(actor) if Role.APPLICANT in actor.roles else []
+    drafts = services.papers.drafts(actor) if is_open_to(actor, "draft.write") else []
     return page(request, "applications.html", part=part_of(request, rows), drafts=drafts)
 
 

@@ -165,6 +165,10 @@ def application_page(request: AnyRequest, application: FromPath[str]) -> Respons
                 sizing=services_of(request).judging.sizing(application),
                 is_new=request.query_params.get("sent") == "1",
                 way=services_of(request).office.way(application),
+                offer=services_of(request).offers.offer(application, visitor_of(request).actor),
+                turn=next(
+                    (one for one in programme.waitlist() if one.application == application), None
+                ),
             )
     raise MissingPage("there is no such application")
 
@@ -182,6 +186,13 @@ def projects(request: AnyRequest) -> Response[Any]:
 @get("/projects/{project:str}", opt={"action": "project.read"}, sync_to_thread=False)
 def project_page(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
     """Show what a project holds, uses, borrows and lends, its checks and recalls."""
+    return project_page_of(request, project)
+
+
+def project_page_of(
+    request: AnyRequest, project: str, *, problems: tuple[FieldProblem, ...] = ()
+) -> Response[Any]:
+    """Show a project's page, with what was wrong with a form of it."""
     services, actor = services_of(request), visitor_of(request).actor
     found = visible_project(actor, services.programme, project)
     if found is None:
@@ -192,7 +203,15 @@ def project_page(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
         own = [index for index, owner in enumerate(columns.project) if owner == project]
         jobs += [(name, row) for row in columns.rows(own[:20])]
     used = services.storage.use(project, by=actor)
-    return page(request, "project.html", project=found, jobs=jobs, used=used)
+    return page(
+        request,
+        "project.html",
+        status_code=422 if problems else 200,
+        project=found,
+        jobs=jobs,
+        used=used,
+        problems=problems,
+    )
 
 
 @get("/operator", opt={"action": "programme.read"}, sync_to_thread=False)

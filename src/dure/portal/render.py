@@ -59,6 +59,7 @@ MENU = (
     ("/jobs", "jobs", "job.read"),
     ("/tickets", "tickets", "ticket.read"),
     ("/reviews", "reviews", "review.bid"),
+    ("/supply", "supply", "supply.read"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),
 )
@@ -88,6 +89,7 @@ def page(
             csrf_field=Markup('<input type="hidden" name="csrf" value="{}">').format(visitor.csrf),
             menu=[entry for entry in MENU if is_open_to(visitor.actor, entry[2])],
             may_open=lambda action: is_open_to(visitor.actor, action),
+            unread_notices=services.notices.unread(visitor.actor),
             pools=services.pools,
             version=services.version,
             has_imagined=any(desk.view().imagined for desk in services.pools.values()),

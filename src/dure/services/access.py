@@ -88,6 +88,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     # the programme
     "call.read": _EVERYBODY,
     "call.draft": _OFFICE,
+    # providers see and do what is their own: their proposals, deliveries, claims
+    "supply.read": _OFFICE_AND_AUDIT | {Role.PROVIDER},
+    "supply.office": _OFFICE,
+    "supply.provide": _OFFICE | {Role.PROVIDER},
     "call.publish": _OFFICE,
     "stage.read": _OFFICE_AND_AUDIT,
     # the door of what follows; which stage is whose, its role says
@@ -96,10 +100,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "stage.committee": _OFFICE | {Role.REVIEWER},
     "stage.provider": _OFFICE | {Role.PROVIDER},
     # a draft is its writer's alone
-    "draft.write": frozenset({Role.APPLICANT}),
-    "application.submit": _APPLICANT_OR_OFFICE,
-    "application.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.REVIEWER},
-    "application.withdraw": _APPLICANT_OR_OFFICE,
+    "draft.write": frozenset({Role.APPLICANT, Role.PROVIDER}),
+    "application.submit": _APPLICANT_OR_OFFICE | {Role.PROVIDER},
+    "application.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.REVIEWER, Role.PROVIDER},
+    "application.withdraw": _APPLICANT_OR_OFFICE | {Role.PROVIDER},
     "review.assign": _OFFICE,
     "reviewer.register": _OFFICE | {Role.REVIEWER},
     # applicants review where the call lets peers review one another
@@ -116,10 +120,11 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "award.deliberation": _OFFICE_AND_AUDIT,
     "award.read": _EVERYBODY,
     "award.sign": _APPLICANT_OR_OFFICE,
+    "offer.lapse": _OFFICE,
     "request.file": _APPLICANT_OR_OFFICE,
     "request.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
     "request.decide": _OFFICE,
-    "award.decline": _APPLICANT_OR_OFFICE,
+    "award.decline": _APPLICANT_OR_OFFICE | {Role.PROVIDER},
     "allocation.grant": _OFFICE,
     "project.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "allocation.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
@@ -128,6 +133,10 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     # everybody sees the waitlist's length and sizes; a name is for its owner and the office
     "waitlist.overview": _EVERYBODY,
     "waitlist.read": _OFFICE_AND_AUDIT | {Role.APPLICANT},
+    # a mailbox is one's own; what the office is told, its people are told
+    "notice.read": _SIGNED_IN,
+    "notice.office": _OFFICE,
+    "letter.read": _OFFICE_AND_AUDIT | {Role.APPLICANT, Role.MEMBER},
     "use.check": _OFFICE,
     "use.read": _WORKERS_AND_WATCHERS,
     "programme.read": _OFFICE_AND_AUDIT,

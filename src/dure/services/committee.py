@@ -9,6 +9,7 @@ from dure.core.events import Event
 from dure.core.events.judging import LotsDrawn, MinutesSigned, ShareOutProposed
 from dure.core.lottery import in_band, lot_of
 from dure.core.minutes import Difference, difference, digest_of
+from dure.core.offers import offers_of
 from dure.core.programme import Refusal
 from dure.core.review import MARK_MAX
 from dure.core.share_out import Moves, ShareOut, share_out, unplaced
@@ -110,7 +111,7 @@ class Committee(Office):
     def sign_minutes(
         self, actor: Actor, call: str, *, number: int, digest: str, names: Sequence[str]
     ) -> tuple[Event, ...] | Refusal:
-        """Adopt the last proposal: the minutes and every decision in one transaction.
+        """Adopt the last proposal: minutes, decisions and offers in one transaction.
 
         Args:
             digest: of the proposal that was read; another one is refused.
@@ -140,7 +141,8 @@ class Committee(Office):
                 return Refusal.PROPOSAL_IS_STALE
             now_s = self.clock.now_s()
             minutes = MinutesSigned(call, number, digest, signed, at_s=now_s, by=actor.user)
-            events = (minutes, *found.decided(shared.awards, at_s=now_s, by=actor.user))
+            decided = found.decided(shared.awards, at_s=now_s, by=actor.user)
+            events = (minutes, *decided, *offers_of(found.call, decided))
             self._write(events)
             return events
 
@@ -162,6 +164,8 @@ class Committee(Office):
 
     def _judged(self, call: str) -> Judged | Refusal:
         with self._reading() as tables:
+            if call in tables.calls and tables.calls[call].kind == "supply":
+                return Refusal.CALL_IS_FOR_SUPPLY
             return judged(tables, call, now_s=self.clock.now_s(), sizing=self.sizing)
 
 

@@ -7,7 +7,7 @@ may be called from any thread; reading never blocks on the engine.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dure.core.calls.stages import Outcome
 from dure.core.conflicts import Reviewer
@@ -16,6 +16,7 @@ from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
 from dure.services.engine_figures import EngineFigures
+from dure.services.holding_desk import HoldingDesk
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -25,6 +26,8 @@ from dure.services.judging_views import (
     ReviewPaper,
     SizingView,
 )
+from dure.services.notice_desk import NoticeDesk
+from dure.services.offer_desk import OfferDesk
 from dure.services.office_views import (
     AttachmentRow,
     BoardRow,
@@ -46,10 +49,14 @@ from dure.services.programme_views import (
     ReviewRow,
     WaitRow,
 )
+from dure.services.refusing import Refused as Refused
 from dure.services.sites import NoSites, SitesDesk
 from dure.services.storage import Storage
 from dure.services.views import Name, PoolView
 from dure.services.workdirs import Workdirs
+
+if TYPE_CHECKING:
+    from dure.services.supply_screen import SupplyScreen
 
 
 class WorkForm(Enum):
@@ -89,13 +96,6 @@ class Submitted:
     job: str
     jobs: tuple[str, ...]
     is_repeat: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The job or application was not taken; ``problem.CODE`` is each problem's sentence."""
-
-    problems: tuple[FieldProblem, ...]
 
 
 class CancelAnswer(Enum):
@@ -244,10 +244,6 @@ class OfficeDesk(Protocol):
 
     def way(self, application: str) -> BoardRow | None: ...
 
-    def assign(
-        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
-    ) -> int | Refused: ...
-
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
 
     def decide(self, call: str, *, by: Actor) -> int | Refused: ...
@@ -331,9 +327,11 @@ class JudgingDesk(Protocol):
     def register_reviewer(self, reviewer: Reviewer, *, by: Actor) -> ReviewerRow | Refused: ...
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        """Ask reviewers; return how many reviews were asked for."""
+        """Ask reviewers, of the pool or those named (name -> institution); return how many reviews
+        were asked for.
+        """
         ...
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
@@ -378,6 +376,10 @@ class Services:
     office: OfficeDesk
     papers: PaperDesk
     judging: JudgingDesk
+    offers: OfferDesk
+    notices: NoticeDesk
+    holding: HoldingDesk
+    supply: "SupplyScreen"
     people: People
     storage: Storage
     workdirs: Workdirs

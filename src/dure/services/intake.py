@@ -13,6 +13,7 @@ from dure.core.events.programme import (
 )
 from dure.core.programme import Problem, Refusal
 from dure.core.review import check_marks
+from dure.core.supply.measures import asked_in
 from dure.services.access import Actor, require
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
@@ -134,6 +135,7 @@ class Intake(Staging):
                         dict(review.marks),
                         review.stage,
                         synthetic,
+                        _is_late(tables, review),
                         at_s=review.at_s,
                         by=review.actor.user,
                     )
@@ -178,4 +180,12 @@ def _check_review(
         return Refusal.STAGE_IS_UNKNOWN
     if not standing_in(tables, state).is_in(review.stage):
         return Refusal.STAGE_IS_NOT_OPEN
-    return check_marks(review.marks, call.criteria_of(here))
+    if here.late == "refused" and _is_late(tables, review):
+        return Refusal.REVIEW_IS_LATE
+    return check_marks(review.marks, asked_in(call, here))
+
+
+def _is_late(tables: ProgrammeTables, review: Marked) -> bool:
+    """Tell whether marks came after the deadline that their reviewer was given."""
+    due_at_s = tables.applications[review.application].due_at_s
+    return 0 < due_at_s.get((review.stage, review.actor.user), 0) <= review.at_s

@@ -1,15 +1,16 @@
 """The judging as screens see it: rows of ``judging_views`` from the folded tables."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from dure.core.calls.model import Call
 from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
 from dure.core.sizing import evidence
+from dure.core.supply.measures import asked_in
 from dure.services.access import Actor
 from dure.services.committee import Move
-from dure.services.desks import Refused
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -20,7 +21,7 @@ from dure.services.judging_views import (
     SizingView,
 )
 from dure.services.programme import Programme
-from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 from dure.services.review_rows import review_rows
 from dure.services.scoring import past_use, stated_work
 
@@ -46,6 +47,7 @@ class JudgingScreen:
             ("months", str(asked.months)),
             ("grade", asked.grade),
             ("work_kind", asked.work.kind),
+            *_own_answers(call, asked.answers),
         )
         rows = [
             one
@@ -55,7 +57,7 @@ class JudgingScreen:
         # The one that is awaited; where none is, the last.
         row = next((one for one in rows if not one.marks), rows[-1])
         here = call.stage(row.stage)
-        criteria = call.rubric if here is None else call.criteria_of(here)
+        criteria = call.rubric if here is None else asked_in(call, here)
         return ReviewPaper(
             application,
             asked.call,
@@ -89,11 +91,10 @@ class JudgingScreen:
         return next(one for one in self.reviewers() if one.reviewer == reviewer.name)
 
     def assign_reviewers(
-        self, call: str, *, stage: str, due_at_s: int, peers: bool, by: Actor
+        self, call: str, *, stage: str, due_at_s: int, reviewers: Mapping[str, str], by: Actor
     ) -> int | Refused:
-        answer = self._programme.assign_reviewers(
-            by, call, stage=stage, due_at_s=due_at_s, peers=peers
-        )
+        named = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
+        answer = self._programme.assign_reviewers(by, call, named, stage=stage, due_at_s=due_at_s)
         return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def replace_late(self, call: str, *, due_at_s: int, by: Actor) -> int | Refused:
@@ -231,5 +232,15 @@ class JudgingScreen:
         )
 
 
-def refused(refusal: Refusal) -> Refused:
-    return Refused((FieldProblem("", refusal.value, {}),))
+def _own_answers(call: Call, answers: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield what a call itself asks for, as text; files and tables have their own place.
+
+    Where a call keeps anything blind, free text stays out: it may say who wrote it.
+    """
+    hidden = ("file", "table", "text", "long") if call.blind else ("file", "table")
+    beside = ("price_krw", "in_service_on") if call.kind == "supply" else ()
+    own = [one.field for one in call.form if one.kind not in hidden]
+    for name in (*beside, *own):
+        answer = answers.get(name)
+        if answer is not None:
+            yield name, ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)

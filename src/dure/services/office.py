@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from dure.core.calls.pullback import recall_policy_of
 from dure.core.events import Event
 from dure.core.recall import RecallPolicy
 from dure.core.sizing import Sizing
 from dure.services.access import Actor, require
 from dure.services.book import Book
+from dure.services.correspondence import Correspondence
 from dure.services.paper_tables import PaperTables
 from dure.services.ports import Clock
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
+from dure.services.supply_tables import SupplyTables
 
 
 class Office:
@@ -37,8 +40,10 @@ class Office:
         self.sizing = sizing or Sizing()
         self.tables = ProgrammeTables()
         self.papers = PaperTables()
-        book.attach(self.tables)
-        book.attach(self.papers)
+        self.supply = SupplyTables()
+        self.letters = Correspondence(self.tables)
+        for view in (self.tables, self.papers, self.supply, self.letters):
+            book.attach(view)
 
     @contextmanager
     def _reading(self) -> Iterator[ProgrammeTables]:
@@ -48,7 +53,15 @@ class Office:
             yield self.tables
 
     def _write(self, events: Sequence[Event]) -> None:
-        self.book.append(events)
+        """Write events, and the letters that they call for, in one transaction."""
+        self.book.append([*events, *self.letters.letters_for(events)])
+
+    def policy_of(self, call: str) -> RecallPolicy:
+        """Return how a call has use checked now; of an allocation without one, the usual way."""
+        terms = self.tables.calls.get(call)
+        if terms is None:
+            return self.recall_policy
+        return recall_policy_of(terms, self.recall_policy, at_s=self.clock.now_s())
 
     def _require_team(self, actor: Actor, action: str, application: ApplicationState) -> None:
         """Let the lead, the project's people and the office through."""

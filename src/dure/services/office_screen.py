@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from dure.core.calls.model import Call, Stage
 from dure.core.calls.stages import NOTHING, OpenStage, Outcome, interim_of, way_of
-from dure.core.conflicts import Reviewer
 from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
 from dure.services.access import Actor, Role, require
-from dure.services.desks import Refused
 from dure.services.office_views import BoardRow, DraftRow, StageRow
 from dure.services.programme import Programme
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
 from dure.services.requests.call_yaml import Mistake, read_call, write_call
 from dure.services.staging import standing_in
 from dure.services.views import NEVER_S, Name
@@ -64,14 +63,6 @@ class OfficeScreen:
     def way(self, application: str) -> BoardRow | None:
         state = self._tables.applications.get(application)
         return None if state is None else self._board_row(state)
-
-    def assign(
-        self, call: str, stage: str, reviewers: Mapping[str, str], *, by: Actor
-    ) -> int | Refused:
-        """Ask reviewers (name -> institution); return how many reviews were asked for."""
-        people = [Reviewer(name, home) for name, home in sorted(reviewers.items())]
-        answer = self._programme.assign_reviewers(by, call, people, stage=stage)
-        return refused(answer) if isinstance(answer, Refusal) else len(answer)
 
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused:
         """Compare the applications in a stage; return how many passed."""
@@ -168,14 +159,6 @@ def _stage_row(
         here.due_at_s if here and is_open and here.due_at_s else NEVER_S,
         tuple((item, item in facts.ticked) for item in stage.checklist),
         end.cause if end else state.notes.get(stage.stage, ""),
-    )
-
-
-def refused(answer: Refusal | Sequence[Problem]) -> Refused:
-    """Return a refusal, or the problems of a form, as screens take them."""
-    problems = [Problem("", answer)] if isinstance(answer, Refusal) else answer
-    return Refused(
-        tuple(FieldProblem(one.field, one.refusal.value, one.numbers) for one in problems)
     )
 
 

@@ -14,13 +14,14 @@ from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
 from dure.services.access import Actor, may, require
 from dure.services.attachments import kind_of, name_of
-from dure.services.desks import Applied, Refused
-from dure.services.office_screen import refused
+from dure.services.desks import Applied
 from dure.services.office_views import AttachmentRow, RequestRow, WrittenRow
 from dure.services.paper_tables import DraftState, RequestState
 from dure.services.ports import Files
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
+from dure.services.refusing import Refused, refused
+from dure.services.requesting import CAUSE_LENGTH_MAX
 
 
 class PaperScreen:
@@ -137,15 +138,35 @@ class PaperScreen:
         )
         if isinstance(answer, RequestFiled):
             return _request(self._papers.requests[answer.request])
-        return refused(answer)
+        state = self._programme.tables.applications.get(application)
+        call = self._programme.tables.calls[state.submitted.call] if state else None
+        return refused(
+            answer,
+            asked_gpus=gpus,
+            node_gpus=call.node_gpus if call else 1,
+            asked_months=months,
+            months_max=call.months_max if call else 0,
+            length_max=CAUSE_LENGTH_MAX,
+        )
 
     def decide_request(
         self, request: str, *, grants: bool, cause: str, by: Actor
     ) -> RequestRow | Refused:
         answer = self._programme.decide_request(by, request, grants=grants, cause=cause)
         if isinstance(answer, Refusal):
-            return refused(answer)
+            return refused(answer, **self._asked(request))
         return _request(self._papers.requests[request])
+
+    def _asked(self, request: str) -> dict[str, int | str]:
+        """Return the numbers of a request that a refusal's sentence may need."""
+        state, tables = self._papers.requests.get(request), self._programme.tables
+        held = tables.allocations.get(state.filed.allocation) if state else None
+        if state is None or held is None:
+            return {}
+        kind = held.granted.accelerator
+        cap_gpus = tables.calls[state.filed.call].caps.get(kind, 0)
+        gpus = state.filed.gpus + held.gpus
+        return {"asked_gpus": gpus, "cap_gpus": cap_gpus, "accelerator": kind}
 
     def _saved(self, answer: DraftSaved | Refusal) -> WrittenRow | Refused:
         if isinstance(answer, DraftSaved):

@@ -8,7 +8,7 @@ in memory only: whoever guesses must not be able to fill the ledger.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from threading import RLock
 
@@ -18,6 +18,7 @@ from argon2.exceptions import Argon2Error
 from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.people import (
+    EmailChanged,
     PasswordChanged,
     RolesChanged,
     SessionClosed,
@@ -28,6 +29,7 @@ from dure.core.events.people import (
     UserAdded,
     UserDisabled,
 )
+from dure.core.mail import check_address
 from dure.services.access import PUBLIC_ACTOR, Actor, Role
 from dure.services.book import Book
 from dure.services.people_view import Account, ApiToken, PeopleView
@@ -88,6 +90,8 @@ class People:
     ) -> None:
         self._book, self._clock, self.random_bytes = book, clock, random_bytes
         self._hasher = hasher or PasswordHasher()
+        # Which projects a person leads, besides those of the account; the programme knows.
+        self.led_by: Callable[[str], frozenset[str]] = lambda user: frozenset()
         self._failures: dict[tuple[str, str], _Failures] = {}
         self._lock = RLock()
         self.view = PeopleView()
@@ -134,6 +138,15 @@ class People:
             )
             self._book.append([event])
             return self.view.accounts[user]
+
+    def change_email(self, user: str, email: str, *, by: str) -> None:
+        """Set the address to which notices go; "" for none. Raises InputError."""
+        if email:
+            check_address(email, "email")
+        known = self.view.accounts.get(user)
+        if known is not None and known.email == email:
+            return
+        self._record(EmailChanged(at_s=self._clock.now_s(), by=by, user=user, email=email))
 
     def account(self, user: str) -> Account | None:
         return self.view.accounts.get(user)
@@ -297,7 +310,10 @@ class People:
 
     def _actor(self, user: str) -> Actor:
         account = self.view.accounts.get(user)
-        return PUBLIC_ACTOR if account is None or account.is_disabled else account.actor()
+        if account is None or account.is_disabled:
+            return PUBLIC_ACTOR
+        actor = account.actor()
+        return replace(actor, projects=actor.projects | self.led_by(user))
 
     def _record(self, event: Event) -> None:
         self._book.decide(lambda _: ([event], None))

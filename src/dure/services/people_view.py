@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from dure.core.events import Event
 from dure.core.events.people import (
+    EmailChanged,
     PasswordChanged,
     RolesChanged,
     SessionClosed,
@@ -81,6 +82,8 @@ class PeopleView:
             case PasswordChanged():
                 self._change(event.user, password_hash=event.password_hash)
                 self._close_all(event.user)
+            case EmailChanged():
+                self._change(event.user, email=event.email)
             case RolesChanged():
                 self._change(
                     event.user,

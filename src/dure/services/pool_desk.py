@@ -86,6 +86,8 @@ class WorkingPool:
         book: its ledger as people write to it; ``demand`` is one of its views.
         printed: where output is kept.
         wake: tells the engine that there is something to read.
+        awaits_acceptance: tells of a node that was delivered and not accepted; only the acceptance
+            opens it.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class WorkingPool:
         clock: Clock,
         printed: Printed,
         wake: Callable[[], None],
+        awaits_acceptance: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._awaits_acceptance = awaits_acceptance
         self._publisher, self._book, self._demand = publisher, book, demand
         self._clock, self._printed, self._wake = clock, printed, wake
 
@@ -191,6 +195,8 @@ class WorkingPool:
         place = self._place_of(node, by)
         if place is None:
             return DrainAnswer.NOT_FOUND
+        if self._awaits_acceptance(node):
+            return DrainAnswer.STILL_CLOSED
         who = _side_of(by)
         others = set(closers(int(self.view().closed_by[place]))) - {who}
         self._write(NodeResumed(at_s=self._clock.now_s(), by=by.user, node=node, who=who))

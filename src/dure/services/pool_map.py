@@ -42,6 +42,8 @@ class PoolMap:
             accelerator=kind[at].astype(np.int32),
             gpus=gpus[at].astype(np.int32),
             is_public=public[at],
+            sites=[pool.site[order[i]] for i in at],
+            grades=[pool.grade[order[i]] for i in at],
         )
         begin = np.cumsum(gpus) - gpus
         self._devices = np.concatenate([np.arange(begin[i], begin[i] + gpus[i]) for i in at])

@@ -6,6 +6,7 @@ from typing import Protocol
 import polars as pl
 
 from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
+from dure.core.mail import Mail
 from dure.core.measured import Measured
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
@@ -68,6 +69,14 @@ class Files(Protocol):
         ...
 
     def get(self, name: str) -> bytes | None: ...
+
+
+class Post(Protocol):
+    """A way for mail out."""
+
+    def send(self, mail: Mail) -> None:
+        """Hand a mail over. Raises MailRefused for good, DriverError for now."""
+        ...
 
 
 class Driver(Protocol):

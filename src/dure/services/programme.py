@@ -5,20 +5,33 @@ from collections.abc import Mapping
 from dure.core.calls.stages import track_of
 from dure.core.programme import Refusal
 from dure.reports.round import round_report
+from dure.services.access import Actor, Role
 from dure.services.allocating import Allocating
 from dure.services.awarding import Awarding
 from dure.services.calling import Calling
 from dure.services.committee import Committee
 from dure.services.drafting import Drafting
+from dure.services.moving import Moving
+from dure.services.noticing import Noticing
 from dure.services.recalling import Recalling
 from dure.services.requesting import Requesting
 from dure.services.reviewing import Reviewing
 
 Row = dict[str, object]
+CALENDAR = Actor("rule:calendar", frozenset({Role.OPERATOR}))
 
 
 class Programme(
-    Calling, Drafting, Reviewing, Committee, Awarding, Allocating, Recalling, Requesting
+    Calling,
+    Drafting,
+    Reviewing,
+    Committee,
+    Awarding,
+    Allocating,
+    Recalling,
+    Requesting,
+    Noticing,
+    Moving,
 ):
     """What people do with calls, applications, awards, allocations and recalls.
 
@@ -26,6 +39,17 @@ class Programme(
     or with a ``Refusal`` (``problem.VALUE`` in the message catalogues). Listings take no actor:
     whoever shows them decides what the reader may see.
     """
+
+    def led_by(self, user: str) -> frozenset[str]:
+        """Return the projects with an allocation whose applications a person handed in."""
+        tables = self.tables
+        return frozenset(one for one in tables.led.get(user, ()) if tables.of_project.get(one))
+
+    def pass_time(self) -> None:
+        """Do what only time decides: offers lapse, terms end, and the next in line is asked."""
+        self.lapse_offers(CALENDAR)
+        self.end_terms(CALENDAR)
+        self.hand_over_all(CALENDAR)
 
     def round_report(
         self, call: str, published: Mapping[str, object] | None = None

@@ -30,8 +30,10 @@ from dure.services.programme_views import (
     RoundRow,
     WaitRow,
 )
+from dure.services.recall_rows import recall_row
 from dure.services.review_rows import review_rows
 from dure.services.views import Name
+from dure.services.waitlisting import Waitlist
 
 _AWARDED = ("allocated", "signed")
 
@@ -79,6 +81,7 @@ class ProgrammeScreen:
         self._programme, self._tables = programme, programme.tables
         self._source: UseSource = use or NoUse()
         self._providers, self._published = providers or {}, published or {}
+        self._waitlist = Waitlist(self._tables, programme.policy_of)
 
     def now_s(self) -> int:
         return self._programme.clock.now_s()
@@ -137,14 +140,19 @@ class ProgrammeScreen:
         return [
             self._project_row(state, used.get(state.submitted.project, (0, 0)))
             for state in list(self._tables.applications.values())
-            if state.status in _AWARDED
+            if self._is_project(state)
         ]
+
+    def _is_project(self, state: ApplicationState) -> bool:
+        """Tell whether an award is a team's; a provider's makes no project."""
+        call = self._tables.calls[state.submitted.call]
+        return state.status in _AWARDED and call.kind == "demand"
 
     def project(self, project: str) -> ProjectPage | None:
         states = [
             state
             for state in list(self._tables.applications.values())
-            if state.submitted.project == project and state.status in _AWARDED
+            if state.submitted.project == project and self._is_project(state)
         ]
         if not states:
             return None
@@ -163,14 +171,7 @@ class ProgrammeScreen:
         )
 
     def waitlist(self) -> Sequence[WaitRow]:
-        rows = []
-        for call in self._tables.decided_at_s:
-            for accelerator in sorted(self._tables.calls[call].capacity):
-                free_gpus = self._tables.free_gpus(call, accelerator)
-                line = self._tables.waitlist(call, accelerator)
-                for place, state in enumerate(line, start=1):
-                    rows.append(self._wait_row(state, place, free_gpus))
-        return rows
+        return self._waitlist.rows(self.now_s())
 
     def checks(self) -> Sequence[CheckRow]:
         return [
@@ -187,21 +188,7 @@ class ProgrammeScreen:
         return self._programme.policy_of(call).warn_below_percent
 
     def recalls(self) -> Sequence[RecallRow]:
-        return [
-            RecallRow(
-                name,
-                state.noticed.project,
-                state.noticed.allocation,
-                state.noticed.accelerator,
-                state.noticed.gpus,
-                "low_use",
-                state.noticed.at_s,
-                state.noticed.due_at_s,
-                state.outcome or state.answer or "noticed",
-                ", ".join(state.handed_to),
-            )
-            for name, state in list(self._tables.recalls.items())
-        ]
+        return [recall_row(name, state) for name, state in list(self._tables.recalls.items())]
 
     def use(self, month: str) -> Sequence[MonthUse]:
         return [one for one in self._source.months() if one.month == month]
@@ -306,25 +293,6 @@ class ProgrammeScreen:
             for place, state in enumerate(states)
         ]
 
-    def _wait_row(self, state: ApplicationState, place: int, free_gpus: int) -> WaitRow:
-        submitted, decided = state.submitted, state.decided
-        assert decided is not None
-        return WaitRow(
-            place,
-            submitted.application,
-            submitted.call,
-            str(self._tables.calls[submitted.call].round),
-            submitted.organisation,
-            submitted.group,
-            submitted.lead,
-            submitted.accelerator,
-            decided.gpus,
-            decided.at_s,
-            "waiting",
-            "TooLittleFree" if free_gpus else "NothingFree",
-            (("gpus", decided.gpus), ("free_gpus", free_gpus)),
-        )
-
 
 def _application_row(state: ApplicationState) -> ApplicationRow:
     submitted, decided = state.submitted, state.decided
@@ -338,7 +306,7 @@ def _application_row(state: ApplicationState) -> ApplicationRow:
         submitted.lead,
         submitted.accelerator,
         submitted.gpus,
-        decided.gpus if decided and (decided.decision == "selected" or state.allocation) else 0,
+        decided.gpus if decided and (state.awarded_gpus or state.allocation) else 0,
         submitted.at_s,
         state.status,
         decided.reason if decided else "",
@@ -368,6 +336,14 @@ def _criterion(name: str, call: Call) -> Name:
 
 
 def _offer(lang: Any, call: Call) -> str:
+    if call.kind == "supply":
+        return text(
+            lang,
+            "call_offer.supply",
+            budget_krw=call.budget_krw,
+            kinds=", ".join(call.accelerators),
+            months=call.months_max,
+        )
     offered = ", ".join(f"{kind} {gpus:,}" for kind, gpus in call.capacity.items())
     return text(lang, "call_offer.summary", offered=offered, months=call.months_max)
 

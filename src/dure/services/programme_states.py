@@ -8,8 +8,10 @@ from typing import Any
 from dure.core.calls.model import Call
 from dure.core.calls.stages import StageFacts
 from dure.core.events import calls as stage_ev
+from dure.core.events import offers as offer_ev
 from dure.core.events import programme as ev
 from dure.core.review import weighted_milli
+from dure.core.supply.measures import computed_marks
 
 
 @dataclass(slots=True)
@@ -21,6 +23,8 @@ class ApplicationState:
         asked: (stage, reviewer) of each review or vote asked for.
         due_at_s: until when each of them is awaited; 0 for no deadline.
         notes: by stage, what the applicant should mend.
+        offer: the award as it was offered; none in ledgers of earlier versions.
+        signed: the agreement; of one that waits, signed ahead of its turn.
     """
 
     submitted: ev.ApplicationSubmitted
@@ -35,8 +39,10 @@ class ApplicationState:
     touched_at_s: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     decided: ev.Decided | None = None
-    signed_at_s: int | None = None
+    offer: offer_ev.AwardOffered | None = None
+    signed: offer_ev.AgreementSigned | None = None
     declined_at_s: int | None = None
+    lapsed_at_s: int | None = None
     allocation: str = ""
 
     @property
@@ -46,12 +52,15 @@ class ApplicationState:
             return "withdrawn"
         if self.declined_at_s is not None:
             return "declined"
+        if self.lapsed_at_s is not None:
+            return "lapsed"
         if self.allocation:
             return "allocated"
-        if self.signed_at_s is not None:
-            return "signed"
+        if self.offer is not None:
+            return "offered"
         if self.decided is not None:
-            return self.decided.decision
+            is_signed = self.signed is not None and self.decided.decision == "selected"
+            return "signed" if is_signed else self.decided.decision
         if any(one.outcome == "failed" for one in self.concluded.values()):
             return "stage_failed"
         return "in_review" if self.asked or self.touched_at_s else "submitted"
@@ -60,19 +69,32 @@ class ApplicationState:
     def waits(self) -> bool:
         return self.status == "waitlisted"
 
+    @property
+    def has_signed(self) -> bool:
+        """Tell whether the agreement is signed on the size decided on."""
+        if self.decided is None or self.signed is None:
+            return False
+        return self.signed.gpus == self.decided.gpus
+
+    @property
+    def awarded_gpus(self) -> int:
+        """Return the size of its award, 0 while there is none."""
+        is_awarded = self.decided is not None and self.decided.decision == "selected"
+        return self.decided.gpus if self.decided and (is_awarded or self.offer) else 0
+
     def asked_in(self, stage: str) -> list[str]:
         """Return who was asked to review or vote in a stage, in the order of asking."""
         return [reviewer for name, reviewer in self.asked if name == stage]
 
     def stage_facts(self, call: Call) -> dict[str, StageFacts]:
         """Return what happened to it, by stage, as the stage machine reads it."""
-        facts = {}
+        facts, computed = {}, computed_marks(call, self.answers)
         for stage in call.stages:
             name, rubric = stage.stage, call.criteria_of(stage)
             end = self.concluded.get(name)
             facts[name] = StageFacts(
                 len(self.asked_in(name)),
-                tuple(weighted_milli(one.marks, rubric) for one in self.reviews
+                tuple(weighted_milli({**one.marks, **computed}, rubric) for one in self.reviews
                       if one.stage == name),
                 tuple(self.votes[name].values()) if name in self.votes else (),
                 frozenset(item for item, is_ok in self.ticked.get(name, {}).items() if is_ok),

@@ -11,7 +11,9 @@ from dure.core.calls.published import call_of
 from dure.core.events import Event
 from dure.core.events import calls as stage_ev
 from dure.core.events import judging as jv
+from dure.core.events import offers as offer_ev
 from dure.core.events import programme as ev
+from dure.core.events import supply as sv
 from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
 # A pool of GPUs that a call offers: (call, accelerator).
@@ -24,9 +26,14 @@ _FOLLOWS = ("release", "renewal", "extension")
 
 
 class ProgrammeTables:
-    """Calls, applications, reviews, decisions, allocations, waitlist, checks and recalls."""
+    """Calls, applications, reviews, decisions, allocations, waitlist, checks and recalls.
+
+    Attributes:
+        version: grows with every event that changed anything.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self.calls: dict[str, Call] = {}
         self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
@@ -39,12 +46,17 @@ class ProgrammeTables:
         self.pool: dict[str, jv.ReviewerRegistered] = {}
         self.bids: dict[tuple[str, str], str] = {}
         self.conflicts: dict[str, dict[str, str]] = defaultdict(dict)
+        self.agreed_suppliers: set[str] = set()
+        # Who did not review in time, by call.
+        self.late: dict[str, set[str]] = defaultdict(set)
         self.allocations: dict[str, AllocationState] = {}
         self.of_project: dict[str, list[str]] = defaultdict(list)
         self.checks: dict[str, list[ev.UseChecked]] = defaultdict(list)
         self.recalls: dict[str, RecallState] = {}
-        self.handovers: list[ev.HandedOver] = []
+        self.handovers: list[offer_ev.HandedOver] = []
         self.committed_gpus: dict[Offer, int] = defaultdict(int)
+        # The same by application, for the caps of institutions and the floors of tracks.
+        self.held_gpus: dict[Offer, dict[str, int]] = defaultdict(dict)
         self.freed: dict[Offer, dict[str, int]] = defaultdict(dict)
         self._fold: dict[type[Event], Callable[[Any], None]] = {
             ev.CallPublished: self._call_published,
@@ -64,8 +76,11 @@ class ProgrammeTables:
             jv.BidGiven: self._bid_given,
             jv.ConflictDeclared: self._conflict_declared,
             jv.ReviewerReplaced: self._reviewer_replaced,
-            ev.AgreementSigned: self._agreement_signed,
-            ev.AwardDeclined: self._award_declined,
+            offer_ev.AwardOffered: self._award_offered,
+            offer_ev.AgreementSigned: self._agreement_signed,
+            sv.SupplyAgreed: self._supply_agreed,
+            offer_ev.AwardDeclined: self._award_declined,
+            offer_ev.OfferLapsed: self._offer_lapsed,
             ev.AllocationGranted: self._allocation_granted,
             ev.AllocationChanged: self._allocation_changed,
             ev.AllocationEnded: self._allocation_ended,
@@ -74,7 +89,7 @@ class ProgrammeTables:
             ev.RecallAnswered: self._recall_answered,
             ev.RecallWithdrawn: self._recall_withdrawn,
             ev.AllocationRecalled: self._allocation_recalled,
-            ev.HandedOver: self._handed_over,
+            offer_ev.HandedOver: self._handed_over,
             ev.ReturnedByProject: self._returned_by_project,
         }
 
@@ -83,6 +98,7 @@ class ProgrammeTables:
         fold = self._fold.get(type(event))
         if fold is not None:
             fold(event)
+            self.version += 1
 
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
@@ -112,11 +128,12 @@ class ProgrammeTables:
             and one.decided.reason == Reason.SELECTED_AT_ONCE.value
             and one.decided.accelerator == accelerator
             and one.declined_at_s is None
+            and one.lapsed_at_s is None
         )
 
     def suppliers(self) -> set[str]:
-        """Return the institutions that were selected in a supply call."""
-        return {
+        """Return the institutions that were selected in a supply call, or signed an agreement."""
+        return self.agreed_suppliers | {
             one.submitted.organisation
             for one in self.applications.values()
             if one.decided is not None
@@ -234,6 +251,8 @@ class ProgrammeTables:
         self.conflicts[event.application][event.reviewer] = event.kind
 
     def _reviewer_replaced(self, event: jv.ReviewerReplaced) -> None:
+        if event.cause == "late":
+            self.late[event.call].add(event.reviewer)
         state = self.applications[event.application]
         state.asked.remove((event.stage, event.reviewer))
         state.due_at_s.pop((event.stage, event.reviewer), None)
@@ -241,6 +260,8 @@ class ProgrammeTables:
         state.due_at_s[event.stage, event.successor] = event.due_at_s
 
     def _review_given(self, event: ev.ReviewGiven) -> None:
+        if event.is_late:
+            self.late[event.call].add(event.reviewer)
         self._touched(event.application, event.stage, event.at_s).reviews.append(event)
 
     def _decided(self, event: ev.Decided) -> None:
@@ -248,7 +269,7 @@ class ProgrammeTables:
         if event.reason != Reason.SELECTED_AT_ONCE.value:
             self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
-            self.committed_gpus[event.call, event.accelerator] += event.gpus
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
     def _share_out_proposed(self, event: jv.ShareOutProposed) -> None:
         self.proposals[event.call].append(event)
@@ -259,12 +280,30 @@ class ProgrammeTables:
     def _lots_drawn(self, event: jv.LotsDrawn) -> None:
         self.lots[event.call] = event
 
-    def _agreement_signed(self, event: ev.AgreementSigned) -> None:
-        self.applications[event.application].signed_at_s = event.at_s
+    def _award_offered(self, event: offer_ev.AwardOffered) -> None:
+        self.applications[event.application].offer = event
+        if event.cause == "handover":
+            # One that was decided on is counted with its decision.
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
-    def _award_declined(self, event: ev.AwardDeclined) -> None:
+    def _agreement_signed(self, event: offer_ev.AgreementSigned) -> None:
+        self.applications[event.application].signed = event
+
+    def _supply_agreed(self, event: sv.SupplyAgreed) -> None:
+        self.agreed_suppliers.add(event.organisation)
+
+    def _award_declined(self, event: offer_ev.AwardDeclined) -> None:
         self.applications[event.application].declined_at_s = event.at_s
-        self._free((event.call, event.accelerator), event.application, event.gpus)
+        self._give_back(event)
+
+    def _offer_lapsed(self, event: offer_ev.OfferLapsed) -> None:
+        self.applications[event.application].lapsed_at_s = event.at_s
+        self._give_back(event)
+
+    def _give_back(self, event: offer_ev.AwardDeclined | offer_ev.OfferLapsed) -> None:
+        if event.gpus and self.calls[event.call].kind == "demand":
+            offer = event.call, event.accelerator
+            self._free(offer, event.application, event.application, event.gpus)
 
     def _allocation_granted(self, event: ev.AllocationGranted) -> None:
         state = AllocationState(event, event.gpus, [(event.from_s, event.gpus)])
@@ -273,8 +312,9 @@ class ProgrammeTables:
         if event.application and event.cause not in _BESIDE:
             # One that the operator gave by hand stems from no application.
             self.applications[event.application].allocation = event.allocation
-        if event.cause in _TAKES_MORE:
-            self.committed_gpus[event.call, event.accelerator] += event.gpus
+        was_offered = event.cause == "handover" and self.applications[event.application].offer
+        if event.cause in _TAKES_MORE and not was_offered:
+            self._take((event.call, event.accelerator), event.application, event.gpus)
 
     def _allocation_changed(self, event: ev.AllocationChanged) -> None:
         self._resize(event.allocation, event.at_s, event.gpus)
@@ -300,13 +340,19 @@ class ProgrammeTables:
         # What follows on another allocation holds nothing of its own before that one ends.
         follows = state.granted.cause in _FOLLOWS and at_s < state.granted.from_s
         if not follows:
-            self._free(offer, allocation, state.gpus - gpus - kept_gpus)
+            left_gpus = state.gpus - gpus - kept_gpus
+            self._free(offer, allocation, state.granted.application, left_gpus)
         # Returned before it began: it never had its first size.
         state.steps.append((max(at_s, state.granted.from_s), gpus))
         state.gpus = gpus
 
-    def _free(self, offer: Offer, source: str, gpus: int) -> None:
-        self.committed_gpus[offer] -= gpus
+    def _take(self, offer: Offer, application: str, gpus: int) -> None:
+        self.committed_gpus[offer] += gpus
+        held = self.held_gpus[offer]
+        held[application] = held.get(application, 0) + gpus
+
+    def _free(self, offer: Offer, source: str, application: str, gpus: int) -> None:
+        self._take(offer, application, -gpus)
         self.freed[offer][source] = self.freed[offer].get(source, 0) + gpus
 
     def _use_checked(self, event: ev.UseChecked) -> None:
@@ -324,7 +370,7 @@ class ProgrammeTables:
     def _allocation_recalled(self, event: ev.AllocationRecalled) -> None:
         self.recalls[event.recall].outcome = "recalled"
 
-    def _handed_over(self, event: ev.HandedOver) -> None:
+    def _handed_over(self, event: offer_ev.HandedOver) -> None:
         self.handovers.append(event)
         offer = event.call, event.accelerator
         for source, gpus in self.sources(offer, event.gpus).items():

@@ -183,7 +183,16 @@ class MonthUse:
 
 @dataclass(frozen=True, slots=True)
 class WaitRow:
-    """One entry of the waitlist; ``team`` is masked for whoever may not see it."""
+    """One entry of the waitlist; ``team`` is masked for whoever may not see it.
+
+    Attributes:
+        before, before_gpus: how many stand before it, and how much they want.
+        expected_s: when its turn is expected, between ``expected_early_s`` and
+            ``expected_late_s``; ``NEVER_S`` for what cannot be told.
+        counts_on: by ``waitlist_source.CODE``, GPUs that come free until then.
+        flow_days: over so many days the rate of what comes free before its time was taken.
+        is_signed: ahead of its turn.
+    """
 
     rank: int
     application: str
@@ -200,6 +209,12 @@ class WaitRow:
     numbers: tuple[tuple[str, int | str], ...] = ()
     expected_s: int = NEVER_S
     expected_late_s: int = NEVER_S
+    expected_early_s: int = NEVER_S
+    before: int = 0
+    before_gpus: int = 0
+    counts_on: tuple[tuple[str, int], ...] = ()
+    flow_days: int = 0
+    is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +257,7 @@ class ReviewRow:
         marks: points by criterion, empty until given.
         given_at_s: ``NEVER_S`` until given.
         due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
+        is_late: the marks came after that.
     """
 
     application: str
@@ -254,3 +270,4 @@ class ReviewRow:
     marks: tuple[tuple[str, int], ...] = ()
     given_at_s: int = NEVER_S
     due_at_s: int = NEVER_S
+    is_late: bool = False

@@ -1,29 +1,26 @@
-"""The monthly check, the recall of what stands unused, and the handover to the next in line."""
+"""The monthly check, and the recall of what stands unused."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 from dure.core.calendar import month_window_s
-from dure.core.calls.pullback import recall_policy_of
 from dure.core.events import Event
 from dure.core.events.programme import (
     AllocationRecalled,
-    HandedOver,
     RecallAnswered,
     RecallNoticed,
     RecallWithdrawn,
     UseChecked,
 )
 from dure.core.programme import Refusal
-from dure.core.recall import RecallPolicy, Verdict, Waiting, check_use, next_in_line
+from dure.core.recall import Verdict, check_use
 from dure.services.access import Actor, require
-from dure.services.allocating import granted, shrunk
-from dure.services.office import Office
+from dure.services.granting import shrunk
 from dure.services.programme_states import AllocationState, RecallState
-from dure.services.programme_tables import ProgrammeTables
+from dure.services.promoting import Promoting
 
 
-class Recalling(Office):
+class Recalling(Promoting):
     """The use cases around an allocation that its project does not use."""
 
     def check_use(
@@ -152,6 +149,8 @@ class Recalling(Office):
     ) -> tuple[Event, ...] | Refusal:
         """Take the noticed GPUs back, less what the project has returned by itself since.
 
+        They go to the next in line at once; the answer ends with those events.
+
         Args:
             actor: for the office.
             recall: due, or accepted by the project.
@@ -190,8 +189,7 @@ class Recalling(Office):
                     recalled,
                     *shrunk(tables, allocation, gpus, "recall", now_s, actor.user),
                 )
-            self._write(events)
-            return events
+            return self._write_and_promote(events, noticed.call)
 
     def carry_out_recalls(self, actor: Actor) -> tuple[Event, ...]:
         """Carry out every recall that is due and not disputed."""
@@ -199,30 +197,6 @@ class Recalling(Office):
         for recall in sorted(self.tables.recalls):
             answer = self.carry_out_recall(actor, recall)
             events += () if isinstance(answer, Refusal) else answer
-        return tuple(events)
-
-    def hand_over(self, actor: Actor, call: str, accelerator: str) -> tuple[Event, ...] | Refusal:
-        """Give what a call has free to the next in line, and the next, until nobody fits."""
-        require(actor, "handover.carry_out")
-        with self._reading() as tables:
-            if call not in tables.decided_at_s:
-                return Refusal.CALL_IS_NOT_DECIDED
-            events: list[Event] = []
-            while True:
-                answer = self._hand_over_once(tables, call, accelerator, actor.user)
-                if isinstance(answer, Refusal):
-                    return tuple(events) or answer
-                # Written one by one: the next turn sees what this one took.
-                self._write(answer)
-                events += answer
-
-    def hand_over_all(self, actor: Actor) -> tuple[Event, ...]:
-        """Hand over what every decided call has free."""
-        events: list[Event] = []
-        for call in sorted(self.tables.decided_at_s):
-            for accelerator in sorted(self.tables.calls[call].capacity):
-                answer = self.hand_over(actor, call, accelerator)
-                events += () if isinstance(answer, Refusal) else answer
         return tuple(events)
 
     def _check(
@@ -260,52 +234,11 @@ class Recalling(Office):
             by=by,
         )
 
-    def policy_of(self, call: str) -> RecallPolicy:
-        """Return how a call has use checked now; of an allocation without one, the usual way."""
-        terms = self.tables.calls.get(call)
-        if terms is None:
-            return self.recall_policy
-        return recall_policy_of(terms, self.recall_policy, at_s=self.clock.now_s())
-
     def _withdrawal(self, state: RecallState, cause: str, by: str) -> RecallWithdrawn:
         noticed = state.noticed
         return RecallWithdrawn(
             noticed.recall, noticed.project, cause, at_s=self.clock.now_s(), by=by
         )
-
-    def _hand_over_once(
-        self, tables: ProgrammeTables, call: str, accelerator: str, by: str
-    ) -> tuple[Event, ...] | Refusal:
-        free_gpus = tables.free_gpus(call, accelerator)
-        line = tables.waitlist(call, accelerator)
-        places = {state.submitted.application: place for place, state in enumerate(line, start=1)}
-        waiting = [
-            Waiting(state.submitted.application, state.decided.gpus, place)
-            for place, state in enumerate(line, start=1)
-            if state.decided is not None
-        ]
-        chosen = next_in_line(waiting, free_gpus=free_gpus)
-        if isinstance(chosen, Refusal):
-            return chosen
-        state = tables.applications[chosen.waiting.application]
-        now_s = self.clock.now_s()
-        from_s = max(now_s, tables.calls[call].starts_at_s)
-        terms = tables.calls[call]
-        allocation = granted(state, terms, chosen.waiting.gpus, from_s, "handover", now_s, by)
-        handed = HandedOver(
-            call,
-            chosen.waiting.application,
-            state.submitted.project,
-            accelerator,
-            chosen.waiting.gpus,
-            allocation.allocation,
-            tuple(tables.sources((call, accelerator), chosen.waiting.gpus)),
-            places[chosen.waiting.application],
-            chosen.skipped,
-            at_s=now_s,
-            by=by,
-        )
-        return handed, allocation
 
 
 def _size(state: AllocationState) -> tuple[int, str]:

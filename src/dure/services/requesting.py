@@ -7,17 +7,17 @@ from dure.core.events.applying import RequestDecided, RequestFiled, RequestKind
 from dure.core.events.programme import AllocationGranted, Decided
 from dure.core.programme import Refusal
 from dure.services.access import Actor, require
-from dure.services.allocating import shrunk
-from dure.services.office import Office
+from dure.services.granting import shrunk
 from dure.services.paper_tables import RequestState
 from dure.services.programme_states import AllocationState, ApplicationState
+from dure.services.promoting import Promoting
 
 CAUSE_LENGTH_MAX = 4_000
 # These go on where the last allocation ends; the others concern the one that is held now.
 _GO_ON = ("renewal", "extension")
 
 
-class Requesting(Office):
+class Requesting(Promoting):
     """The use cases of renewals, extensions, supplements, transfers, advances and appeals."""
 
     def file_request(
@@ -89,8 +89,7 @@ class Requesting(Office):
                 at_s=self.clock.now_s(),
                 by=actor.user,
             )
-            self._write([decided, *effect])
-            return (decided, *effect)
+            return self._write_and_promote([decided, *effect], filed.call)
 
     def _refused(
         self,

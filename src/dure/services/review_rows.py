@@ -34,4 +34,5 @@ def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
         tuple(given.marks.items()) if given else (),
         given.at_s if given else NEVER_S,
         state.due_at_s.get((stage, reviewer), 0) or NEVER_S,
+        given.is_late if given else False,
     )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from dure.core.assigning import BIDS, CLOSED_BID, assign_panels, pairing
 from dure.core.calls.form import partners_of
-from dure.core.calls.model import WRITTEN
+from dure.core.calls.model import WRITTEN, Stage
+from dure.core.calls.stages import DAY_S, peer_stage_of
 from dure.core.conflicts import Conflict, Entry, Reviewer, conflict_of, people_of
 from dure.core.events import Event
 from dure.core.events.judging import (
@@ -112,14 +113,14 @@ class Reviewing(Office):
         *,
         stage: str = WRITTEN,
         due_at_s: int = 0,
-        peers: bool = False,
     ) -> tuple[ReviewerAssigned, ...] | Refusal:
         """Give each application that is in a stage the reviewers whom it needs there.
 
+        In the stage in which a call has its leads review one another, these are asked.
+
         Args:
-            reviewers: who may be asked; the pool if not given.
-            due_at_s: until when marks are awaited; 0 for no deadline.
-            peers: the leads of the call review one another, instead of the pool.
+            reviewers: who may be asked otherwise; the pool if not given.
+            due_at_s: until when marks are awaited; 0 for the days that the stage gives, if any.
         """
         require(actor, "review.assign")
         with self._reading() as tables:
@@ -145,6 +146,7 @@ class Reviewing(Office):
                 and not state.asked_in(stage)
                 and standing_in(tables, state).is_in(stage)
             ]
+            peers = stage == peer_stage_of(published)
             asked = _peers(alive) if peers else list(reviewers or _pool(tables))
             applicants = () if peers else alive
             chosen: dict[str, tuple[str, ...]] | Refusal = Refusal.REVIEWERS_ARE_TOO_FEW
@@ -159,6 +161,7 @@ class Reviewing(Office):
             if isinstance(chosen, Refusal):
                 return chosen
             now_s = self.clock.now_s()
+            due_at_s = due_at_s or _stage_due_s(here, now_s)
             events = tuple(
                 ReviewerAssigned(
                     application, call, name, stage, due_at_s, at_s=now_s, by=actor.user
@@ -175,7 +178,7 @@ class Reviewing(Office):
         """Ask somebody else wherever marks did not come in time; loads stay even.
 
         Args:
-            due_at_s: deadline of those who step in; 0 for none.
+            due_at_s: deadline of those who step in; 0 for the days that the stage gives, if any.
         """
         require(actor, "review.assign")
         with self._reading() as tables:
@@ -236,6 +239,9 @@ class Reviewing(Office):
         due_at_s: int = 0,
     ) -> ReviewerReplaced:
         stage, reviewer = place
+        here, now_s = self.tables.calls[state.submitted.call].stage(stage), self.clock.now_s()
+        if cause == "conflict":
+            due_at_s = state.due_at_s.get(place, 0)
         return ReviewerReplaced(
             state.submitted.application,
             state.submitted.call,
@@ -243,8 +249,8 @@ class Reviewing(Office):
             successor,
             stage,
             cause,
-            due_at_s or (state.due_at_s.get(place, 0) if cause == "conflict" else 0),
-            at_s=self.clock.now_s(),
+            due_at_s or (_stage_due_s(here, now_s) if here else 0),
+            at_s=now_s,
             by=by,
         )
 
@@ -254,6 +260,11 @@ def entry_of(submitted: ApplicationSubmitted) -> Entry:
     text = f"{submitted.title_ko} {submitted.title_en} {submitted.work.kind} {submitted.category}"
     houses = (submitted.organisation, *partners_of(submitted.answers))
     return Entry(submitted.application, (submitted.lead,), houses, text)
+
+
+def _stage_due_s(stage: Stage, now_s: int) -> int:
+    """Return the deadline that a stage gives to whoever is asked now; 0 for none."""
+    return now_s + stage.due_days * DAY_S if stage.due_days else 0
 
 
 def _pool(tables: ProgrammeTables) -> list[Reviewer]:

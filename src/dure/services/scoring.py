@@ -1,11 +1,11 @@
 """From reviews to what the share-out decides on, and from its awards to the events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from dure.core.awards import Award, Candidate, Reason
+from dure.core.awards import Award, Candidate, Reason, award_by_rank
 from dure.core.calls.model import Call
 from dure.core.calls.stages import (
     Need,
@@ -21,6 +21,8 @@ from dure.core.lottery import drawn
 from dure.core.programme import Refusal
 from dure.core.review import MARK_MAX
 from dure.core.sizing import DAY_S, WORK_NUMBERS, PastUse, Sizing, needed_gpus
+from dure.core.supply.measures import supply_of
+from dure.core.supply.shares import Proposal, share_supply
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import StageScores, stage_scores, standing_in
@@ -34,6 +36,7 @@ class Judged:
         call: its capacity is what is left of it.
         score_milli, raw_milli, half_milli: final scores, plain means, half of the intervals.
         failed: stage by application.
+        late: applications whose leads were late with their reviews of others.
     """
 
     call: Call
@@ -43,12 +46,14 @@ class Judged:
     half_milli: Mapping[str, int]
     candidates: tuple[Candidate, ...]
     failed: Mapping[str, str]
+    late: frozenset[str] = frozenset()
 
     def decided(self, awards: Sequence[Award], *, at_s: int, by: str) -> tuple[Decided, ...]:
         """Make the event of each award, and of each application that failed a stage."""
         return (
             *(self._decided(award, at_s, by) for award in awards),
             *(self._failed(name, stage, at_s, by) for name, stage in self.failed.items()),
+            *(self._failed(name, "", at_s, by) for name in sorted(self.late)),
         )
 
     def _decided(self, award: Award, at_s: int, by: str) -> Decided:
@@ -91,7 +96,7 @@ class Judged:
             0,
             0,
             0,
-            Reason.STAGE_FAILED.value,
+            (Reason.STAGE_FAILED if stage else Reason.PEER_REVIEW_LATE).value,
             {"asked_gpus": submitted.gpus, **(end.numbers if end else {})},
             stage,
             at_s=at_s,
@@ -126,8 +131,15 @@ def judged(
     open_ = [one for one in standings.values() if one.open]
     if open_ and not published.rolling:
         return _what_is_open(open_)
-    ready = {name: one for name, one in states.items() if standings[name].is_ready}
-    failed = {name: standings[name].failed_in for name in states if standings[name].failed_in}
+    late = _late_peers(tables, published, states)
+    ready = {
+        name: one for name, one in states.items() if standings[name].is_ready and name not in late
+    }
+    failed = {
+        name: standings[name].failed_in
+        for name in states
+        if standings[name].failed_in and name not in late
+    }
     if open_ and not ready and not failed:
         return Refusal.STAGES_ARE_OPEN
     # Whatever small requests took at once, and earlier decisions of a rolling call, is gone.
@@ -153,7 +165,48 @@ def judged(
         {name: _weighed(published, one, found.half_milli) for name, one in ready.items()},
         tuple(candidates),
         failed,
+        late,
     )
+
+
+def awards_by_rank(found: Judged) -> tuple[Award, ...] | Refusal:
+    """Share a call's capacity, or a supply call's budget, down the rank."""
+    if found.call.kind != "supply":
+        return award_by_rank(found.candidates, found.call)
+    if len(bidders(found.states.values())) < supply_of(found.call).bidders_min:
+        return Refusal.BIDDERS_ARE_TOO_FEW
+    return share_supply(proposals_of(found), found.call)
+
+
+def bidders(states: Iterable[ApplicationState]) -> frozenset[str]:
+    """Return the institutions that propose; several proposals of one are one bidder."""
+    return frozenset(one.submitted.organisation for one in states if not one.is_withdrawn)
+
+
+def proposals_of(found: Judged) -> list[Proposal]:
+    """Return the proposals of a supply call that passed its stages."""
+    return [
+        Proposal(
+            one.application,
+            one.organisation,
+            one.accelerator,
+            one.asked_gpus,
+            int(found.states[one.application].answers.get("price_krw") or 0),
+            one.score_milli,
+            int(found.states[one.application].answers.get("gpus_min") or 0),
+        )
+        for one in found.candidates
+    ]
+
+
+def _late_peers(
+    tables: ProgrammeTables, call: Call, states: Mapping[str, ApplicationState]
+) -> frozenset[str]:
+    """Return the applications that the call refuses since their leads reviewed others too late."""
+    if call.peer_review is None or not call.peer_review.late_is_refused:
+        return frozenset()
+    late = tables.late.get(call.call, set())
+    return frozenset(name for name, one in states.items() if one.submitted.lead in late)
 
 
 def final_score(call: Call, state: ApplicationState, found: StageScores) -> int:

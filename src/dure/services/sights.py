@@ -20,7 +20,7 @@ from dure.services.programme_views import (
 from dure.services.views import NO_JOB, JobRow, JobStory, LoanRow, PoolView, ReclaimRow, Why
 
 HIDDEN = ""
-AWARDED = ("selected", "signed", "allocated")
+AWARDED = ("selected", "offered", "signed", "allocated")
 
 
 def job_owners(row: JobRow) -> tuple[str, str, str]:

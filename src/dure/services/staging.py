@@ -20,6 +20,7 @@ from dure.core.events import Event
 from dure.core.events.calls import ChecklistFilled, StageConcluded, VoteCast
 from dure.core.programme import Refusal
 from dure.core.review import Review, comparable, weighted_milli
+from dure.core.supply.measures import computed_marks
 from dure.services.access import Actor, require
 from dure.services.office import Office
 from dure.services.programme_states import ApplicationState
@@ -291,12 +292,15 @@ def stage_scores(states: Sequence[ApplicationState], call: Call) -> StageScores:
         for state in states
         for one in state.reviews
     }
+    worked_out = {
+        state.submitted.application: computed_marks(call, state.answers) for state in states
+    }
     found = comparable(
         [
             Review(
                 f"{one.application}/{one.stage}",
                 one.reviewer,
-                weighted_milli(one.marks, rubrics[one.stage]),
+                weighted_milli({**one.marks, **worked_out[one.application]}, rubrics[one.stage]),
             )
             for state in states
             for one in state.reviews

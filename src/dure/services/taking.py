@@ -10,6 +10,7 @@ from dure.core.calls.model import Call, holds
 from dure.core.calls.stages import interim_of
 from dure.core.events import Event
 from dure.core.events.programme import ApplicationSubmitted, Decided
+from dure.core.offers import offers_of
 from dure.core.programme import Problem, Refusal
 from dure.services.access import Actor
 from dure.services.programme_states import ApplicationState
@@ -202,4 +203,4 @@ def at_once(
         at_s=submitted.at_s,
         by="rule:instant",
     )  # fmt: skip
-    return [decided]
+    return [decided, *offers_of(call, [decided])]

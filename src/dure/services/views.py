@@ -83,6 +83,7 @@ class NodeColumns:
         provider, cluster, leaf, accelerator: index into the names beside, shape (node,).
         gpus: devices of the node; they are consecutive in ``device_state``, shape (node,).
         is_public: 1 for public use, 0 for the provider's own, shape (node,).
+        sites, grades: of each node; empty where a view does not tell.
     """
 
     ids: Sequence[str]
@@ -96,6 +97,8 @@ class NodeColumns:
     accelerator: Int32Array
     gpus: Int32Array
     is_public: ByteArray
+    sites: Sequence[str] = ()
+    grades: Sequence[str] = ()
 
     def first_device(self) -> Int64Array:
         """Return where each node's devices begin, shape (node,)."""

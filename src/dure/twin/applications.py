@@ -48,7 +48,6 @@ class CallModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decided: str
     declined: str
     signed: str
-    granted: str
     cells: tuple[Cell, ...]
     declines: int = 0
 

@@ -111,6 +111,8 @@ class World:
             decided, submitted = state.decided, state.submitted
             if decided is None or decided.decision != "waitlisted" or state.is_withdrawn:
                 continue
+            if state.status in ("declined", "lapsed"):
+                continue
             granted = tables.allocations.get(state.allocation)
             if granted is not None and granted.granted.at_s <= day_from_s:
                 continue

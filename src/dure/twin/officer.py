@@ -1,4 +1,4 @@
-"""The imagined office of the founding scenario: what the programme's operator does at midnight.
+"""The imagined office of the founding scenario: what is done and answered at midnight.
 
 It drives the programme's own use cases. Doing a midnight twice changes nothing, so a run that was
 cut off in the middle of one goes on as if it had not been.
@@ -15,8 +15,8 @@ from dure.core.calendar import DAY_S, civil, month_of
 from dure.core.state import Account
 from dure.services.access import Actor, Role
 from dure.services.programme import Programme
-from dure.services.programme_states import RecallState
-from dure.twin.round import OPERATOR
+from dure.services.programme_states import ApplicationState, RecallState
+from dure.twin.round import OPERATOR, accepted
 from dure.twin.use_meter import UseMeter
 
 # How projects answer a recall: an assumption, nothing is published. The rest is silent.
@@ -24,10 +24,14 @@ ACCEPTS, OBJECTS = 0.40, 0.15
 # The office hears an objection this many days after the answer, and follows one in three.
 ANSWER_DAYS, HEARING_DAYS, FOLLOWED = 2, 3, 1 / 3
 ANSWER_STREAM = 7
+# How projects answer an offer, some days after it: an assumption. The rest lets it lapse.
+OFFER_ACCEPTED, OFFER_DECLINED = 0.90, 0.05
+OFFER_DAYS_MAX = 5
+OFFER_STREAM = 9
 
 
 class Officer:
-    """Checks use, recalls, hands over.
+    """Checks use, recalls, hands over; those whom it asks answer.
 
     Args:
         meter: knows the use of closed months.
@@ -59,8 +63,11 @@ class Officer:
             if not recall.outcome:
                 self._hear(name, recall, midnight_s)
         programme.carry_out_recalls(OPERATOR)
-        programme.end_terms(OPERATOR)
-        programme.hand_over_all(OPERATOR)
+        for state in list(programme.tables.applications.values()):
+            # People who apply here themselves answer themselves.
+            if state.status == "offered" and state.submitted.synthetic:
+                self._answer_offer(state, midnight_s)
+        programme.pass_time()
 
     def _used_gpu_s(self, month: str) -> dict[str, int]:
         """Return what each project ran in a month, whatever the class.
@@ -75,6 +82,20 @@ class Officer:
             for account, gpu_s in zip(self._accounts(), used, strict=False)
             if account.kind == col.ACCOUNT_PROJECT
         }
+
+    def _answer_offer(self, state: ApplicationState, now_s: int) -> None:
+        """Let a project that is offered what came free answer when its day comes."""
+        assert state.offer is not None
+        application = state.submitted.application
+        chance = np.random.default_rng([self._seed, OFFER_STREAM, _key(application)])
+        days, answer = 1 + int(chance.random() * OFFER_DAYS_MAX), chance.random()
+        if now_s < state.offer.at_s + days * DAY_S:
+            return
+        if answer < OFFER_ACCEPTED:
+            accepted(self._programme, state)
+        elif answer < OFFER_ACCEPTED + OFFER_DECLINED:
+            lead = Actor(state.submitted.lead, frozenset({Role.APPLICANT}))
+            self._programme.decline(lead, application, cause="no-need")
 
     def _hear(self, name: str, recall: RecallState, now_s: int) -> None:
         """Let the project answer when its day comes, and the office decide on an objection."""

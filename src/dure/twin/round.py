@@ -12,8 +12,10 @@ from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import ReviewGiven
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Role
+from dure.services.awarding import NAME_LENGTH_MAX
 from dure.services.intake import Marked
 from dure.services.programme import Programme
+from dure.services.programme_states import ApplicationState
 from dure.services.taking import Arrival
 from dure.twin.applications import (
     CallModel,
@@ -27,6 +29,8 @@ from dure.twin.applications import (
 
 OPERATOR = Actor("operator-imagined", frozenset({Role.OPERATOR}))
 Step = tuple[int, Callable[[], None]]
+# Of those who wait, so many sign the agreement ahead of their turn: an assumption.
+SIGNS_AHEAD = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def hold_round(
     seed: int,
     model: RoundModel | None = None,
 ) -> Held:
-    """Hold all calls of a round, from the first opening to the last grant, in order of time.
+    """Hold all calls of a round, from the first opening to the last agreement, in order of time.
 
     Args:
         programme: of the pool in which the scenario plays.
@@ -95,7 +99,6 @@ class _Call:
             (moment_s(call.decided), self._decide),
             (moment_s(call.declined), self._decline),
             (moment_s(call.signed), self._sign),
-            (moment_s(call.granted), self._grant),
         ]
 
     def _publish(self) -> None:
@@ -159,7 +162,7 @@ class _Call:
         selected = [
             state.submitted
             for name in self.programme.tables.of_call[self.model.terms.call]
-            if (state := self.programme.tables.applications[name]).status == "selected"
+            if (state := self.programme.tables.applications[name]).status == "offered"
         ]
         count = min(self.model.declines, len(selected))
         chosen = self.people_rng.choice(len(selected), size=count, replace=False)
@@ -169,13 +172,24 @@ class _Call:
             _taken(self.programme.decline(lead, application, cause="other-funding"))
 
     def _sign(self) -> None:
-        _taken(self.programme.sign_all(OPERATOR, self.model.terms.call))
+        """Let every lead sign whose offer is open, and some of those who wait."""
+        for name in self.programme.tables.of_call[self.model.terms.call]:
+            state = self.programme.tables.applications[name]
+            if state.status == "offered" or (
+                state.waits and self.people_rng.random() < SIGNS_AHEAD
+            ):
+                _taken(accepted(self.programme, state))
 
-    def _grant(self) -> None:
-        _taken(self.programme.grant(OPERATOR, self.model.terms.call))
-        for accelerator in sorted(self.model.terms.capacity):
-            # Nobody may be waiting, or nobody may fit: then the rest stays surplus.
-            self.programme.hand_over(OPERATOR, self.model.terms.call, accelerator)
+
+def accepted(programme: Programme, state: ApplicationState) -> tuple[Event, ...] | Refusal:
+    """Have an imagined lead read the agreement and sign it."""
+    lead = Actor(state.submitted.lead, frozenset({Role.APPLICANT}))
+    application = state.submitted.application
+    agreement = programme.agreement(application)
+    if isinstance(agreement, Refusal):
+        return agreement
+    name = f"{state.submitted.organisation} {state.submitted.lead}"[:NAME_LENGTH_MAX]
+    return programme.accept(lead, application, name=name, digest=agreement.digest)
 
 
 def _arrival(one: Imagined) -> Arrival:

@@ -12,12 +12,14 @@ from dure.core.calendar import moment_s
 from dure.core.calls.charges import gpu_hour_krw
 from dure.core.calls.eligibility import Known, check_eligibility
 from dure.core.calls.model import (
+    USUAL_STAGES,
     Call,
     Charges,
     Condition,
     Discount,
     Field,
     Hold,
+    PeerReview,
     Rule,
     Stage,
     TrackRule,
@@ -223,3 +225,25 @@ def test_a_preference_without_points_breaks_ties_only() -> None:
 
 def test_the_usual_stages_are_those_of_a_call_that_names_none() -> None:
     assert CALL.stages == usual_stages(3)
+
+
+@pytest.mark.parametrize(
+    ("each", "stages", "problem"),
+    [
+        (3, USUAL_STAGES, None),
+        (5, USUAL_STAGES, ("peer_review.each", "5", "3, as stage written")),
+        (5, USUAL_STAGES[1:], ("peer_review", "no written stage with reviewers", "one")),
+    ],
+)
+def test_peers_review_as_many_as_review_them(
+    each: int, stages: tuple[Stage, ...], problem: tuple[str, str, str] | None
+) -> None:
+    call = msgspec.structs.replace(CALL, peer_review=PeerReview(each), stages=stages)
+
+    found = [
+        (one.field, str(one.numbers["found"]), one.numbers["expected"])
+        for one in check_call(call)
+        if one.field.startswith("peer_review")
+    ]
+
+    assert found == ([problem] if problem else [])

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from dure.core.calls.supply import SupplyTerms
+from dure.core.calls.words import Words as Words
+
 CallKind = Literal["demand", "supply"]
 FieldKind = Literal["text", "long", "number", "choice", "choices", "date", "file", "table"]
 ColumnKind = Literal["text", "number", "choice", "date"]
@@ -30,13 +33,6 @@ RuleKind = Literal[
 WRITTEN, PANEL = "written", "panel"
 # Hours of a month as charges and limits count them: 365 days of 24 hours, a twelfth of them.
 MONTH_HOURS = 730
-
-
-class Words(msgspec.Struct, frozen=True):
-    """A name in both languages."""
-
-    ko: str
-    en: str
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,18 +174,17 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
         stage: its name within the call.
         role: who answers for it.
         beside: it opens together with the stage before it, not after it.
-        when: only these applications go through it.
-        due_days: days from its opening to its deadline; 0 for none.
-        passes: how it is passed. ``complete``: all reviews are in. ``checklist``: every item is
-            ticked. ``score_line``: its score is ``line_milli`` or more. ``top``: among the best
-            ``top``. ``majority``: more than half of ``reviewers`` recognise it. ``decision``:
-            whoever answers for it says so.
+        when: only these go through it.
+        due_days: days from its opening, and from asking a reviewer, to the deadline; 0 for none.
+        late: what becomes of marks after their deadline: refused, or taken and flagged.
+        passes: ``complete``: all reviews are in. ``checklist``: every item is ticked.
+            ``score_line``: its score is ``line_milli`` or more. ``top``: among the best ``top``.
+            ``majority``: more than half recognise it. ``decision``: whoever answers says so.
         reviewers: marks or votes that an application gets here.
-        weight: part of the final score, relative to the other stages gone through; 0: only a gate.
+        weight: part of the final score, relative to the other stages; 0: only a gate.
         rubric: criteria of its own, percent; empty: the call's.
         checklist: items by name.
-        may_pass_none: of ``top``, ``score_line`` and ``majority``: it may be that nobody passes.
-        hold: of ``interim``.
+        may_pass_none: it may be that nobody passes. hold: of ``interim``.
     """
 
     stage: str
@@ -200,6 +195,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     beside: bool = False
     when: Condition | None = None
     due_days: int = 0
+    late: Literal["flagged", "refused"] = "flagged"
     line_milli: int = 0
     top: int = 0
     reviewers: int = 0
@@ -253,7 +249,7 @@ class Lottery(msgspec.Struct, frozen=True):
 
 
 class PeerReview(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Applicants review each other; whose reviews are late may lose the own application."""
+    """Leads review each other in the first written stage; who is late may lose the own one."""
 
     each: int
     late_is_refused: bool = True
@@ -311,7 +307,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shares: floor of a track, percent of the capacity of each accelerator.
         score_min_milli: score below which nothing is awarded, thousandths of a point.
         node_gpus: sizes are whole nodes of this many GPUs.
-        scales_awards: where all who are good enough do not fit, sizes may be cut in proportion.
+        scales_awards: by ``rank``, sizes are cut in proportion where not all good enough fit.
         rule: how the capacity is shared: ``rank`` down the order, ``optimum`` by the best total.
         start_months: months after the start at which ``optimum`` may let an award begin; with more
             than one, everything counts in GPU-months over ``months_max``.
@@ -320,6 +316,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         band_milli: nobody waits by ``optimum`` who scores so much more than one selected; 0: may.
         blind: what reviewers are not shown: organisation, group, region, category.
         answer_days: an offer that nobody accepted for so long lapses; 0: never.
+        supply: what only a supply call says; None has its usual values.
     """
 
     call: str
@@ -368,6 +365,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     band_milli: int = 10_000
     blind: tuple[str, ...] = ()
     answer_days: int = 0
+    supply: SupplyTerms | None = None
     synthetic: bool = False
 
     @property

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from dure.core.calls.form import BASE_FIELDS, GRADES, GROUPS
-from dure.core.calls.model import Call, Column, Condition, Field, Hold, Rule, Stage
+from dure.core.calls.model import Call, Column, Condition, Field, Hold, PeerReview, Rule, Stage
+from dure.core.calls.stages import peer_stage_of
+from dure.core.calls.supply_rules import check_supply
 from dure.core.programme import Problem, Refusal
 from dure.core.review import MARK_MAX
 
@@ -43,6 +45,7 @@ def check_call(call: Call) -> tuple[Problem, ...]:
         *_form(call),
         *_eligibility(call),
         *_extras(call),
+        *check_supply(call),
     )
 
 
@@ -292,8 +295,17 @@ def _extras(call: Call) -> Iterator[Problem]:
     if call.lottery is not None:
         yield from _points("lottery.within", call.lottery.within_milli, least_milli=1)
     if call.peer_review is not None:
-        yield from _within("peer_review.each", call.peer_review.each, 1, 100)
+        yield from _peers(call, call.peer_review)
     yield from _pullback(call)
+
+
+def _peers(call: Call, peers: PeerReview) -> Iterator[Problem]:
+    """Each reviews as many as review it: that is what the stage's reviewers are."""
+    stage = call.stage(peer_stage_of(call))
+    if stage is None:
+        yield _wrong("peer_review", "no written stage with reviewers", "one")
+    elif peers.each != stage.reviewers:
+        yield _wrong("peer_review.each", peers.each, f"{stage.reviewers}, as stage {stage.stage}")
 
 
 def _pullback(call: Call) -> Iterator[Problem]:

@@ -266,6 +266,14 @@ def is_preferred(call: Call, answers: dict[str, Any]) -> bool:
     return any(holds(one.when, answers) for one in call.preferences if not one.points_milli)
 
 
+def peer_stage_of(call: Call) -> str:
+    """Return the stage in which a call's leads review each other; "" for none."""
+    if call.peer_review is None:
+        return ""
+    written = (one.stage for one in call.stages if one.kind == "written" and one.reviewers)
+    return next(written, "")
+
+
 def track_of(call: Call, answers: dict[str, Any]) -> str:
     """Return an application's track; "" where the call admits nobody like it."""
     for rule in call.track_rules:

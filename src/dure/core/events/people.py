@@ -25,6 +25,13 @@ class PasswordChanged(Event, frozen=True, kw_only=True):
     password_hash: str
 
 
+class EmailChanged(Event, frozen=True, kw_only=True):
+    """A user has another e-mail address; "" for none."""
+
+    user: str
+    email: str
+
+
 class RolesChanged(Event, frozen=True, kw_only=True):
     """A user's roles, projects and provider are now these, all of them."""
 
@@ -105,6 +112,7 @@ class SiteRevoked(Event, frozen=True, kw_only=True):
 EVENTS: tuple[type[Event], ...] = (
     UserAdded,
     PasswordChanged,
+    EmailChanged,
     RolesChanged,
     UserDisabled,
     SessionOpened,

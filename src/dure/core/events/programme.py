@@ -136,7 +136,7 @@ class ReviewerAssigned(Event, frozen=True):
 
 
 class ReviewGiven(Event, frozen=True):
-    """A reviewer marked every criterion, 0 to 100 points each."""
+    """A reviewer marked every criterion, 0 to 100 points each. ``is_late``: after the deadline."""
 
     application: str
     call: str
@@ -144,6 +144,7 @@ class ReviewGiven(Event, frozen=True):
     marks: dict[str, int]
     stage: str = "written"
     synthetic: bool = False
+    is_late: bool = False
 
 
 class Decided(Event, frozen=True):
@@ -178,26 +179,6 @@ class Decided(Event, frozen=True):
     stage: str = ""
     from_month: int = 0
     half_milli: int = 0
-
-
-class AgreementSigned(Event, frozen=True):
-    """The project and the agency signed the agreement on an award."""
-
-    application: str
-    call: str
-    project: str
-    gpus: int
-
-
-class AwardDeclined(Event, frozen=True):
-    """A project gave its award up before it began; its GPUs go to the waitlist."""
-
-    application: str
-    call: str
-    project: str
-    accelerator: str
-    gpus: int
-    cause: str = ""
 
 
 class AllocationGranted(Event, frozen=True):
@@ -333,27 +314,6 @@ class AllocationRecalled(Event, frozen=True):
     gpus_left: int
 
 
-class HandedOver(Event, frozen=True):
-    """Freed capacity went to the next in line that it fits.
-
-    Attributes:
-        from_allocations: where the GPUs came from; declined awards by their application's id; empty
-            for capacity that was never awarded.
-        position: the application's place in line at that moment.
-        skipped: applications before it that want more than was free.
-    """
-
-    call: str
-    application: str
-    project: str
-    accelerator: str
-    gpus: int
-    allocation: str
-    from_allocations: tuple[str, ...]
-    position: int
-    skipped: tuple[str, ...] = ()
-
-
 class ReturnedByProject(Event, frozen=True):
     """A project gave part or all of its allocation back by itself."""
 
@@ -373,8 +333,6 @@ EVENTS: tuple[type[Event], ...] = (
     ReviewerAssigned,
     ReviewGiven,
     Decided,
-    AgreementSigned,
-    AwardDeclined,
     AllocationGranted,
     AllocationChanged,
     AllocationEnded,
@@ -384,6 +342,5 @@ EVENTS: tuple[type[Event], ...] = (
     RecallAnswered,
     RecallWithdrawn,
     AllocationRecalled,
-    HandedOver,
     ReturnedByProject,
 )
