@@ -64,6 +64,17 @@ def test_the_flow_of_the_past_goes_on_until_nothing_is_left_of_what_is_held() ->
     assert found["c"].at_s == day(30)
 
 
+def test_what_was_recalled_does_not_come_free_again_at_its_term() -> None:
+    line = [Waiting(name, 8, place) for place, name in enumerate("abcd", start=1)]
+    coming = [Coming(day(100), 16, "term"), Coming(day(5), 8, "recall")]
+    terms = {"a": day(150), "b": day(365), "c": day(365), "d": day(365)}
+
+    found = expect(line, Room(0), coming, NOTHING, term_s=terms, now_s=0)
+
+    # 8 of the 16 are recalled, the other 8 end; then only the end of a's own term is left, and b's.
+    assert [found[one].at_s for one in "abcd"] == [day(5), day(100), day(155), day(465)]
+
+
 def test_nobody_is_told_a_date_beyond_the_horizon() -> None:
     line = [Waiting("a", 64, 1)]
 

@@ -165,6 +165,24 @@ def test_whoever_signs_while_waiting_gets_it_without_being_asked_again() -> None
     assert desk.programme.tables.free_gpus("t", "H200") == 8
 
 
+def test_a_signature_counts_for_the_size_that_it_names() -> None:
+    desk = Desk()
+    names = desk.award((90, 64), (80, 32))
+    desk.grant()
+    # An upheld appeal makes it wait for more than it signed for.
+    tables = desk.programme.tables
+    decided = tables.applications[names[1]].decided
+    assert decided is not None
+    tables._decided(msgspec.structs.replace(decided, gpus=48))
+
+    desk.programme.return_part(applicant("lead0"), f"a-{names[0]}", gpus=48)
+
+    assert desk.statuses(names) == ["allocated", "offered"]
+    events = desk.accept(names[1])
+    assert isinstance(events, tuple) and isinstance(events[1], AllocationGranted)
+    assert events[1].gpus == 48
+
+
 def test_whoever_leaves_the_line_is_passed_over() -> None:
     desk = Desk(TIMED)
     names = desk.award((90, 40), (80, 24), (75, 16), (70, 16))

@@ -133,7 +133,7 @@ def _walk(
     tracks, homes = dict(room.track_gpus), dict(room.organisation_gpus)
     free, came = room.free_gpus, dict.fromkeys(SOURCES, 0)
     # What those hold who hold something now; what comes before its time does not come again.
-    held = sum(one.gpus for one in coming if one.source == "term")
+    held, since_held = sum(one.gpus for one in coming if one.source == "term"), 0
     moments = [one.soonest_s if times > 1 else one.at_s for one in coming]
     queue = [
         (max(at_s, now_s), place, one)
@@ -145,17 +145,21 @@ def _walk(
         queue.append((chunk.at_s, len(queue), chunk))
     heapq.heapify(queue)
     served: dict[str, tuple[int | None, dict[str, int]]] = {}
-    number = len(queue)
+    number = first = len(queue)
     while waiting and queue:
-        at_s, _, one = heapq.heappop(queue)
+        at_s, place, one = heapq.heappop(queue)
         if at_s > now_s + HORIZON_S:
             break
-        gpus = min(one.gpus, held)
-        held -= gpus
+        # A walk's own awards end by themselves; what is held now never comes twice.
+        is_flow = one.source == "flow"
+        is_own = place >= first and not is_flow
+        before = 0 if is_own else min(one.gpus, held)
+        since = min(one.gpus - before, since_held) if is_own or is_flow else 0
+        held, since_held, gpus = held - before, since_held - since, before + since
         free, came[one.source] = free + gpus, came[one.source] + gpus
         tracks[one.track] = max(0, tracks.get(one.track, 0) - gpus)
         homes[one.organisation] = max(0, homes.get(one.organisation, 0) - gpus)
-        if one.source == "flow" and held:
+        if is_flow and held + since_held:
             number += 1
             heapq.heappush(queue, (at_s + step_s, number, replace(one, at_s=at_s + step_s)))
         while waiting and free >= min(other.gpus for other in waiting):
@@ -166,7 +170,7 @@ def _walk(
             next_ = chosen.waiting
             waiting.remove(next_)
             served[next_.application] = at_s, {name: sum_ for name, sum_ in came.items() if sum_}
-            free, held = free - next_.gpus, held + next_.gpus
+            free, since_held = free - next_.gpus, since_held + next_.gpus
             tracks[next_.track] = tracks.get(next_.track, 0) + next_.gpus
             homes[next_.organisation] = homes.get(next_.organisation, 0) + next_.gpus
             number += 1
