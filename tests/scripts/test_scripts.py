@@ -9,7 +9,7 @@ just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its revi
 is the signed-in reviewer's first application, DIGEST the one shown last.
 
 ``world supply`` plays before the supply calls of 2025: ``bids`` hands in those of the other
-providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes, ``idle``
+providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes, ``vacate``
 ends what runs in the pool, ``works-for`` says for whom the provider's person works. The files of
 ``examples/calls`` lie beside.
 """
@@ -80,7 +80,7 @@ def answer(shell: Shell, stage: Stage, line: str) -> list[str]:
         world = stage.world or stage.supply
         assert world is not None
         world.move_to(rest[0]) if word == "day" else world.give_marks()
-    elif word in ("bids", "agreed", "fault", "idle", "works-for"):
+    elif word in ("bids", "agreed", "fault", "vacate", "works-for"):
         assert stage.supply is not None
         act(stage.supply, word, rest)
     elif word == "world":
@@ -104,7 +104,7 @@ def act(supply: SupplyWorld, word: str, rest: list[str]) -> None:
         supply.agree()
     elif word == "fault":
         supply.break_nodes(*rest)
-    elif word == "idle":
+    elif word == "vacate":
         supply.end_work()
     else:
         supply.work_for(rest[0])
