@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dure.cli import supply_cli
 from dure.cli.cells import code_column, made_column, moment_column, number_column, text_column
 from dure.cli.options import LIMIT, URL, LimitOption, OutputOption, UrlOption, connect, rows_of
 from dure.cli.output import Output, Row, show_rows, stop, words
@@ -24,7 +25,8 @@ EvidenceOption = Annotated[
 
 
 def add_to(supply: typer.Typer) -> None:
-    """Add these commands to the group ``dure supply``."""
+    """Add all commands of the group ``dure supply``."""
+    supply_cli.add_to(supply)
     supply.command("deliver")(deliver)
     supply.command("deliveries")(deliveries)
     supply.command("inspect")(inspect)
@@ -229,7 +231,7 @@ SERVICE_COLUMNS = (
     won("credit", "credit_krw"),
     number_column("use_differs", "differs"),
     code_column("report", "supply_duty", "duty"),
-    moment_column("due_by", "due_at_s"),
+    moment_column("report_due", "due_at_s"),
     moment_column("done_on", "done_at_s"),
 )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dure.cli import committee_cli, delivery_cli, reviewing_cli, supply_cli
+from dure.cli import committee_cli, delivery_cli, reviewing_cli
 from dure.cli.call_cli import (
     ApplicationArgument,
     CallArgument,
@@ -67,9 +67,7 @@ def register(app: typer.Typer) -> None:
     allocation = _group(app, "allocation", "Allocations and their use.")
     allocation.command("list")(allocation_list)
     app.command("waitlist")(waitlist)
-    supply = _group(app, "supply", "What providers offer, deliver, are paid for and owe.")
-    supply_cli.add_to(supply)
-    delivery_cli.add_to(supply)
+    delivery_cli.add_to(_group(app, "supply", "What providers offer, deliver, get and owe."))
 
 
 def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
