@@ -50,6 +50,7 @@ OTHERS: Mapping[str, Figures] = {
     "카카오": ("B200", 2_424, 280_000 * MKRW, 255, 84, "liquid", "2026-03-31"),
     "쿠팡": ("B200", 2_048, 240_000 * MKRW, 128, 80, "air", "2026-03-31"),
 }
+REVIEWERS = [Reviewer(f"r{place}", f"평가기관-{place}", ("cloud",)) for place in range(1, 8)]
 # What reviewers think of each plan, points; a reviewer adds up to 3 either way.
 WORTH = {"NHN클라우드": 86, "카카오": 82, "네이버클라우드": 90, "쿠팡": 70}
 
@@ -62,6 +63,8 @@ class SupplyWorld:
         self.clock.at_s = moment_s("2025-01-20")
         book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
         self.programme = Programme(book, self.clock)
+        for reviewer in REVIEWERS:
+            self.programme.register_reviewer(OPERATOR, reviewer)
         # What projects are entitled to of the H200 once they are in service.
         self.programme.book.append(
             [
@@ -172,10 +175,9 @@ class SupplyWorld:
         self.hand_in_bids()
         self.move_to("2025-06-24")
         names = programme.tables.of_call[CALL]
-        people = [Reviewer(f"r{place}", f"평가기관-{place}") for place in range(1, 8)]
         for stage in programme.tables.calls[CALL].stages:
             if stage.reviewers:
-                programme.assign_reviewers(OPERATOR, CALL, people, stage=stage.stage)
+                programme.assign_reviewers(OPERATOR, CALL, stage=stage.stage)
                 self.give_marks()
                 programme.close_stage(OPERATOR, CALL, stage.stage)
                 continue

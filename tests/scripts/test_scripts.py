@@ -9,9 +9,9 @@ just after it closed: ``day YYYY-MM-DD`` moves its clock, ``marks`` has its revi
 is the signed-in reviewer's first application, DIGEST the one shown last.
 
 ``world supply`` plays before the supply calls of 2025: ``bids`` hands in those of the other
-providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes, ``vacate``
-ends what runs in the pool, ``works-for`` says for whom the provider's person works. The files of
-``examples/calls`` lie beside.
+providers, ``agreed`` goes on to the first agreement, ``fault NODES FROM TO`` breaks nodes,
+``vacate`` ends what runs in the pool, ``works-for`` says for whom the provider's person works.
+The files of ``examples/calls`` lie beside.
 """
 
 import re
