@@ -53,7 +53,7 @@ WORTH = {"NHN클라우드": 86, "카카오": 82, "네이버클라우드": 90, "�
 
 
 class SupplyWorld:
-    """Time is moved by the script; ``bids``, ``marks`` and ``idle`` are its words besides."""
+    """Time is moved by the script; ``bids``, ``marks`` and ``vacate`` are its words besides."""
 
     def __init__(self) -> None:
         self.clock, self.view = SetClock(), founding_view()
