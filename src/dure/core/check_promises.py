@@ -78,7 +78,8 @@ def _borrowers(k: Checked) -> list[str]:
     is_own = (c.jobs[col.J_CLASS, borrower] == col.OWN) & (
         c.rows[col.R_LENT, row] >> place & 1 == 0
     )
-    is_moved = c.jobs[col.J_STOP_CAUSE, borrower] == col.BY_MOVE
+    # Whoever makes room may be struck on its way out, by a fault, say: it leaves all the same.
+    is_moved = ~is_running | (c.jobs[col.J_STOP_CAUSE, borrower] == col.BY_MOVE)
     if (is_claim & is_own & ~is_moved).any():
         found.append("a claim holds devices on which an owner's own gang runs")
     if (is_claim & is_running & ((stop_at_s < 0) | (stop_at_s > latest_s))).any():
