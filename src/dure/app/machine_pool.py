@@ -107,12 +107,8 @@ def assemble_here(
     leader = _Leader(
         settings, backend, runtime, reader, publisher, clock, book, keeper, demand, standing, is_new
     )
-    turns = turns_of(
-        HERE,
-        Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s),
-        leader.lead if settings.plans else None,
-        claim,
-    )
+    following = Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s)
+    turns = turns_of(HERE, following, leader.lead if settings.plans else None, claim)
     publisher.publish(runtime.state, clock.now_s())
     engine = Engine(HERE, turns)
     waits = programme.supply.awaits_acceptance

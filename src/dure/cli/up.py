@@ -67,7 +67,7 @@ def up(
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.agent import AgentSettings
-    from dure.app.settings import AGENT, AGENTS, Settings
+    from dure.app.settings import AGENT, Settings
     from dure.cli.server import Door
     from dure.core.errors import DureError
 
@@ -94,15 +94,21 @@ def up(
             mail_from=mail_from,
             public_url=public_url,
         )
-        door = Door.of(host, certificate, certificate_key)
-        if settings.serves or settings.backend == AGENTS:
-            with _listening(host, port) as listener:
-                (_serve if settings.serves else _plan)(settings, door, listener)
-        else:
-            _plan(settings, door, None)
+        _run(settings, Door.of(host, certificate, certificate_key), host, port)
     except DureError as wrong:
         typer.echo(f"dure up: {wrong}", err=True)
         raise typer.Exit(1) from None
+
+
+def _run(settings: "Settings", door: "Door", host: str, port: int) -> None:
+    """Serve, or only plan; who plans for sites with agents has a door for these."""
+    from dure.app.settings import AGENTS
+
+    if settings.serves or settings.backend == AGENTS:
+        with _listening(host, port) as listener:
+            (_serve if settings.serves else _plan)(settings, door, listener)
+    else:
+        _plan(settings, door, None)
 
 
 def passwd(
