@@ -52,6 +52,13 @@ class Attempt:
         self._stop_by_s: int | None = None
         self._order = written_at(places.intent)
 
+    @property
+    def gpus(self) -> str:
+        """Indices of the real GPUs it was given, "0,3"; "" if none, or if it is acknowledged."""
+        environment = (self._order or {}).get("env")
+        named = environment.get("CUDA_VISIBLE_DEVICES") if isinstance(environment, dict) else ""
+        return named if isinstance(named, str) else ""
+
     @staticmethod
     def write_intent(places: Places, launch: Launch, *, action_id: str, grace_s: float) -> None:
         """Make folders and scripts, then the intent: durable before anything can run."""

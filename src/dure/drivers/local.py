@@ -19,10 +19,12 @@ from dure.drivers import files, processes
 from dure.drivers.attempt import Attempt
 from dure.drivers.ends import printed
 from dure.drivers.launch import plan_launch
-from dure.drivers.machine import MachineNode
+from dure.drivers.machine import MachineNode, used_gpu_mib
 from dure.drivers.places import Places, open_intents
 
 GRACE_S = 5.0
+# A driver keeps some hundred MiB on an empty GPU; a job's data are more.
+GPU_MIB_MAX = 1024
 
 
 class LocalDriver:
@@ -130,10 +132,11 @@ class LocalDriver:
         Returns:
             job, attempt, at_s; processes (pids that were still there and were killed),
             processes_left; scratch_files, scratch_bytes (in its private ``TMPDIR``, removed);
+            gpu_mib (in use on the fullest of its GPUs, -1 if it had none or nobody can tell);
             is_clean.
 
         Raises:
-            DriverError: if the attempt has not ended.
+            DriverError: if the attempt has not ended, or its GPUs do not tell what they hold.
         """
         places = self._places(job, attempt)
         with self._lock:
@@ -141,7 +144,9 @@ class LocalDriver:
             if found is not None and self._move(found.key) is None:
                 raise DriverError(f"job {job}: attempt {attempt} runs; stop it before cleaning.")
             owner = found or self._attempt(places)
-            return {"job": job, "attempt": attempt, "at_s": self._now_s(), **_cleaned(owner)}
+            gpus = owner.gpus if self._machine.has_gpus else ""
+            found_here = _cleaned(owner, gpus)
+            return {"job": job, "attempt": attempt, "at_s": self._now_s(), **found_here}
 
     def output(
         self, job: str, attempt: int, *, stream: str = "out", from_byte: int = 0
@@ -169,7 +174,7 @@ class LocalDriver:
         return Places(self.root, job, attempt)
 
 
-def _cleaned(owner: Attempt) -> dict[str, object]:
+def _cleaned(owner: Attempt, gpus: str) -> dict[str, object]:
     escaped = owner.living()
     for process in escaped:
         processes.send(process, 9)
@@ -178,12 +183,14 @@ def _cleaned(owner: Attempt) -> dict[str, object]:
         time.sleep(0.01)
     scratch = owner.places.scratch_dir
     count, size = _emptied(scratch)
+    gpu_mib = used_gpu_mib(gpus) if gpus else -1
     return {
         "processes": [process.pid for process in escaped],
         "processes_left": [process.pid for process in left],
         "scratch_files": count,
         "scratch_bytes": size,
-        "is_clean": not left and not scratch.exists(),
+        "gpu_mib": gpu_mib,
+        "is_clean": not left and not scratch.exists() and gpu_mib <= GPU_MIB_MAX,
     }
 
 

@@ -131,6 +131,29 @@ def _ask_nvidia() -> str | None:
     return asked.stdout
 
 
+def used_gpu_mib(gpus: str) -> int:
+    """Return the memory in use on the fullest of some GPUs, in MiB; -1 if no tool can tell.
+
+    Args:
+        gpus: their indices, as in ``CUDA_VISIBLE_DEVICES``.
+
+    Raises:
+        DriverError: if the tool is there and does not tell: nobody can say that they are empty.
+    """
+    question = ["nvidia-smi", "-i", gpus, "--query-gpu=memory.used", *QUESTION[2:]]
+    try:
+        asked = subprocess.run(question, capture_output=True, text=True, timeout=ASK_S_MAX)
+    except FileNotFoundError:
+        return -1
+    except subprocess.TimeoutExpired as late:
+        raise DriverError(f"nvidia-smi does not answer within {ASK_S_MAX} s.") from late
+    used = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
+    if asked.returncode != 0 or not used or not all(one.isdecimal() for one in used):
+        words = (asked.stderr or asked.stdout).strip()[:200]
+        raise DriverError(f"nvidia-smi does not tell the memory in use on GPU {gpus}: {words}")
+    return max(map(int, used))
+
+
 def _node(accelerator: str, gpus: int, *, has_gpus: bool, note: str = "") -> MachineNode:
     return MachineNode(
         node=NODE,
