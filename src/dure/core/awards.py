@@ -235,6 +235,7 @@ class _Line:
     free_gpus: int = 0
 
     def decide(self) -> list[Award]:
+        """Return the awards of one accelerator, in the order of the candidates."""
         eligible = [one for one in self.order if is_eligible(one, self.call)]
         self.free_gpus = self.call.capacity.get(self.accelerator, 0)
         self.whole = {one.application: sized_gpus(one, self.call) for one in eligible}

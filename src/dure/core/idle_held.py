@@ -113,6 +113,7 @@ class IdleCases:
     case_of: dict[str, str] = field(default_factory=dict)
 
     def policy(self, project: str) -> IdlePolicy:
+        """Return the project's own rule, else the one set for all, else the default."""
         return self.rules.get(project) or self.rules.get("") or self.default
 
     def fold(self, event: Event) -> None:

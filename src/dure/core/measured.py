@@ -137,6 +137,7 @@ class _Last:
     counts: FloatArray = field(default_factory=lambda: np.full((len(COUNTERS), 1024), -1.0))
 
     def make_room(self, size: int) -> None:
+        """Grow until there is a place for each of ``size`` units."""
         more = max(size, 2 * self.at_s.size) - self.at_s.size
         if size > self.at_s.size:
             self.at_s = np.concatenate([self.at_s, np.full(more, -1, dtype=np.int64)])

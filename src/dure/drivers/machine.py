@@ -115,14 +115,11 @@ def _checked_slots(slots: int) -> int:
 
 def _ask_nvidia() -> str | None:
     devices = [path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdecimal()]
-    try:
-        asked = subprocess.run(QUESTION, capture_output=True, text=True, timeout=ASK_S_MAX)
-    except FileNotFoundError:
+    asked = _asked(QUESTION)
+    if asked is None:
         # Device files without the tool: they can be counted, not named.
         lines = [f"{path.name[6:]}, GPU, 0" for path in devices]
         return "\n".join(lines) or None
-    except subprocess.TimeoutExpired as late:
-        raise DriverError(f"nvidia-smi does not answer within {ASK_S_MAX} s.") from late
     if asked.returncode != 0:
         if not devices:
             return None
@@ -141,17 +138,24 @@ def used_gpu_mib(gpus: str) -> int:
         DriverError: if the tool is there and does not tell: nobody can say that they are empty.
     """
     question = ["nvidia-smi", "-i", gpus, "--query-gpu=memory.used", *QUESTION[2:]]
-    try:
-        asked = subprocess.run(question, capture_output=True, text=True, timeout=ASK_S_MAX)
-    except FileNotFoundError:
+    asked = _asked(question)
+    if asked is None:
         return -1
-    except subprocess.TimeoutExpired as late:
-        raise DriverError(f"nvidia-smi does not answer within {ASK_S_MAX} s.") from late
     used = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
     if asked.returncode != 0 or not used or not all(one.isdecimal() for one in used):
         words = (asked.stderr or asked.stdout).strip()[:200]
         raise DriverError(f"nvidia-smi does not tell the memory in use on GPU {gpus}: {words}")
     return max(map(int, used))
+
+
+def _asked(question: list[str]) -> subprocess.CompletedProcess[str] | None:
+    """Ask the tool; None if it is not there."""
+    try:
+        return subprocess.run(question, capture_output=True, text=True, timeout=ASK_S_MAX)
+    except FileNotFoundError:
+        return None
+    except subprocess.TimeoutExpired as late:
+        raise DriverError(f"nvidia-smi does not answer within {ASK_S_MAX} s.") from late
 
 
 def _node(accelerator: str, gpus: int, *, has_gpus: bool, note: str = "") -> MachineNode:

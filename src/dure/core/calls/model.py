@@ -374,6 +374,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tuple(sorted(self.capacity or self.exchange_units))
 
     def stage(self, name: str) -> Stage | None:
+        """Return the stage of this name, None if there is none."""
         return next((one for one in self.stages if one.stage == name), None)
 
     def criteria_of(self, stage: Stage) -> dict[str, int]:

@@ -80,6 +80,7 @@ class OpenStage:
     may: tuple[tuple[Act, str], ...]
 
     def is_late(self, now_s: int) -> bool:
+        """Tell whether its deadline, if it has one, has come."""
         return 0 < self.due_at_s <= now_s
 
 
@@ -103,6 +104,7 @@ class Standing:
         return not self.open and not self.failed_in
 
     def is_in(self, stage: str) -> bool:
+        """Tell whether the application is in a stage now."""
         return any(one.stage.stage == stage for one in self.open)
 
 

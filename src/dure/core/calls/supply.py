@@ -99,4 +99,5 @@ class SupplyTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     report_day: int = 10
 
     def instalment(self, name: str) -> Instalment | None:
+        """Return the instalment of this name, None if there is none."""
         return next((one for one in self.instalments if one.instalment == name), None)
