@@ -226,6 +226,18 @@ def test_a_job_that_kills_its_launcher_is_ended_and_named(driver: LocalDriver) -
     assert not any(is_alive(pid) for pid in numbers(driver, "rebel"))
 
 
+def test_no_job_runs_before_it_is_written_that_it_runs(driver: LocalDriver) -> None:
+    control = "$DURE_JOB_DIR/../../control/$DURE_JOB"
+    script = f"cat {control}/attempt-1.run; kill -KILL $PPID; sleep 600"
+    for number in range(20):
+        driver.start(order(f"quick-{number}", script))
+
+    ends = [end_of(driver, f"quick-{number}") for number in range(20)]
+
+    assert {(one.kind, one.reason) for one in ends} == {("ended", "LauncherVanished")}
+    assert all("command" in said(driver, one.job) for one in ends)
+
+
 def test_a_stop_gives_time_to_save(driver: LocalDriver) -> None:
     script = "trap 'echo saved > $DURE_CHECKPOINT_DIR/a; exit 85' TERM; echo up; "
     driver.start(order("polite", script + "while true; do sleep 0.01; done"))

@@ -126,6 +126,19 @@ def test_a_disabled_account_does_not_sign_in(setting: Setting) -> None:
     assert setting.people.actor_of_token(text) == PUBLIC_ACTOR
 
 
+def test_a_password_set_by_another_process_counts_at_once_and_ends_the_waiting(
+    setting: Setting,
+) -> None:
+    elsewhere = setting.again()
+    for _ in range(FREE_FAILURES):
+        setting.sign_in("forgotten-password")
+
+    elsewhere.change_password("kang.min", "a-new-password", by="admin")
+
+    assert setting.sign_in() is SignInRefusal.WRONG
+    assert isinstance(setting.sign_in("a-new-password"), SignedIn)
+
+
 def test_wrong_passwords_are_held_longer_each_time_and_only_from_their_address(
     setting: Setting,
 ) -> None:

@@ -63,18 +63,28 @@ def _inherit_orphans() -> None:
 
 
 def _run(intent: Intent, argv: list[str]) -> dict[str, Any]:
-    """Run one step to its end and to the end of all that it left behind."""
+    """Run one step to its end and to the end of all that it left behind.
+
+    The child waits until it is written down that it runs: where no such file lies, not one
+    instruction of the job was carried out, whoever kills us and when.
+    """
     reader, writer = os.pipe()
+    gate, opener = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _become(intent, argv, writer)
+        os.close(opener)
+        _become(intent, argv, gate, writer)
     os.close(writer)
+    os.close(gate)
     try:
         started = {"command": processes.identity(pid), "session": pid, "at_s": int(time.time())}
         files.write_durably(intent["run"], json.dumps(started))
     except OSError as wrong:
         print(f"{intent['run']}: {wrong}", file=sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(opener, b"!")
+    os.close(opener)
     with open(reader, "rb") as stream:
         complaint = stream.read().decode(errors="replace")
     code = _waited_for(pid)
@@ -84,14 +94,16 @@ def _run(intent: Intent, argv: list[str]) -> dict[str, Any]:
     return {"kind": "ended", "exit_code": code, "reason": ""}
 
 
-def _become(intent: Intent, argv: list[str], complaints: int) -> None:
-    """Turn this child into the command; never returns."""
+def _become(intent: Intent, argv: list[str], gate: int, complaints: int) -> None:
+    """Turn this child into the command once the gate opens; never returns."""
     place = ""
     try:
         os.setsid()
         for number in range(1, signal.NSIG):
             if number not in (signal.SIGKILL, signal.SIGSTOP) and number not in (32, 33):
                 signal.signal(number, signal.SIG_DFL)
+        if not os.read(gate, 1):
+            os._exit(127)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         for descriptor, place, mode in (
             (0, "/dev/null", os.O_RDONLY),

@@ -67,6 +67,8 @@ class SignedIn:
 
 @dataclass(slots=True)
 class _Failures:
+    # Against which hash; a password set anew lets its owner in at once.
+    password_hash: str
     count: int = 0
     until_s: int = 0
 
@@ -191,15 +193,20 @@ class People:
     # --- signing in ------------------------------------------------------------------------
 
     def check(self, user: str, password: str, *, address: str) -> Account | SignInRefusal:
-        """Check a password; slow on purpose (argon2id), about 50 ms, and slower after failures."""
+        """Check a password; slow on purpose (argon2id), about 50 ms, and slower after failures.
+
+        A password that another process set (``dure passwd``) counts from then on, and ends the
+        waiting of whoever had forgotten the old one.
+        """
         now_s = self._clock.now_s()
+        self._book.catch_up()
+        account = self.view.accounts.get(user)
         with self._lock:
-            failures = self._failures.get((user, address))
+            failures = self._failures_of(user, address, account)
             if failures is not None and now_s < failures.until_s:
                 return SignInRefusal.HELD
-        account = self.view.accounts.get(user)
         if not self._matches(account, password):
-            return self._count_failure(user, address, now_s)
+            return self._count_failure(user, address, account, now_s)
         assert account is not None
         with self._lock:
             self._failures.pop((user, address), None)
@@ -330,9 +337,17 @@ class People:
             return False
         return usable
 
-    def _count_failure(self, user: str, address: str, now_s: int) -> SignInRefusal:
+    def _failures_of(self, user: str, address: str, account: Account | None) -> _Failures | None:
+        failures = self._failures.get((user, address))
+        is_same = failures is not None and failures.password_hash == _hash_of(account)
+        return failures if is_same else None
+
+    def _count_failure(
+        self, user: str, address: str, account: Account | None, now_s: int
+    ) -> SignInRefusal:
         with self._lock:
-            failures = self._failures.pop((user, address), None) or _Failures()
+            failures = self._failures_of(user, address, account) or _Failures(_hash_of(account))
+            self._failures.pop((user, address), None)
             self._failures[(user, address)] = failures
             if len(self._failures) > COUNTED_MAX:
                 del self._failures[next(iter(self._failures))]
@@ -341,7 +356,7 @@ class People:
             if over < 0:
                 return SignInRefusal.WRONG
             failures.until_s = now_s + min(HOLD_S_FIRST << min(over, 10), HOLD_S_MAX)
-        if over == 0 and user in self.view.accounts:
+        if over == 0 and account is not None:
             self._record(
                 SignInHeld(
                     at_s=now_s,
@@ -363,6 +378,10 @@ def check_password(password: str) -> None:
             found=f"{len(password)} characters",
             expected=f"{PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX}",
         )
+
+
+def _hash_of(account: Account | None) -> str:
+    return account.password_hash if account is not None else ""
 
 
 def _digest(token: str) -> str:
