@@ -63,6 +63,12 @@ def entitled_types(c: Columns, job: int) -> int:
 
 
 @inner
+def may_borrow(jobs: IntArray, job: int) -> bool:
+    """Tell whether a gang may run as a loan; else an owner's return cannot call it back."""
+    return bool(jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN)
+
+
+@inner
 def could_be_own(jobs: IntArray, rights: IntArray, job: int) -> bool:
     """Tell cheaply whether any type's entitlement has room for the job; most waiting jobs fail
     this.

@@ -178,7 +178,8 @@ SCALARS = 72
     P_FELT_S,
     P_PASSED_S,
     P_RELOCATE,
-) = range(34)
+    P_YIELD_RATIO,
+) = range(35)
 P_FLOOR = 48  # each group's part of what is lent, the ungrouped first
 GROUPS_MOST = 16
 POLICY_SIZE = P_FLOOR + GROUPS_MOST

@@ -24,6 +24,16 @@ def last_checkpoint(c: Columns, job: int, at_s: int) -> int:
 
 
 @inner
+def left_s(c: Columns, job: int) -> int:
+    """Return how long a job that runs has still to run by its own word, in seconds; 0 if it
+    declared nothing or outlived its word.
+    """
+    jobs = c.jobs
+    ran_s = work_s_of(c, job, max(0, c.scalars[S_NOW] - jobs[J_RUN_SINCE, job]))
+    return int(max(0, jobs[J_ESTIMATE, job] - ran_s - jobs[J_SAVED, job]))
+
+
+@inner
 def felt(c: Columns, job: int) -> int:
     """Return how much a borrower feels being sent away, in milli-s: the less, the longer it has
     still to run by its own word.
@@ -31,10 +41,8 @@ def felt(c: Columns, job: int) -> int:
     It is once a job, not once a GPU: those who wait are people. Of whom nothing is declared, or
     who outlived its word, nobody knows how long it has, so it counts as soon done.
     """
-    jobs, felt_s = c.jobs, c.policy[P_FELT_S]
-    ran_s = work_s_of(c, job, max(0, c.scalars[S_NOW] - jobs[J_RUN_SINCE, job]))
-    left_s = max(0, jobs[J_ESTIMATE, job] - ran_s - jobs[J_SAVED, job])
-    return int(WHOLE * felt_s * felt_s // max(1, felt_s + left_s))
+    felt_s = c.policy[P_FELT_S]
+    return int(WHOLE * felt_s * felt_s // max(1, felt_s + left_s(c, job)))
 
 
 @inner

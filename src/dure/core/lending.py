@@ -44,10 +44,16 @@ def claim(c: Columns, job: int, types: int, ways: int) -> bool:
     Returns:
         False if no set of borrowers would make room: owners' own work is in the way, or faults.
     """
-    s = c.scalars
-    now_s = s[S_NOW]
-    latest_s, is_early = leave_by(c, now_s), (entitled_types(c, job) & types) == 0
-    early_s = min(latest_s, _next_right(c, job) - (now_s + c.policy[P_RETURN_S] - latest_s))
+    count = find_claim(c, job, types, ways)
+    if count > 0:
+        make_claim(c, job, types, count)
+    return count > 0
+
+
+@inner
+def find_claim(c: Columns, job: int, types: int, ways: int) -> int:
+    """Write the devices that a gang would claim to ``picks``; return how many rows, or 0."""
+    latest_s = leave_by(c, c.scalars[S_NOW])
     seek_own(c, True)
     count = choose_victims(c, job, types, latest_s, ways)
     if count == 0 and is_owed_spares(c, job):
@@ -55,8 +61,15 @@ def claim(c: Columns, job: int, types: int, ways: int) -> bool:
         count = choose_victims(c, job, types, latest_s, ways)
         open_spares(c, 0)
     seek_own(c, False)
-    if count == 0:
-        return False
+    return int(count)
+
+
+@inner
+def make_claim(c: Columns, job: int, types: int, count: int) -> None:
+    """Hold the devices in ``picks`` for a gang, and give notice to whoever stands on them."""
+    now_s = c.scalars[S_NOW]
+    latest_s, is_early = leave_by(c, now_s), (entitled_types(c, job) & types) == 0
+    early_s = min(latest_s, _next_right(c, job) - (now_s + c.policy[P_RETURN_S] - latest_s))
     due_at_s = now_s + c.policy[P_RETURN_S]
     emit(c, K_CLAIMED, job, due_at_s, 0, 0, 0, 0)
     for i in range(count):
@@ -80,7 +93,6 @@ def claim(c: Columns, job: int, types: int, ways: int) -> bool:
                     saves += 2
                 emit(c, K_NOTICED, borrower, job, stop_at_s, saves, milli, due_at_s)
             row = following
-    return True
 
 
 @inner

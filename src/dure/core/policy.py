@@ -46,6 +46,7 @@ from dure.core.columns import (
     P_SWAP,
     P_UNDECLARED_S,
     P_URGENT_S,
+    P_YIELD_RATIO,
     POLICIES,
     POLICY_SIZE,
     IntArray,
@@ -87,6 +88,8 @@ class Policy:
         undeclared_s: a job that declares no duration is taken to declare this.
         passed_s: whoever waited so long is let pass by nobody who waited less; 0 is never.
         relocate: small own gangs are moved for an entitled one that finds no place otherwise.
+        yield_ratio: a gang gives way to one of its owner that has this many times less to run by
+            its own word; 0 is never.
         instant_stop: the machines stop the moment they are told (imagined ones do).
         swap: a gang struck by a fault goes on at once with substitutes, if any are free.
         hazard_half_life_days: a fault this old weighs half in what is known against its node.
@@ -127,6 +130,7 @@ class Policy:
     undeclared_s: int = DAY_S
     passed_s: int = 3 * DAY_S
     relocate: bool = True
+    yield_ratio: int = 4
     instant_stop: bool = True
     swap: bool = False
     hazard_half_life_days: int = 28
@@ -151,7 +155,12 @@ class Policy:
             if isinstance(value, int) and not 0 <= value <= LONGEST_S:
                 raise PolicyError(f"{one.name} is {value}; it must be 0..{LONGEST_S}.")
         # Products of these with GPU-seconds must stay within 63 bits.
-        for name, most in (("estimate_weight", 100), ("felt_s", 10**6), ("undeclared_s", 10**8)):
+        for name, most in (
+            ("estimate_weight", 100),
+            ("yield_ratio", 100),
+            ("felt_s", 10**6),
+            ("undeclared_s", 10**8),
+        ):
             if getattr(self, name) > most:
                 raise PolicyError(f"{name} is {getattr(self, name)}; it must be 0..{most}.")
         if self.half_life_days < 1:
@@ -218,6 +227,7 @@ class Policy:
         p[P_RESTART_S], p[P_ESTIMATE_WEIGHT] = self.restart_s, self.estimate_weight
         p[P_UNDECLARED_S], p[P_FELT_S] = self.undeclared_s, self.felt_s
         p[P_PASSED_S], p[P_RELOCATE] = self.passed_s, int(self.relocate)
+        p[P_YIELD_RATIO] = self.yield_ratio
         return p
 
 

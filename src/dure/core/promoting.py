@@ -7,7 +7,7 @@ import numpy as np
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.elastic import is_elastic, pick_kept
-from dure.core.entitled import could_be_own, has_room
+from dure.core.entitled import could_be_own, has_room, may_borrow
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.placement import stands_open
@@ -76,46 +76,72 @@ def exchange(c: Columns) -> None:
     if count > 0:
         running = _running_in_order(c)
         for job in np.sort(called[:count]):
-            other = _spared_so_far(c, running, job)
-            if other >= 0:
+            giving = _spared_so_far(c, running, job)
+            for i in range(giving):
+                other = c.scratch[X_VICTIM, i]
                 emit(c, K_RECLASSED, other, jobs[J_ATTEMPT, other] + 1, LOAN, 0, 0, 0)
+            if giving > 0:
                 emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, OWN, 0, 0, 0)
 
 
 @inner
-def _spared_so_far(c: Columns, running: np.ndarray, job: int) -> int:
-    """Return the smallest own gang whose part of the entitlement is enough for a job of its owner.
+def _may_change(c: Columns, other: int, job: int) -> bool:
+    """Tell whether an own gang may run on as a loan so that another of its owner runs as own."""
+    jobs = c.jobs
+    if jobs[J_OWNER, other] != jobs[J_OWNER, job] or jobs[J_CLASS, other] != OWN:
+        return False
+    if is_elastic(jobs, other) or jobs[J_STATE, other] != RUNNING or jobs[J_STOP_AT, other] >= 0:
+        return False
+    if jobs[J_PLACED_TYPE, other] != jobs[J_PLACED_TYPE, job]:
+        return False
+    saves = jobs[J_CKPT_EVERY, other] > 0 or jobs[J_CKPT_TAKES, other] >= 0
+    is_fresher = jobs[J_RECLAIMS, other] < jobs[J_RECLAIMS, job]
+    return bool(may_borrow(jobs, other) and saves and is_fresher)
 
-    Of equal ones it is the earliest; -1 if there is none that may give way.
+
+@inner
+def _spared_so_far(c: Columns, running: np.ndarray, job: int) -> int:
+    """Write own gangs whose parts of the entitlement are enough for a job of its owner to
+    X_VICTIM: the smallest that is enough alone, else the largest and so on; return how many, or 0.
     """
-    jobs, rights, best = c.jobs, c.rights, -1
+    jobs, rights, chosen = c.jobs, c.rights, c.scratch[X_VICTIM]
     owner, kind = jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job]
     taken = rights[E_OWN, owner, kind] + rights[E_CLAIMED, owner, kind]
     least = taken + jobs[J_USED, job] - rights[E_ENTITLED, owner, kind]
     # With room enough it is promoted, and nobody need give way.
     if c.accounts[A_KIND, owner] == ACCOUNT_POOL or least <= 0:
-        return -1
+        return 0
     if stands_on_spare(c, job) or not stands_open(c, job):
-        return -1
-    for other in running:
-        if jobs[J_OWNER, other] != owner or jobs[J_CLASS, other] != OWN:
-            continue
-        if is_elastic(jobs, other):
-            continue
-        may_borrow = jobs[J_PREEMPTIBLE, other] == 1 and jobs[J_CLASS_ASKED, other] != 1 + OWN
-        saves = jobs[J_CKPT_EVERY, other] > 0 or jobs[J_CKPT_TAKES, other] >= 0
-        if (
-            not may_borrow
-            or not saves
-            or jobs[J_RECLAIMS, other] > 0
-            or jobs[J_STOP_AT, other] >= 0
-        ):
-            continue
-        enough = jobs[J_PLACED_TYPE, other] == kind and jobs[J_USED, other] >= least
-        is_smaller = best < 0 or jobs[J_USED, other] < jobs[J_USED, best]
-        if enough and is_smaller and jobs[J_STATE, other] == RUNNING:
-            best = other
-    return int(best)
+        return 0
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp, count = c.memo[M_STAMP, STAMP_MARKS], 0
+    while least > 0:
+        best = -1
+        for other in running:
+            if c.marks[other] == stamp or not _may_change(c, other, job):
+                continue
+            if best < 0 or _gives_better(jobs, other, best, least):
+                best = other
+        if best < 0:
+            return 0
+        c.marks[best] = stamp
+        chosen[count] = best
+        count += 1
+        least -= jobs[J_USED, best]
+    return count
+
+
+@inner
+def _gives_better(jobs: IntArray, one: int, other: int, least: int) -> bool:
+    """Tell whether one of two own gangs is the better to give up at least so much; the earlier
+    one stays of equals.
+    """
+    has, has_other = jobs[J_USED, one], jobs[J_USED, other]
+    if (has >= least) != (has_other >= least):
+        return bool(has >= least)
+    if jobs[J_RECLAIMS, one] != jobs[J_RECLAIMS, other]:
+        return bool(jobs[J_RECLAIMS, one] < jobs[J_RECLAIMS, other])
+    return bool(has < has_other if has >= least else has > has_other)
 
 
 @inner
@@ -149,8 +175,7 @@ def demote(c: Columns) -> None:
             owner, kind = jobs[J_OWNER, job], jobs[J_PLACED_TYPE, job]
             if jobs[J_CLASS, job] != OWN or c.accounts[A_KIND, owner] == ACCOUNT_POOL:
                 continue
-            may_borrow = jobs[J_PREEMPTIBLE, job] == 1 and jobs[J_CLASS_ASKED, job] != 1 + OWN
-            if firm == 0 and not may_borrow:
+            if firm == 0 and not may_borrow(jobs, job):
                 continue
             if rights[E_OWN, owner, kind] > rights[E_ENTITLED, owner, kind]:
                 emit(c, K_RECLASSED, job, jobs[J_ATTEMPT, job] + 1, LOAN, 0, 0, 0)

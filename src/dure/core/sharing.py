@@ -33,6 +33,7 @@ from dure.core.swapping import start_stranded
 from dure.core.testing import fill_aside
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
 from dure.core.victims import MOVING
+from dure.core.yielding import give_way
 
 
 @inner
@@ -232,6 +233,11 @@ def share(c: Columns) -> None:
         start_stranded(c, LOAN)
         succeed(c, LOAN)
         _lend(c)
+        if give_way(c):
+            stop_noticed_now(c)
+            serve_claims(c)
+            begin_pass(c)
+            _lend(c)
         _claim_ahead(c)
         fill_reserved(c)
         backfill(c)

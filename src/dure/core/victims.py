@@ -17,10 +17,17 @@ DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borr
 OFTEN = 2  # who was called back so often is called back only if nobody else will do
 SPARED = 1 << 50
 MOVED = 1 << 52  # moving an own gang is dearer than sending any borrowers away
-(MARKING, MOVING) = (1, 2)
+(MARKING, MOVING, YIELDING) = (1, 2, 4)
+YIELDER = 3  # bits of the ways; above them stands the one gang that may leave, if it yields
 # What is thought of somebody on a node: gone, must go, gives up what it can, must give that up.
 (GONE, MUST_GO, LESS, MUST_LESS) = range(4)
 _SHED = 20  # bits for how many devices a gang gives up, below the stamp of the pricing
+
+
+@inner
+def yielded_by(job: int) -> int:
+    """Return the way in which one gang alone makes room for another."""
+    return YIELDING | job << YIELDER
 
 
 @inner
@@ -52,11 +59,22 @@ def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) ->
     jobs = c.jobs
     if jobs[J_STATE, job] != RUNNING:
         return False
+    if ways & YIELDING:
+        return bool(job == ways >> YIELDER)
     is_firm = jobs[J_CLASS, job] == OWN and not is_elastic(jobs, job)
     if is_told(jobs, job):
         is_leaving = not is_firm or jobs[J_STOP_CAUSE, job] == BY_MOVE
         return bool(is_leaving and jobs[J_STOP_AT, job] <= latest_s)
     return bool(not is_firm or (ways & MOVING and _may_be_moved(c, job, claimant, latest_s)))
+
+
+@inner
+def _stands_on(c: Columns, job: int, node: int) -> bool:
+    """Tell whether a running gang has devices of a node."""
+    row = c.nodes[N_ROWS, node]
+    while row >= 0 and c.rows[R_JOB, row] != job:
+        row = c.rows[R_NEXT_OF_NODE, row]
+    return bool(row >= 0)
 
 
 @inner
@@ -171,8 +189,11 @@ def _free_on_node(
     gives up a part, then stays), the dearest first: nobody is sent away in vain.
 
     Args:
-        ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved.
+        ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved;
+            ``yielded_by``: one gang alone makes room, where it stands.
     """
+    if ways & YIELDING and not _stands_on(c, ways >> YIELDER, node):
+        return -1, 0
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
         return -1, 0
