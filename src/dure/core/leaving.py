@@ -55,6 +55,18 @@ def disturbance(c: Columns, job: int) -> int:
 
 
 @inner
+def saves_by(c: Columns, job: int, latest_s: int) -> bool:
+    """Tell whether a running job has all its work saved at some moment from now to ``latest_s``."""
+    now_s, takes_s = c.scalars[S_NOW], c.jobs[J_CKPT_TAKES, job]
+    if takes_s >= 0 and now_s + takes_s <= latest_s:
+        return True
+    every_s, saved_at_s = c.jobs[J_CKPT_EVERY, job], last_checkpoint(c, job, now_s)
+    if every_s <= 0:
+        return False
+    return bool(saved_at_s >= now_s or saved_at_s + every_s <= latest_s)
+
+
+@inner
 def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     """Choose how a borrower leaves by ``latest_s``: (stop_at_s, 1 if it saves, price in milli-s).
 

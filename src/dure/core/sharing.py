@@ -118,7 +118,7 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
 def _move_once(c: Columns, job: int, types: int) -> bool:
     """Claim places of small own gangs, which move: the last resort, if only places are missing."""
     s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
-    if c.policy[P_RELOCATE] == 0 or s[S_KIND + IDLE] == 0:
+    if c.policy[P_RELOCATE] == 0:
         return False
     if c.accounts[A_KIND, c.jobs[J_OWNER, job]] == ACCOUNT_POOL:
         return False

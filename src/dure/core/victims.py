@@ -69,11 +69,13 @@ def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) ->
 
 
 @inner
-def _stands_on(c: Columns, job: int, node: int) -> bool:
-    """Tell whether a running gang has devices of a node."""
-    row = c.nodes[N_ROWS, node]
-    while row >= 0 and c.rows[R_JOB, row] != job:
-        row = c.rows[R_NEXT_OF_NODE, row]
+def _is_asked(c: Columns, shelf: int, ways: int) -> bool:
+    """Tell whether a shelf is looked at: of one gang that gives way, only where it stands."""
+    if ways & YIELDING == 0:
+        return True
+    row = c.jobs[J_ROWS, ways >> YIELDER]
+    while row >= 0 and c.nodes[N_SHELF, c.rows[R_NODE, row]] != shelf:
+        row = c.rows[R_NEXT_OF_JOB, row]
     return bool(row >= 0)
 
 
@@ -192,8 +194,6 @@ def _free_on_node(
         ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved;
             ``yielded_by``: one gang alone makes room, where it stands.
     """
-    if ways & YIELDING and not _stands_on(c, ways >> YIELDER, node):
-        return -1, 0
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
         return -1, 0
@@ -304,6 +304,8 @@ def _price_domain(
         best_node, best_price = -1, 1 << 62
         for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
             if domain_of(c, shelf, level) != domain or not suits(c, job, shelf):
+                continue
+            if not _is_asked(c, shelf, ways):
                 continue
             is_begun = shelf == home or span == 1
             if not is_begun and (

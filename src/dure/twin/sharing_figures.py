@@ -21,7 +21,8 @@ class Figures:
         claims: entitled gangs that named GPUs to come back; ``claim_s_max``: the longest time from
             a claim to its gang's start; ``claims_late``: of those, beyond the promise. What a
             fault broke or somebody cancelled is not in it.
-        blocked: times that an entitled gang waited longer than the promise without a claim.
+        blocked: times that an owner's entitlement had room for a gang that waited, for longer than
+            the promise, without a claim.
         blocked_s_max: the longest of these.
         lost_share: work destroyed by reclaims over capacity x time.
         reclaims: stops of borrowers; ``reclaims_max``: of one job; ``reclaimed_thrice``: share of
@@ -141,7 +142,7 @@ def _blocked_s(run: Run, facts: pl.DataFrame, holding: set[int]) -> IntArray:
     """
     state = run.runtime.state
     jobs, rights = state.c.jobs, state.c.rights
-    found: list[int] = []
+    found: dict[tuple[int, int], int] = {}
     promise_s = run.inputs.policy.return_s
     waits = _waits(facts)
     owner_of = jobs[col.J_OWNER]
@@ -155,10 +156,13 @@ def _blocked_s(run: Run, facts: pl.DataFrame, holding: set[int]) -> IntArray:
             steps = (at_s, taken)
             if job in holding:
                 steps = _taken(facts.filter(pl.col("job") != job), owner_of == owner, milli_of)
-            longest_s = _longest_s(steps[0], steps[1] <= entitled - milli_of[job], from_s, to_s)
+            fits = steps[1] <= entitled - milli_of[job]
+            longest_s, begin_s = _longest_s(steps[0], fits, from_s, to_s)
             if longest_s > promise_s:
-                found.append(longest_s)
-    return np.array(found, dtype=np.int64)
+                # Many may wait for the one place that is missing.
+                at = (owner, int(steps[0].searchsorted(begin_s, side="right")))
+                found[at] = max(longest_s, found.get(at, 0))
+    return np.array(list(found.values()), dtype=np.int64)
 
 
 def _waits(facts: pl.DataFrame) -> pl.DataFrame:
@@ -193,18 +197,20 @@ def _taken(
     return at_s, np.cumsum([deltas[int(one)] for one in at_s])
 
 
-def _longest_s(at_s: IntArray, holds: np.ndarray, from_s: int, to_s: int) -> int:
-    """Return the longest time within [from_s, to_s) in which a step function held."""
+def _longest_s(at_s: IntArray, holds: np.ndarray, from_s: int, to_s: int) -> tuple[int, int]:
+    """Return the longest time within [from_s, to_s) in which a step function held, and when that
+    began.
+    """
     first = max(0, int(np.searchsorted(at_s, from_s, side="right")) - 1)
     last = int(np.searchsorted(at_s, to_s, side="left"))
-    best_s, since_s = 0, -1
+    best, since_s = (0, from_s), -1
     for i in range(first, last):
         begin_s = max(from_s, int(at_s[i]))
         if holds[i] and since_s < 0:
             since_s = begin_s
         elif not holds[i] and since_s >= 0:
-            best_s, since_s = max(best_s, begin_s - since_s), -1
-    return max(best_s, to_s - since_s) if since_s >= 0 else best_s
+            best, since_s = max(best, (begin_s - since_s, since_s)), -1
+    return max(best, (to_s - since_s, since_s)) if since_s >= 0 else best
 
 
 def _mean(values: np.ndarray) -> float:

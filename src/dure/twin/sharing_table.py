@@ -96,16 +96,17 @@ class Measurement:
         lines = [self._wait("shared", "greedy", reach=True)]
         lines.append(self._worse("shared", "siloed", [""] * self.shifts))
         lines.append(self._worse("flooded", "siloed", flooder))
-        lines += [self._returns("shared"), self._returns("firm"), self._returns("rare")]
+        for name in ("shared", "firm", "rare"):
+            lines += self._returns(name)
         lines += [*self._costs("shared"), self._again("shared"), self._beside("shared")]
         for name in ("rare", "random", "none"):
             lines.append(self._wait(name, "greedy", reach=False))
             lines.append(self._worse(name, "siloed", [""] * len(flooder)))
-        lines += [self._returns("random"), self._returns("none")]
+        lines += [*self._returns("random"), *self._returns("none")]
         if self.faults is not None:
             lines.append(self._wait("faults", "greedy, faults", reach=False))
             lines.append(self._worse("faults", "siloed, faults", [""] * len(flooder)))
-            lines += [self._returns("faults"), self._beside("faults")]
+            lines += [*self._returns("faults"), self._beside("faults")]
         return lines
 
     def _wait(self, name: str, beside: str, *, reach: bool) -> Line:
@@ -131,19 +132,20 @@ class Measurement:
         told = ", ".join([str(len(worse)), *worse[:3]])
         return Line(f"owners that wait longer than alone ({name})", told, "0", not worse)
 
-    def _returns(self, name: str) -> Line:
+    def _returns(self, name: str) -> list[Line]:
         runs = self.figures[name]
         claims, late = sum(one.claims for one in runs), sum(one.claims_late for one in runs)
-        blocked = sum(one.blocked for one in runs)
         most_s = max(one.claim_s_max for one in runs)
-        told = f"{claims:,} claims, {late} late, {blocked} blocked, at most {most_s} s"
+        told = f"{claims:,} claims, {late} late, at most {most_s} s"
         promise_s = FIRM_S if name == "firm" else self.policy.return_s
-        reach = f"0 late, <= {promise_s} s"
-        if name == "faults":
+        reach = f"0 late, <= {promise_s} s" + (", faults aside" if name == "faults" else "")
+        lines = [Line(f"entitled gangs start in time ({name})", told, reach, late == 0)]
+        if name != "faults":
             # A fault may leave an owner less than it is entitled to; what was claimed is owed.
-            reach, blocked = f"{reach}, faults aside", 0
-        kept = late == 0 and blocked == 0
-        return Line(f"entitled gangs start in time ({name})", told, reach, kept)
+            blocked = sum(one.blocked for one in runs)
+            told = f"{blocked}, at most {max(one.blocked_s_max for one in runs):,} s"
+            lines.append(Line(f"room that no claim could reach ({name})", told, "0", blocked == 0))
+        return lines
 
     def _costs(self, name: str) -> list[Line]:
         runs = self.figures[name]
