@@ -185,7 +185,7 @@ def test_whoever_gives_way_has_long_to_run_saves_and_was_never_sent_away() -> No
     assert yielded > 0
 
 
-def test_many_give_way_over_the_next_passes() -> None:
+def test_many_give_way_over_the_next_minutes() -> None:
     bench = Bench(flat_pool(*[8] * 40))
     bench.entitle("A", 320)
     for _ in range(40):
@@ -194,7 +194,7 @@ def test_many_give_way_over_the_next_passes() -> None:
     for _ in range(40):
         bench.submit("A", gpus=8, estimate=600)
     seen = []
-    for now_s in (100, 101, 102):
+    for now_s in (100, 160, 220):
         bench.at(now_s)
         seen.append(len(bench.told(col.K_CLAIMED)))
         bench.observe(col.K_CANCELLED, bench.submit())

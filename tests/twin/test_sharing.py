@@ -80,6 +80,7 @@ def test_the_table_keeps_its_promises_on_a_small_trace(trace: pl.DataFrame) -> N
     assert [measured.figures[name][0].claims_late for name in ("firm", "rare")] == [0, 0]
     for name in ("shared", "random", "none"):
         assert lines[f"entitled gangs start in time ({name})"].holds is True
+        assert lines[f"room that no claim could reach ({name})"].holds is True
     assert measured.figures["shared"][0].claims > 0
     assert lines["idle beside a queue (shared)"].holds is True
 

@@ -75,6 +75,8 @@ def advance(c: Columns, now_s: int) -> None:
     s, day_s = c.scalars, c.policy[P_DAY_S]
     if s[S_NOW] < 0:
         s[S_NOW], s[S_STARTED_AT], s[S_DAY] = now_s, now_s, now_s // day_s
+    if now_s > s[S_NOW]:
+        s[S_EARLIER] = s[S_NOW]
     while now_s // day_s > s[S_DAY]:
         day_end_s = (s[S_DAY] + 1) * day_s
         _book(c, day_end_s - s[S_NOW])

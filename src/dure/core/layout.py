@@ -137,7 +137,7 @@ K_MOVED_UP = 38  # job, a its new key: a deadline nears (below 0), or cannot be 
     S_ELASTIC,
     S_RISING,
     S_IMPATIENT,
-    S_LOOK_AT,
+    S_EARLIER,
 ) = range(46)
 S_KIND = 56  # milli by kind now, 7 of them
 S_SUM = 64  # milli-seconds by kind since the start, 7 of them

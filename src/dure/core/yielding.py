@@ -5,7 +5,8 @@ may take the place of one that has much longer to run: that one runs on as a loa
 entitlement passes to the other, and the other claims its devices, as it would from any borrower.
 Nobody else is disturbed, and who was ever sent away gives way no more.
 
-A gang looks for such a place when it comes to wait; all who stand first look again once a minute.
+A gang looks for such a place when it comes to wait; all who stand first look again in the first
+cycle of a minute.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ from dure.core.line import SAID_S_MAX, first_of, next_of, order_heads, replace_h
 from dure.core.moves import skip_dead
 from dure.core.victims import yielded_by
 
-YIELDS_MOST = 16  # a pass; the others have theirs in the next
+YIELDS_MOST = 16  # a pass; the others have theirs a minute later
 LOOK_S = 60
 
 
@@ -58,8 +59,7 @@ def _open_heads(c: Columns) -> None:
     s, count = c.scalars, 0
     c.scratch[X_HEAD, : s[S_ACCOUNTS]] = -1
     skip_dead(c)
-    if s[S_NOW] >= s[S_LOOK_AT]:
-        s[S_LOOK_AT] = s[S_NOW] + LOOK_S
+    if s[S_NOW] // LOOK_S > s[S_EARLIER] // LOOK_S:
         for i in range(s[S_STANDING]):
             count = _add_head(c, c.standing[i], count)
     else:
@@ -169,6 +169,4 @@ def give_way(c: Columns) -> bool:
         else:
             following = -1
         replace_head(c, following)
-    if yields == YIELDS_MOST:
-        c.scalars[S_LOOK_AT] = c.scalars[S_NOW]
     return yields > 0
