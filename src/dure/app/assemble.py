@@ -23,6 +23,7 @@ from dure.core.errors import DureError, LedgerError
 from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
+from dure.services.admissions import Admissions
 from dure.services.book import Book
 from dure.services.desks import (
     JudgingDesk,
@@ -35,6 +36,7 @@ from dure.services.desks import (
 from dure.services.engine_figures import EngineFigures
 from dure.services.enrolments import Enrolments
 from dure.services.holding_desk import HoldingDesk
+from dure.services.interactive import Address, Interactive
 from dure.services.judging_screen import JudgingScreen
 from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
@@ -148,13 +150,14 @@ def _assemble(
     lock: DataLock | None,
 ) -> Platform:
     """Put the pools together over their ledgers; those opened are listed in ``ledgers``."""
-    people, enrolments, people_book = open_people(settings.data, lying, ledgers)
+    people, enrolments, people_book, admissions = open_people(settings.data, lying, ledgers)
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
         if settings.plans and _leads(leases.get(name))():
             keep()
 
     clock = SystemClock()
+    address = Address(settings.sessions_url) if settings.sessions_url else None
     if settings.db:
         _await_pool(HERE, lying, lambda found: found.head()[0] > 0, leases)
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
@@ -193,6 +196,7 @@ def _assemble(
         people,
         here.storage,
         here.workdirs,
+        Interactive(pools, people, admissions, address),
         dure.__version__,
         {HERE: here.care.desk},
         figures,
@@ -216,7 +220,7 @@ def _agents(settings: Settings, enrolments: Enrolments, claim: Claim | None) -> 
 
 def open_people(
     data: Path, lying: Ledgers, ledgers: list[Ledger]
-) -> tuple[People, Enrolments, Book]:
+) -> tuple[People, Enrolments, Book, Admissions]:
     """Open the ledger of accounts and sites; it has its own, so that no sign-in waits for a pool.
 
     Args:
@@ -227,8 +231,9 @@ def open_people(
     book = Book(ledger, encode=encode_events, decode=decode_events)
     people = People(book, SystemClock(), secrets.token_bytes)
     enrolments = Enrolments(book, SystemClock(), lambda: site_secret(data))
+    admissions = Admissions(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
-    return people, enrolments, book
+    return people, enrolments, book, admissions
 
 
 def _desks(
