@@ -22,7 +22,7 @@ BEGIN = {"action": "interactive.begin"}
 HOURS = (1, 2, 4, 8, 12)
 
 
-@get("/sessions", opt=BEGIN, sync_to_thread=True)
+@get("/sessions", opt=BEGIN, sync_to_thread=False)
 def sessions(request: AnyRequest) -> Response[Any]:
     """Show one's own sessions and the form for another."""
     return _sessions_page(request, {}, ())
