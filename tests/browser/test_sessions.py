@@ -67,10 +67,12 @@ def test_a_terminal_is_begun_on_the_page_opened_once_and_computes(
     terminal.keyboard.type("echo $((6*7)) 두레 한글\n")
 
     expect(terminal.locator(".row", has_text="42 두레 한글").first).to_be_visible()
-    terminal.keyboard.type("printf '\\033[1;32mgreen\\033[0m \\033[7minverse\\033[0m\\n'; ls -la /\n")
+    terminal.keyboard.type(
+        "printf '\\033[1;32mgreen\\033[0m \\033[7minverse\\033[0m\\n'; ls -la /\n"
+    )
     expect(terminal.locator("span.bold", has_text="green")).to_be_visible()
     picture(terminal, "terminal")
-    # What was printed is there again when the page is, and the link in the history is worth nothing.
+    # What was printed is there again when the page is.
     terminal.reload()
     expect(terminal.locator(".row", has_text="42 두레 한글").first).to_be_visible()
     names = {one["name"] for one in context.cookies(origin)}

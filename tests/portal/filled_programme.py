@@ -323,12 +323,18 @@ class CountedBytes:
 
 def filled_people(clock: FixedClock) -> People:
     """Return people with an account for each role, all with the same password."""
+    return filled_people_and_admissions(clock)[0]
+
+
+def filled_people_and_admissions(clock: FixedClock) -> tuple[People, Admissions]:
+    """Return the same people, and beside them who was admitted to sessions."""
     book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
     people = People(book, clock, CountedBytes(), hasher=CHEAP_HASHER)
+    admissions = Admissions(book, clock, CountedBytes())
     for user, name, role, projects, provider in USERS:
         people.add(user, PASSWORD, roles=[role], by="test", display_name=name,
                    projects=projects, provider=provider, is_demo=True)  # fmt: skip
-    return people
+    return people, admissions
 
 
 def filled_office(clock: FixedClock) -> Programme:
@@ -352,7 +358,7 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         "founding": FilledPool(founding_view(), takes_jobs=False),
         "here": FilledPool(here_view(), takes_jobs=True),
     }
-    people = filled_people(clock)
+    people, admissions = filled_people_and_admissions(clock)
     return Services(
         pools=pools,
         **desks,
@@ -360,14 +366,9 @@ def filled_services(clock: FixedClock | None = None) -> Services:
         people=people,
         storage=filled_storage(clock),
         workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
-        interactive=Interactive(pools, people, filled_admissions(clock), SESSIONS),
+        interactive=Interactive(pools, people, admissions, SESSIONS),
         version="0.1.0",
     )
-
-
-def filled_admissions(clock: FixedClock) -> Admissions:
-    book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
-    return Admissions(book, clock, CountedBytes())
 
 
 def _new_disk() -> Path:

@@ -57,6 +57,7 @@ class LocalLines:
             # A socket's name has room for a hundred letters, and folders lie deeper than that.
             if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
                 line.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+                line.settimeout(None)
                 return line.detach()
         except OSError:
             pass

@@ -49,6 +49,9 @@ def going_in(fields: Iterable[Field], *, is_websocket: bool) -> list[Field]:
         and not name.startswith(_NOT_IN_BEGINNINGS)
         and (is_websocket or not name.startswith(_OF_WEBSOCKET))
     ]
+    if any(name == b"transfer-encoding" for name, _ in passed):
+        # Where both are said, the chunks count, and nobody behind us shall think otherwise.
+        passed = [(name, value) for name, value in passed if name != b"content-length"]
     if cookies := b"; ".join(_their_cookies(fields)):
         passed.append((b"cookie", cookies))
     if is_websocket:

@@ -16,7 +16,8 @@ import h11
 from dure.portal.sessions import headers
 from dure.portal.sessions.door import Answer, Door, Head, Through
 
-HEAD_BYTES_MAX = 64 * 1024
+# A head that is not whole by then is refused, one that is may be as long as a read.
+HEAD_BYTES_MAX = 32 * 1024
 READ_BYTES = 64 * 1024
 # For the next request of an open connection; for a peer that takes or gives the rest of one.
 NEXT_S, STALL_S = 60.0, 120.0

@@ -125,7 +125,8 @@ class JobRequest(
             command=self.command,
             setup=self.setup,
             env=dict(self.env),
-            notice_signal=self.notice_signal,
+            # A shell that people type into dies of every signal that could be one; they are told.
+            notice_signal="none" if self.interactive else self.notice_signal,
             name=self.name,
             submit_dir=self.submit_dir,
             image=self.image,
