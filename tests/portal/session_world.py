@@ -140,7 +140,7 @@ class SessionWorld:
         self._folder = tempfile.TemporaryDirectory(prefix="dure-door-")
         place = str(Path(self._folder.name) / "app.sock")
         self._app = _Server(place, Hostile)
-        Thread(target=self._app.serve_forever, daemon=True).start()
+        Thread(target=self._app.serve_forever, args=(0.02,), daemon=True).start()
 
         def hostile(job: str) -> int | None:
             line = socket.socket(socket.AF_UNIX)

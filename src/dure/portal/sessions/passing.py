@@ -98,7 +98,7 @@ class Passing:
         else:
             answer = decided
         if answer is not None:
-            await self._say(answer)
+            await self._say(answer, without_body=head.method == "HEAD")
         states = self._browser.state.states
         if set(states.values()) == {h11.DONE}:
             return True
@@ -112,13 +112,12 @@ class Passing:
             await self._browser.next(NEXT_S)
         return set(self._browser.state.states.values()) == {h11.DONE}
 
-    async def _say(self, answer: Answer) -> None:
+    async def _say(self, answer: Answer, *, without_body: bool = False) -> None:
         fields = [(name.encode(), value.encode("latin-1")) for name, value in answer.fields.items()]
         fields.append((b"Content-Length", str(len(answer.body)).encode()))
         await self._browser.send(h11.Response(status_code=answer.status, headers=fields))
-        if answer.body and self._browser.state.our_state is h11.SEND_BODY:
-            with contextlib.suppress(h11.LocalProtocolError):
-                await self._browser.send(h11.Data(data=answer.body))
+        if answer.body and not without_body:
+            await self._browser.send(h11.Data(data=answer.body))
         await self._browser.send(h11.EndOfMessage())
 
     async def _pass(self, request: h11.Request, head: Head, to: Through) -> Answer | None:
@@ -134,7 +133,7 @@ class Passing:
             await session.send(
                 h11.Request(method=request.method, target=request.target, headers=fields)
             )
-            await self._while_admitted(to, lambda: self._exchange(session))
+            await self._while_admitted(to, lambda: self._exchange(session, head))
         except Broken:
             if self._browser.state.our_state is h11.SEND_RESPONSE:
                 return self._door.broken(head)
@@ -156,7 +155,12 @@ class Passing:
             with contextlib.suppress(asyncio.CancelledError, Broken, OSError, TimeoutError):
                 await acting
 
-    async def _exchange(self, session: Side) -> None:
+    async def _exchange(self, session: Side, head: Head) -> None:
+        if head.is_websocket:
+            # Its answer may switch the protocol only once the request is at its end.
+            await self._send_body(session)
+            await self._send_answer(session)
+            return
         sending = asyncio.create_task(self._send_body(session))
         try:
             await self._send_answer(session)
@@ -182,8 +186,6 @@ class Passing:
             event = await session.next(None)
             match event:
                 case h11.InformationalResponse(status_code=101):
-                    if self._browser.state.their_state is h11.SEND_BODY:
-                        raise Broken
                     fields = headers.switching(event.headers)
                     await self._browser.send(
                         h11.InformationalResponse(status_code=101, headers=fields)

@@ -5,14 +5,14 @@ import contextlib
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
-from threading import Thread
+from threading import Event, Thread
 
 from dure.portal.sessions.door import Door
 from dure.portal.sessions.passing import HEAD_BYTES_MAX, Passing
 from dure.services.interactive import Interactive
 
 CONNECTIONS_MAX = 1_000
-STOP_S_MAX = 5.0
+START_S_MAX, STOP_S_MAX = 5.0, 5.0
 
 
 class SessionServer:
@@ -30,10 +30,13 @@ class SessionServer:
         self._door, self._listener, self._tls = Door(interactive), listener, tls
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name="dure-sessions", daemon=True)
+        self._is_serving = Event()
         self._open: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
+        """Return once it serves."""
         self._thread.start()
+        self._is_serving.wait(START_S_MAX)
 
     def stop(self) -> None:
         """End every connection, and the thread."""
@@ -49,6 +52,7 @@ class SessionServer:
                 self._serve, sock=self._listener.dup(), limit=HEAD_BYTES_MAX, ssl=self._tls
             )
         )
+        self._loop.call_soon(self._is_serving.set)
         self._loop.run_forever()
         server.close()
         for task in self._open:

@@ -1,0 +1,135 @@
+"""``dure session`` against a real ``dure up``: begun, listed, opened by its link, ended."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from dure.app.settings import Settings
+from dure.cli.server import Door
+from dure.cli.sessions_door import sessions_listener
+from dure.cli.up import _listening
+from dure.core.errors import InputError
+from tests.cli.up_process import UpProcess
+
+LINK = re.compile(r"http://(?P<job>here-\d+)\.localhost:(?P<port>\d+)/\.dure/enter/[0-9a-f]{64}\n")
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data").start()
+    yield service
+    for session in service.http.get("/sessions").json():
+        service.run("session", "stop", session["row"]["job"])
+        service.wait_for(session["row"]["job"], "CANCELLED", "COMPLETED")
+    service.close()
+
+
+def at_door(port: int) -> httpx.Client:
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20)
+
+
+def test_a_session_goes_from_the_command_line_to_the_browser_and_ends(up: UpProcess) -> None:
+    begun = up.run("session", "shell", "--time", "30m")
+
+    assert begun.returncode == 0, begun.stderr
+    link = LINK.fullmatch(begun.stdout)
+    assert link is not None, begun.stdout
+    job, host = link["job"], urlsplit(link[0].strip()).netloc
+    assert f"{job} waits for its start" in begun.stderr
+    listed = json.loads(up.run("session", "list", "-o", "json").stdout)
+    assert [(one["job"], one["interactive"], one["state"]) for one in listed] == [
+        (job, "shell", "RUNNING")
+    ]
+    again = json.loads(up.run("session", "open", job, "-o", "json").stdout)
+    assert again["lasts_s"] == 120 and again["url"] != link[0].strip()
+    with at_door(int(link["port"])) as client:
+        client.headers["host"] = host
+        for url in (link[0].strip(), again["url"]):
+            assert client.get(urlsplit(url).path).status_code == 303
+        assert client.get(urlsplit(again["url"]).path).status_code == 403
+        assert client.get("/.dure/static/terminal.js").status_code == 200
+    stopped = up.run("session", "stop", job)
+    assert (stopped.returncode, stopped.stdout) == (0, f"{job}: The job is being stopped.\n")
+    up.wait_for(job, "CANCELLED")
+    over = up.run("session", "open", job)
+    assert over.returncode == 1 and "does not run now" in over.stderr
+
+
+def test_secrets_of_sessions_stand_in_no_log(up: UpProcess) -> None:
+    begun = up.run("session", "shell", "--time", "30m")
+    link = LINK.fullmatch(begun.stdout)
+    assert link is not None, begun.stderr
+    path, host = urlsplit(link[0].strip()).path, urlsplit(link[0].strip()).netloc
+    with at_door(int(link["port"])) as client:
+        answer = client.get(path, headers={"host": host})
+        client.get(path, headers={"host": host, "cookie": "a=\x7f"})
+    secrets = [path.rpartition("/")[2], answer.headers["set-cookie"].split(";")[0].split("=")[1]]
+
+    printed = up.data.with_name(up.data.name + ".log").read_bytes()
+    # SQLite's files too: what is durable of them is their hashes.
+    kept = b"".join(file.read_bytes() for file in up.data.rglob("*.db*"))
+
+    assert all(one.encode() not in printed + kept for one in secrets)
+
+
+def test_what_cannot_be_a_session_is_said_in_a_line(up: UpProcess) -> None:
+    for words, told in (
+        (("--time", "soon"), "estimate"),
+        (("--accelerator", "H200;x"), "accelerator"),
+        (("--image", "UPPER case"), "image"),
+    ):
+        answer = up.run("session", "shell", *words)
+        assert answer.returncode == 2 and told in answer.stderr, answer.stderr
+        assert answer.stderr.count("\n") == 1
+    missing = up.run("session", "open", "here-999")
+    plain = up.submit("sleep 60")
+    up.wait_for(plain, "RUNNING")
+    no_session = up.run("session", "open", plain)
+    up.run("cancel", plain)
+
+    assert missing.returncode == 1 and no_session.returncode == 1
+    assert "no interactive session" in no_session.stderr
+
+
+def address(door: Door, port: int, **settings: object) -> str:
+    """Return where sessions would be reached, "" if nowhere."""
+    wished = Settings(Path("unused"), **settings)  # type: ignore[arg-type]
+    with sessions_listener(wished, door, port=port, sessions_port=0, listening=_listening) as (
+        reached,
+        listener,
+    ):
+        assert bool(listener) == bool(reached.sessions_url)
+        return reached.sessions_url
+
+
+def test_sessions_have_an_address_of_this_machine_only_where_the_pages_have() -> None:
+    door = Door()
+    with _listening("127.0.0.1", 0) as taken:
+        before = taken.getsockname()[1] - 1
+        # The next port is in use, so another is.
+        assert re.fullmatch(r"http://\*\.localhost:\d+", address(door, before))
+        assert not address(door, before).endswith(f":{before + 1}")
+    assert address(door, 65_535)
+    assert address(door, 0, backend="slurm") == ""
+    assert address(door, 0, public_url="https://dure.example.kr") == ""
+    wished = "https://*.sessions.example.kr"
+    apart = address(door, 0, public_url="https://dure.example.kr", sessions_url=wished)
+    assert apart == wished
+
+
+@pytest.mark.parametrize(
+    ("url", "public_url"),
+    [
+        ("https://*.example.kr", "https://dure.example.kr"),
+        ("https://sessions.example.kr", ""),
+        ("https://*.sessions.example.kr/x", ""),
+    ],
+)
+def test_an_address_that_the_pages_share_is_refused(url: str, public_url: str) -> None:
+    with pytest.raises(InputError, match="sessions-url"):
+        address(Door(), 0, sessions_url=url, public_url=public_url)
