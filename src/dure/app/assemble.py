@@ -157,7 +157,6 @@ def _assemble(
             keep()
 
     clock = SystemClock()
-    address = Address(settings.sessions_url) if settings.sessions_url else None
     if settings.db:
         _await_pool(HERE, lying, lambda found: found.head()[0] > 0, leases)
     ledgers.append(lying.open(HERE, lease=leases.get(HERE)))
@@ -185,9 +184,8 @@ def _assemble(
     pools[HERE] = here.desk
     people.led_by = used.led_by
     if settings.plans:
-        leading = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
-        engines.append(here.care.engine)
-        engines += office_engines(settings, here.programme, used, people, leading)
+        leads = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
+        engines += here.care.engine, *office_engines(settings, here.programme, used, people, leads)
     services = Services(
         pools,
         programme,
@@ -196,7 +194,7 @@ def _assemble(
         people,
         here.storage,
         here.workdirs,
-        Interactive(pools, people, admissions, address),
+        Interactive(pools, people, admissions, _address(settings)),
         dure.__version__,
         {HERE: here.care.desk},
         figures,
@@ -247,6 +245,10 @@ def _desks(
         NoticeDesk(programme),
         HoldingDesk(programme),
     )
+
+
+def _address(settings: Settings) -> Address | None:
+    return Address(settings.sessions_url) if settings.sessions_url else None
 
 
 def _leads(lease: "Lease | None") -> Callable[[], bool]:

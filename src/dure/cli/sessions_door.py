@@ -41,7 +41,7 @@ def sessions_listener(
     pages = urlsplit(settings.public_url).hostname or door.host
     is_ours_alone = is_loopback(door.host) and is_loopback(pages) and door.tls is None
     if settings.backend != LOCAL or not (settings.sessions_url or is_ours_alone):
-        yield settings, None
+        yield replace(settings, sessions_url=""), None
         return
     if settings.sessions_url:
         _require_apart(Address(settings.sessions_url), pages, door)

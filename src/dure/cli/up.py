@@ -352,6 +352,8 @@ def _greet(platform: "Platform", settings: "Settings", url: str) -> None:
         typer.echo(f"  pool {name}: {view.gpus:,} {what}")
     if backend.note:
         typer.echo(f"  {backend.note}")
+    if settings.sessions_url:
+        typer.echo(f"  sessions: {settings.sessions_url}")
     if platform.has_people:
         typer.echo("  accounts are as they were; a new password: dure passwd USER (or a role)")
         return
