@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -120,6 +121,14 @@ def test_sessions_have_an_address_of_this_machine_only_where_the_pages_have() ->
     wished = "https://*.sessions.example.kr"
     apart = address(door, 0, public_url="https://dure.example.kr", sessions_url=wished)
     assert apart == wished
+
+
+def test_what_is_accepted_sends_small_pieces_at_once() -> None:
+    # asyncio looks for this very number before it turns Nagle's delay off.
+    with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize(

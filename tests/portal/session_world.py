@@ -12,6 +12,7 @@ from threading import Thread
 
 import httpx
 
+from dure.cli.up import _listening
 from dure.drivers.interactive.websocket import accept_word
 from dure.portal.sessions.server import SessionServer
 from dure.services.access import Actor
@@ -158,7 +159,7 @@ class SessionWorld:
         self.services: Services = replace(
             filled, pools=pools, people=people, interactive=interactive
         )
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = _listening("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         self._server = SessionServer(interactive, self._listener)
         self._server.start()
