@@ -199,8 +199,8 @@ def _listening(host: str, port: int) -> socket.socket:
     from dure.core.errors import InputError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol by its name: asyncio sends small pieces at once only where it is told so. Else the
-    # end of each answer on an open line waits 40 ms for the word that its beginning came.
+    # With the protocol's own number: only then asyncio sends small pieces at once. Else the end of
+    # each answer on an open line waits 40 ms for the word that its beginning came.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
