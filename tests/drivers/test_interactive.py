@@ -203,6 +203,34 @@ def test_a_real_jupyter_listens_there_alone(driver: LocalDriver) -> None:
     assert config["ServerApp"]["sock"] == SOCKET and "port" not in config["ServerApp"]
 
 
+# An apptainer as far as sessions see it: the words up to the image are its own, the rest is run.
+STAND_IN = """#!/bin/bash
+told="$*"
+while [[ $1 != docker://* ]]; do shift; done
+shift
+INSIDE="$told" exec "$@"
+"""
+
+
+def test_a_shell_with_an_image_is_started_inside_and_served_from_outside(
+    deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apptainer").write_text(STAND_IN)
+    (tmp_path / "apptainer").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    driver = driver_at(deep)
+    begin(driver, "here-1", "shell", image="ghcr.io/team/lab:v1")
+    page = terminal(driver, "here-1")
+
+    page.send(b"echo =$INSIDE=\n")
+
+    told = page.until(b"docker://ghcr.io/team/lab:v1 bash=")
+    assert b"exec --bind=" in told.replace(b"\r\n", b"")
+    assert str(Places(driver.root, "here-1", 1).scratch_dir).encode() in told
+    page.send(b"exit\n")
+    assert end_of(driver, "here-1").exit_code == 0
+
+
 def test_nothing_but_a_socket_is_connected_to(deep: Path, tmp_path: Path) -> None:
     lines, places = LocalLines(deep), Places(deep.resolve(), "here-1", 1)
     assert lines.reach("here-1", 1) is None
