@@ -16,13 +16,15 @@ from dure.cli.sessions_door import sessions_listener
 from dure.cli.up import _listening
 from dure.core.errors import InputError
 from tests.cli.up_process import UpProcess
+from tests.drivers.polling import until
+from tests.drivers.web_socket import WebSocket
 
 LINK = re.compile(r"http://(?P<job>here-\d+)\.localhost:(?P<port>\d+)/\.dure/enter/[0-9a-f]{64}\n")
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data").start()
+    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data", slots=4).start()
     yield service
     for session in service.http.get("/sessions").json():
         service.run("session", "stop", session["row"]["job"])
@@ -76,6 +78,33 @@ def test_secrets_of_sessions_stand_in_no_log(up: UpProcess) -> None:
     kept = b"".join(file.read_bytes() for file in up.data.rglob("*.db*"))
 
     assert all(one.encode() not in printed + kept for one in secrets)
+
+
+def test_a_session_and_the_way_into_it_outlive_a_service_that_is_killed(up: UpProcess) -> None:
+    begun = up.run("session", "shell", "--time", "30m")
+    link = LINK.fullmatch(begun.stdout)
+    assert link is not None, begun.stderr
+    fields = {"host": urlsplit(link[0].strip()).netloc}
+    with at_door(int(link["port"])) as client:
+        answer = client.get(urlsplit(link[0].strip()).path, headers=fields)
+    fields["cookie"] = answer.headers["set-cookie"].split(";")[0]
+    up.kill()
+    up.start()
+
+    with at_door(int(link["port"])) as client:
+        assert client.get(urlsplit(link[0].strip()).path, headers=fields).status_code == 403
+        until(lambda: client.get("/", headers=fields).status_code == 200)
+    line = socket.create_connection(("127.0.0.1", int(link["port"])))
+    told = {
+        "Host": fields["host"],
+        "Cookie": fields["cookie"],
+        "Origin": f"http://{fields['host']}",
+    }
+    terminal = WebSocket(line, "/tty", told)
+    assert terminal.status == 101
+    terminal.send(b"echo $((6*7))\n")
+    terminal.until(b"42\r\n")
+    terminal.close()
 
 
 def test_what_cannot_be_a_session_is_said_in_a_line(up: UpProcess) -> None:
