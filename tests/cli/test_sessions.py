@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,12 +15,14 @@ import pytest
 
 from dure.app.settings import Settings
 from dure.cli.server import Door
-from dure.cli.sessions_door import sessions_listener
+from dure.cli.sessions_door import serving_sessions, sessions_listener
 from dure.cli.up import _listening
 from dure.core.errors import InputError
+from tests.cli.agent_process import self_signed
 from tests.cli.up_process import UpProcess
 from tests.drivers.polling import until
 from tests.drivers.web_socket import WebSocket
+from tests.portal.session_world import SessionWorld
 
 LINK = re.compile(r"http://(?P<job>here-\d+)\.localhost:(?P<port>\d+)/\.dure/enter/[0-9a-f]{64}\n")
 
@@ -150,6 +155,33 @@ def test_sessions_have_an_address_of_this_machine_only_where_the_pages_have() ->
     wished = "https://*.sessions.example.kr"
     apart = address(door, 0, public_url="https://dure.example.kr", sessions_url=wished)
     assert apart == wished
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_with_a_certificate_the_door_speaks_tls_and_its_cookie_is_the_hosts_alone(
+    tmp_path: Path,
+) -> None:
+    certificate = self_signed(tmp_path)
+    door = Door.of("127.0.0.1", certificate, certificate.with_suffix(".key"))
+    with (
+        closing(SessionWorld(address="https://*.sessions.test")) as world,
+        _listening("127.0.0.1", 0) as listener,
+        serving_sessions(world.services.interactive, door, listener),
+        httpx.Client(
+            base_url=door.url(listener.getsockname()[1]),
+            headers={"host": "here-1.sessions.test"},
+            trust_env=False,
+            verify=ssl.create_default_context(cafile=str(certificate)),
+        ) as client,
+    ):
+        cookie = client.get(world.link()).headers["set-cookie"]
+        own = {"cookie": cookie.split(";")[0], "origin": "https://here-1.sessions.test"}
+        plain = {**own, "origin": "http://here-1.sessions.test"}
+        inside, downgraded = client.post("/x", headers=own), client.post("/x", headers=plain)
+        other = client.get("/", headers={"cookie": own["cookie"].removeprefix("__Host-")})
+
+    assert cookie.startswith("__Host-dure_admission=") and cookie.endswith("; Secure")
+    assert (inside.status_code, downgraded.status_code, other.status_code) == (200, 403, 401)
 
 
 def test_what_is_accepted_sends_small_pieces_at_once() -> None:

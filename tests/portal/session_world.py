@@ -9,6 +9,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -62,8 +63,9 @@ class Hostile(BaseHTTPRequestHandler):
             self._tell(b"")
 
     def do_POST(self) -> None:
+        is_in_chunks = "Transfer-Encoding" in self.headers
         size = int(self.headers.get("Content-Length") or 0)
-        self._tell(self.rfile.read(size) if size else self._chunks())
+        self._tell(self._chunks() if is_in_chunks else self.rfile.read(size))
 
     def do_HEAD(self) -> None:
         self._tell(b"")
@@ -136,7 +138,11 @@ class SessionWorld:
     """A door over a pool; behind it the hostile application, or whatever ``reach`` leads to."""
 
     def __init__(
-        self, reach: Callable[[str], int | None] | None = None, *, kind: str = "jupyter"
+        self,
+        reach: Callable[[str], int | None] | None = None,
+        *,
+        kind: str = "jupyter",
+        address: str = "http://*.sessions.test:8471",
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="dure-door-")
         place = str(Path(self._folder.name) / "app.sock")
@@ -153,9 +159,7 @@ class SessionWorld:
         filled = filled_services(self.clock)
         pools = {**filled.pools, "here": self.pool}
         people, self.admissions = filled_people_and_admissions(self.clock)
-        interactive = Interactive(
-            pools, people, self.admissions, Address("http://*.sessions.test:8471")
-        )
+        interactive = Interactive(pools, people, self.admissions, Address(address))
         self.services: Services = replace(
             filled, pools=pools, people=people, interactive=interactive
         )
@@ -180,7 +184,7 @@ class SessionWorld:
         """Return the path of a link into a session."""
         found = self.services.interactive.open(self.actor(user), job, sign_in=sign_in)
         assert isinstance(found, Link), found
-        return found.url.removeprefix(f"http://{job}.sessions.test:8471")
+        return urlsplit(found.url).path
 
     def host(self, job: str = "here-1") -> str:
         return f"{job}.sessions.test:{self.port}"
