@@ -81,3 +81,11 @@ def test_a_terminal_is_begun_on_the_page_opened_once_and_computes(
     expect(terminal.locator("#terminal[data-state=over]")).to_be_visible()
     expect(terminal.locator("#bar")).to_have_text("세션이 끝났습니다. 이 창을 닫아도 됩니다.")
     assert complaints.said == []
+    # What a page of a session can do to the portal's cookies in a real browser: nothing.
+    before = context.cookies(up.url)
+    for domain in ("", "; Domain=localhost", "; Domain=127.0.0.1"):
+        terminal.evaluate(f"document.cookie = 'dure_session=planted; Path=/jobs{domain}'")
+    assert context.cookies(f"{up.url}/jobs") == before
+    assert all(one["domain"] == "127.0.0.1" for one in before)
+    page.goto(f"{up.url}/jobs")
+    expect(page.locator("main h1")).to_have_text("작업")
