@@ -19,7 +19,7 @@ from dure.cli.sessions_door import serving_sessions, sessions_listener
 from dure.cli.up import _listening
 from dure.core.errors import InputError
 from tests.cli.agent_process import self_signed
-from tests.cli.up_process import UpProcess
+from tests.cli.up_process import UpProcess, free_port
 from tests.drivers.polling import until
 from tests.drivers.web_socket import WebSocket
 from tests.portal.session_world import SessionWorld
@@ -29,7 +29,9 @@ LINK = re.compile(r"http://(?P<job>here-\d+)\.localhost:(?P<port>\d+)/\.dure/ent
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data", slots=4).start()
+    # A port of its own, so that it is the same after a restart.
+    port = ("--sessions-port", str(free_port()))
+    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data", *port, slots=4).start()
     yield service
     for session in service.http.get("/sessions").json():
         service.run("session", "stop", session["row"]["job"])
