@@ -133,10 +133,12 @@ def test_what_cannot_be_a_session_is_said_in_a_line(up: UpProcess) -> None:
     assert "no interactive session" in no_session.stderr
 
 
-def address(door: Door, port: int, **settings: object) -> str:
+def address(door: Door, port: int, sessions_port: int = 0, **settings: object) -> str:
     """Return where sessions would be reached, "" if nowhere."""
     wished = Settings(Path("unused"), **settings)  # type: ignore[arg-type]
-    with sessions_listener(wished, door, port=port, sessions_port=0, listening=_listening) as (
+    with sessions_listener(
+        wished, door, port=port, sessions_port=sessions_port, listening=_listening
+    ) as (
         reached,
         listener,
     ):
@@ -151,6 +153,8 @@ def test_sessions_have_an_address_of_this_machine_only_where_the_pages_have() ->
         # The next port is in use, so another is.
         assert re.fullmatch(r"http://\*\.localhost:\d+", address(door, before))
         assert not address(door, before).endswith(f":{before + 1}")
+        with pytest.raises(InputError, match=f"--sessions-port {before + 1}: found it in use"):
+            address(door, before, sessions_port=before + 1)
     assert address(door, 65_535)
     assert address(door, 0, backend="slurm") == ""
     assert address(door, 0, public_url="https://dure.example.kr") == ""

@@ -73,11 +73,16 @@ def serving_sessions(
 
 
 def _taken(host: str, port: int, sessions_port: int, listening: Listening) -> socket.socket:
-    if sessions_port:
-        return listening(host, sessions_port)
     try:
-        return listening(host, port + 1 if port < PORT_MAX else 0)
-    except InputError:
+        return listening(host, sessions_port or (port + 1 if port < PORT_MAX else 0))
+    except InputError as wrong:
+        if sessions_port:
+            raise InputError(
+                f"--sessions-port {sessions_port}",
+                found=wrong.found,
+                expected=wrong.expected,
+                next_step="Stop what uses it, or choose another.",
+            ) from wrong
         return listening(host, 0)
 
 
