@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 NO_TESTS_YET := test $$? -eq 5
 ARGS ?=
 
-.PHONY: help setup setup-dev setup-browser setup-postgres setup-slurm setup-prometheus run test fault check format lint types \
+.PHONY: help setup setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter run test fault check format lint types \
         layers docs \
         nightly golden requirements clean
 
@@ -45,13 +45,16 @@ setup-slurm: ## Bring Debian's Slurm for the tests on a real one, if it is missi
 setup-prometheus: ## Bring Debian's prometheus for the tests of its meter, likewise
 	@tools/setup-prometheus.sh
 
+setup-jupyter: ## Bring Debian's Jupyter for the tests of sessions, likewise
+	@tools/setup-jupyter.sh
+
 run: setup ## Start the platform on http://127.0.0.1:8470 (ARGS="--port 9000" is passed on)
 	@exec $(BIN)/dure up $(ARGS)
 
-test: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus ## Run the tests (ARGS="-k lending" is passed on)
+test: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter ## Run the tests (ARGS="-k lending" is passed on)
 	@$(PYTEST) $(ARGS)
 
-check: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus format lint types layers ## Format, lint, types, layers, tests, docs
+check: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter format lint types layers ## Format, lint, types, layers, tests, docs
 	@echo "check: tests and docs"
 	@$(PYTEST) -m "not slow and not toolchain" $(ARGS)
 
@@ -70,7 +73,7 @@ layers: setup-dev
 docs: setup-dev ## Check the docs alone: links, a line for each dependency
 	@$(BIN)/python -m pytest -q tests/architecture/test_docs.py
 
-nightly: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus ## The slow tests: simulated years, long properties
+nightly: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter ## The slow tests: simulated years, long properties
 	@DURE_HYPOTHESIS=nightly $(PYTEST) -m slow $(ARGS) || $(NO_TESTS_YET)
 	@$(BIN)/dure bench year
 

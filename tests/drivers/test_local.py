@@ -292,7 +292,7 @@ def test_an_order_that_this_machine_cannot_carry_out_is_refused(driver: LocalDri
         wrong = StartOrder("a", "fine", 1, devices, milli, recipe=fine.recipe)
         with pytest.raises(DriverError, match="job fine, attempt 1"):
             driver.start(wrong)
-    with pytest.raises(DriverError, match="script or a command"):
+    with pytest.raises(DriverError, match="a script, a command or a session"):
         driver.start(order("fine"))
 
     assert driver.running() == []

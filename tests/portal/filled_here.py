@@ -129,3 +129,9 @@ class FilledPool:
         text = "hello from here-1\n"
         start = max(0, len(text) + offset) if offset < 0 else min(offset, len(text))
         return Output(text[start:], start, len(text), is_end=False)
+
+    def has_sessions(self) -> bool:
+        return self._takes_jobs
+
+    def line(self, job: str) -> int | None:
+        return None

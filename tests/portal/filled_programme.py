@@ -15,8 +15,10 @@ from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.access import Actor, Role
+from dure.services.admissions import Admissions
 from dure.services.book import Book
 from dure.services.desks import Applied, Refused, Services
+from dure.services.interactive import Address, Interactive
 from dure.services.people import People
 from dure.services.programme import Programme
 from dure.services.programme_views import (
@@ -64,6 +66,7 @@ TITLES = (
 )
 TEAMS = ("가온대학교", "나루기술", "다솜연구원", "라온대학교", "마루소프트", "바다연구소")
 GROUPS = ("academia", "industry", "research", "academia", "industry", "research")
+SESSIONS = Address("http://*.sessions.test")
 QUOTA_BYTES = 1 << 20
 WORKDIR_BYTES = 1 << 16
 _DISKS = TemporaryDirectory(prefix="dure-filled-")
@@ -320,12 +323,18 @@ class CountedBytes:
 
 def filled_people(clock: FixedClock) -> People:
     """Return people with an account for each role, all with the same password."""
+    return filled_people_and_admissions(clock)[0]
+
+
+def filled_people_and_admissions(clock: FixedClock) -> tuple[People, Admissions]:
+    """Return the same people, and beside them who was admitted to sessions."""
     book = Book(MemoryLedger(), encode=encode_events, decode=decode_events)
     people = People(book, clock, CountedBytes(), hasher=CHEAP_HASHER)
+    admissions = Admissions(book, clock, CountedBytes())
     for user, name, role, projects, provider in USERS:
         people.add(user, PASSWORD, roles=[role], by="test", display_name=name,
                    projects=projects, provider=provider, is_demo=True)  # fmt: skip
-    return people
+    return people, admissions
 
 
 def filled_office(clock: FixedClock) -> Programme:
@@ -345,16 +354,19 @@ def filled_services(clock: FixedClock | None = None) -> Services:
     clock = clock or FixedClock()
     desks = desks_over(filled_office(clock))
     desks |= {"programme": FilledProgramme(clock), "judging": filled_judging()}
+    pools = {
+        "founding": FilledPool(founding_view(), takes_jobs=False),
+        "here": FilledPool(here_view(), takes_jobs=True),
+    }
+    people, admissions = filled_people_and_admissions(clock)
     return Services(
-        pools={
-            "founding": FilledPool(founding_view(), takes_jobs=False),
-            "here": FilledPool(here_view(), takes_jobs=True),
-        },
+        pools=pools,
         **desks,
         supply=filled_supply(),
-        people=filled_people(clock),
+        people=people,
         storage=filled_storage(clock),
         workdirs=Workdirs(LocalWorkdirs(_new_disk(), bytes_max=WORKDIR_BYTES)),
+        interactive=Interactive(pools, people, admissions, SESSIONS),
         version="0.1.0",
     )
 

@@ -23,7 +23,8 @@ PUBLIC = ["/", "/?pool=here", "/map", "/map?pool=here", "/map?cluster=nhn-b200-a
           "/login"]  # fmt: skip
 SIGNED_IN = {
     Role.MEMBER: ["/jobs", "/jobs?state=running", "/jobs/j200007", "/jobs/h1?pool=here",
-                  "/jobs/submit", "/projects", "/projects/p-2026-1-0003", "/loans", "/me",
+                  "/jobs/submit", "/sessions", "/projects", "/projects/p-2026-1-0003",
+                  "/loans", "/me",
                   "/projects/p-2026-1-0003/data", "/projects/p-2026-1-0003/data?path=sets"],
     Role.APPLICANT: ["/calls/2026-2/apply", "/applications/2026-1-0003", "/me", "/waitlist",
                      "/applications"],

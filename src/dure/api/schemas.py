@@ -104,6 +104,7 @@ class JobOut(msgspec.Struct, frozen=True):
     end_at_s: int | None
     reason: str
     earliest_s: int | None
+    interactive: str
 
 
 class AttemptOut(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from dure.core.errors import DureError, LedgerError
 from dure.drivers.attachments import FolderFiles
 from dure.drivers.clock import SystemClock
 from dure.ledger.codec import decode_events, encode_events
+from dure.services.admissions import Admissions
 from dure.services.book import Book
 from dure.services.desks import (
     JudgingDesk,
@@ -35,6 +36,7 @@ from dure.services.desks import (
 from dure.services.engine_figures import EngineFigures
 from dure.services.enrolments import Enrolments
 from dure.services.holding_desk import HoldingDesk
+from dure.services.interactive import Address, Interactive
 from dure.services.judging_screen import JudgingScreen
 from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
@@ -148,7 +150,7 @@ def _assemble(
     lock: DataLock | None,
 ) -> Platform:
     """Put the pools together over their ledgers; those opened are listed in ``ledgers``."""
-    people, enrolments, people_book = open_people(settings.data, lying, ledgers)
+    people, enrolments, people_book, admissions = open_people(settings.data, lying, ledgers)
 
     def keep_if_leading(name: str, keep: Callable[[], None]) -> None:
         if settings.plans and _leads(leases.get(name))():
@@ -182,9 +184,8 @@ def _assemble(
     pools[HERE] = here.desk
     people.led_by = used.led_by
     if settings.plans:
-        leading = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
-        engines.append(here.care.engine)
-        engines += office_engines(settings, here.programme, used, people, leading)
+        leads = (_leads(leases.get(HERE)), _leads(leases.get(next(iter(pools)))))
+        engines += here.care.engine, *office_engines(settings, here.programme, used, people, leads)
     services = Services(
         pools,
         programme,
@@ -193,6 +194,7 @@ def _assemble(
         people,
         here.storage,
         here.workdirs,
+        Interactive(pools, people, admissions, _address(settings)),
         dure.__version__,
         {HERE: here.care.desk},
         figures,
@@ -216,7 +218,7 @@ def _agents(settings: Settings, enrolments: Enrolments, claim: Claim | None) -> 
 
 def open_people(
     data: Path, lying: Ledgers, ledgers: list[Ledger]
-) -> tuple[People, Enrolments, Book]:
+) -> tuple[People, Enrolments, Book, Admissions]:
     """Open the ledger of accounts and sites; it has its own, so that no sign-in waits for a pool.
 
     Args:
@@ -227,8 +229,9 @@ def open_people(
     book = Book(ledger, encode=encode_events, decode=decode_events)
     people = People(book, SystemClock(), secrets.token_bytes)
     enrolments = Enrolments(book, SystemClock(), lambda: site_secret(data))
+    admissions = Admissions(book, SystemClock(), secrets.token_bytes)
     book.catch_up()
-    return people, enrolments, book
+    return people, enrolments, book, admissions
 
 
 def _desks(
@@ -242,6 +245,10 @@ def _desks(
         NoticeDesk(programme),
         HoldingDesk(programme),
     )
+
+
+def _address(settings: Settings) -> Address | None:
+    return Address(settings.sessions_url) if settings.sessions_url else None
 
 
 def _leads(lease: "Lease | None") -> Callable[[], bool]:

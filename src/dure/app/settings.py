@@ -43,6 +43,8 @@ class Settings:
         smtp_password_file: the file that holds that user's password; it is shown nowhere.
         mail_from: the address that mail comes from.
         public_url: where people reach the pages, for the links in mail; "" for none.
+        sessions_url: where people reach interactive sessions, ``https://*.sessions.example.kr``:
+            a host for each, all of which lead to the sessions' port; "" for nowhere.
     """
 
     data: Path
@@ -65,6 +67,7 @@ class Settings:
     smtp_password_file: Path | None = None
     mail_from: str = ""
     public_url: str = ""
+    sessions_url: str = ""
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:

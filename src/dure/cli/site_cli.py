@@ -89,7 +89,7 @@ def _enrolments(command: str, data: Path, db: str) -> Iterator["Enrolments"]:
     ledgers: list[Ledger] = []
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _, enrolments, _ = open_people(data, ledgers_of(data, db), ledgers)
+        _, enrolments, *_ = open_people(data, ledgers_of(data, db), ledgers)
         yield enrolments
     except DureError as wrong:
         typer.echo(f"dure site {command}: {wrong}", err=True)

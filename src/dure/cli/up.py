@@ -64,6 +64,8 @@ def up(
     smtp_password_file: options.SmtpPasswordFileOption = None,
     mail_from: options.MailFromOption = "",
     public_url: options.PublicUrlOption = "",
+    sessions_port: options.SessionsPortOption = 0,
+    sessions_url: options.SessionsUrlOption = "",
 ) -> None:
     """Start the platform on this machine and serve it until it is stopped."""
     from dure.app.agent import AgentSettings
@@ -93,20 +95,30 @@ def up(
             smtp_password_file=smtp_password_file,
             mail_from=mail_from,
             public_url=public_url,
+            sessions_url=sessions_url.rstrip("/"),
         )
-        _run(settings, Door.of(host, certificate, certificate_key), host, port)
+        _run(settings, Door.of(host, certificate, certificate_key), port, sessions_port)
     except DureError as wrong:
         typer.echo(f"dure up: {wrong}", err=True)
         raise typer.Exit(1) from None
 
 
-def _run(settings: "Settings", door: "Door", host: str, port: int) -> None:
+def _run(settings: "Settings", door: "Door", port: int, sessions_port: int) -> None:
     """Serve, or only plan; who plans for sites with agents has a door for these."""
     from dure.app.settings import AGENTS
+    from dure.cli.sessions_door import sessions_listener
 
-    if settings.serves or settings.backend == AGENTS:
-        with _listening(host, port) as listener:
-            (_serve if settings.serves else _plan)(settings, door, listener)
+    if settings.serves:
+        with (
+            _listening(door.host, port) as listener,
+            sessions_listener(
+                settings, door, port=port, sessions_port=sessions_port, listening=_listening
+            ) as (reached, sessions),
+        ):
+            _serve(reached, door, listener, sessions)
+    elif settings.backend == AGENTS:
+        with _listening(door.host, port) as listener:
+            _plan(settings, door, listener)
     else:
         _plan(settings, door, None)
 
@@ -132,7 +144,7 @@ def passwd(
             place = "that database" if db else data
             typer.echo(f"dure passwd: {place}: no platform was started there yet.", err=True)
             raise typer.Exit(1)
-        people, _, _ = open_people(data, lying, ledgers)
+        people, *_ = open_people(data, lying, ledgers)
         renewed = renew_password(people, who)
     except DureError as wrong:
         typer.echo(f"dure passwd: {wrong}", err=True)
@@ -187,7 +199,9 @@ def _listening(host: str, port: int) -> socket.socket:
     from dure.core.errors import InputError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's own number: only then asyncio sends small pieces at once. Else the end of
+    # each answer on an open line waits 40 ms for the word that its beginning came.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -207,8 +221,11 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(settings: "Settings", door: "Door", listener: socket.socket) -> None:
+def _serve(
+    settings: "Settings", door: "Door", listener: socket.socket, sessions: socket.socket | None
+) -> None:
     from dure.cli.server import make_server
+    from dure.cli.sessions_door import serving_sessions
 
     platform = _assembled(settings, door, listener)
     try:
@@ -219,7 +236,8 @@ def _serve(settings: "Settings", door: "Door", listener: socket.socket) -> None:
         platform.start()
         _greet(platform, settings, door.url(listener.getsockname()[1]))
         if not server.should_exit:
-            server.run(sockets=[listener])
+            with serving_sessions(platform.services.interactive, door, sessions):
+                server.run(sockets=[listener])
     finally:
         platform.close()
     typer.echo("stopped; jobs that run go on, and the next start takes them up.")
@@ -336,6 +354,8 @@ def _greet(platform: "Platform", settings: "Settings", url: str) -> None:
         typer.echo(f"  pool {name}: {view.gpus:,} {what}")
     if backend.note:
         typer.echo(f"  {backend.note}")
+    if settings.sessions_url:
+        typer.echo(f"  sessions: {settings.sessions_url}")
     if platform.has_people:
         typer.echo("  accounts are as they were; a new password: dure passwd USER (or a role)")
         return

@@ -62,6 +62,13 @@ SmtpPasswordFileOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Holds the password of its user.")
 ]
 MailFromOption = Annotated[str, typer.Option(metavar="ADDRESS", help="Where mail comes from.")]
+SessionsPortOption = Annotated[
+    int,
+    typer.Option(min=0, max=65_535, help="Where to let people into sessions; 0: after --port."),
+]
+SessionsUrlOption = Annotated[
+    str, typer.Option(metavar="URL", help="Where people reach sessions: https://*.example.kr.")
+]
 PublicUrlOption = Annotated[
     str, typer.Option(metavar="URL", help="Where people reach the pages, for links in mail.")
 ]

@@ -38,6 +38,9 @@ NOTICE_SIGNALS: Final = (
     "URG",
 )
 
+# What an interactive session is: a notebook server, or a terminal.
+INTERACTIVE_KINDS: Final = ("jupyter", "shell")
+
 # Ids become file names, arguments and comments of other schedulers, so they are this plain.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ACTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}")
@@ -97,6 +100,9 @@ class Recipe:
         workdir: what its work folder holds at first, ``USER/SHA256`` of an archive that the pool
             keeps; "" if it begins empty.
         image: container image, an OCI reference; "" if it runs as a plain process.
+        interactive: one of ``INTERACTIVE_KINDS``, instead of a script or a command: a program of
+            ours that people reach through the portal; "" for none.
+        interactive_s: it ends by itself after so many seconds.
     """
 
     script: str = ""
@@ -111,6 +117,8 @@ class Recipe:
     project: str = ""
     workdir: str = ""
     image: str = ""
+    interactive: str = ""
+    interactive_s: int = 0
 
 
 NO_RECIPE: Final = Recipe()

@@ -10,22 +10,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from dure.core.orders import LAUNCHER_VANISHED, Receipt
 from dure.drivers import files, processes
 from dure.drivers.ends import EXIT_KILLED, Written, receipt_of, whole, written_at
 from dure.drivers.launch import Launch, marks
+from dure.drivers.own_program import own_program
 from dure.drivers.places import Places
 from dure.drivers.workdirs import lay_work_dir
 
 SPAWNS_MAX = 3
-# As an own programme text, not a path: the launcher needs our package, and no site packages.
-BOOT = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from dure.drivers.launcher import main; main(sys.argv[2:])"
-)
-PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+LAUNCHER = "dure.drivers.launcher"
 
 
 class Attempt:
@@ -157,7 +152,7 @@ class Attempt:
         intent = str(self.places.intent)
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", "-c", BOOT, PACKAGE_PARENT, intent],
+            own_program(LAUNCHER, intent),
             {name: os.environ[name] for name in _FOR_PYTHON if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

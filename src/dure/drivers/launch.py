@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dure.core.errors import DriverError
 from dure.core.orders import ACTION_ID, NOTICE_SIGNALS, StartOrder
+from dure.drivers.interactive.lines import session_step
 from dure.drivers.machine import MachineNode
 from dure.drivers.places import Places
 from dure.drivers.workdirs import archive_of
@@ -70,7 +71,15 @@ def plan_launch(
     inside: tuple[str, ...] = ()
     if order.recipe.image and container:
         inside = _in_image(order, places, container, nvidia=machine.has_gpus)
-    return launch_of(order, places, gpus=gpus, env=_base(places), own=own, inside=inside)
+    return launch_of(
+        order,
+        places,
+        gpus=gpus,
+        env=_base(places),
+        own=own,
+        inside=inside,
+        sessions=places.scratch_dir,
+    )
 
 
 def launch_of(
@@ -82,6 +91,7 @@ def launch_of(
     own: Mapping[str, str],
     reserved: tuple[str, ...] = ("DURE_",),
     inside: tuple[str, ...] = (),
+    sessions: Path | None = None,
 ) -> Launch:
     """Put a launch together, or refuse the order.
 
@@ -91,6 +101,7 @@ def launch_of(
         reserved: what names of variables begin with that no job may set.
         inside: the words before each step that run it in the order's image; without them what
             asks for an image runs as a plain process, and is told.
+        sessions: folder where an interactive session listens; None where nobody could reach it.
 
     Raises:
         DriverError: as ``plan_launch``.
@@ -107,10 +118,19 @@ def launch_of(
             steps.append((str(path),) if text.startswith("#!") else (SHELL, str(path)))
     if recipe.command:
         steps.append(recipe.command)
+    steps = [(*inside, *step) for step in steps]
+    if recipe.interactive:
+        if sessions is None:
+            raise DriverError(
+                f"job {order.job} is an interactive session; only the backend local has these, "
+                "since nothing of another machine is reached safely yet."
+            )
+        # Our own program stands outside of any image, what it starts inside.
+        steps.append(session_step(recipe, scratch=sessions, inside=inside))
     theirs = {k: v for k, v in recipe.env.items() if not k.startswith(reserved)}
     notice = recipe.notice_signal.removeprefix("B:")
     return Launch(
-        steps=tuple((*inside, *step) for step in steps),
+        steps=tuple(steps),
         env={**env, **theirs, **own},
         scripts=tuple(scripts),
         notice_signal=0 if notice == "none" else SIGNALS[notice],
@@ -190,8 +210,9 @@ def _check(order: StartOrder, gpus: Mapping[str, int]) -> None:
 
     if ACTION_ID.fullmatch(order.action_id) is None:
         raise refuse(f"the action id {order.action_id[:80]!r} holds other letters than ids have.")
-    if bool(order.recipe.script) == bool(order.recipe.command):
-        raise refuse("the order must have a script or a command, one of them.")
+    work = (order.recipe.script, order.recipe.command, order.recipe.interactive)
+    if sum(map(bool, work)) != 1:
+        raise refuse("the order must have a script, a command or a session, one of them.")
     if not order.devices or len(set(order.devices)) != len(order.devices):
         raise refuse("the order must name each device once, and at least one.")
     if not 1 <= order.gpu_milli <= 1000:

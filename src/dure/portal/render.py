@@ -28,7 +28,7 @@ from dure.portal.visitor import (
     visitor_of,
 )
 from dure.portal.words import words_in
-from dure.reports.formats import LANGS
+from dure.reports.formats import LANGS, Lang
 from dure.services.access import is_open_to
 from dure.services.views import DEVICE_STATES, NEVER_S
 
@@ -102,6 +102,11 @@ def page(
         headers={**SECURITY_HEADERS, "Cache-Control": "no-store", "Content-Language": visitor.lang},
         cookies=cookies,
     )
+
+
+def bare_page(template: str, lang: Lang, **values: Any) -> str:
+    """Render a template that stands alone, for somebody of whom no more is known than this."""
+    return _environment().get_template(template).render(**words_in(lang), **values, lang=lang)
 
 
 def _new_cookies(request: AnyRequest, visitor: Visitor) -> tuple[list[Cookie], Visitor]:

@@ -20,6 +20,7 @@ from dure.portal import (
     programme_pages,
     public_pages,
     reviewer_pages,
+    session_pages,
     supply_pages,
     work_pages,
 )
@@ -60,6 +61,7 @@ def make_site(
             *notice_pages.ROUTES,
             *holding_pages.ROUTES,
             *work_pages.ROUTES,
+            *session_pages.ROUTES,
             *care_pages.ROUTES,
             *people_pages.ROUTES,
             favicon,

@@ -93,6 +93,9 @@ def job_page(request: AnyRequest, job: FromPath[str]) -> Response[Any]:
         why=visible_why(actor, view, job),
         output=output,
         may_cancel=may_any(actor, "job.cancel", owners) and tab_of(story.row.state) != "ended",
+        may_enter=bool(story.row.interactive)
+        and story.row.user == actor.user
+        and tab_of(story.row.state) == "running",
         answer=request.query_params.get("answer", ""),
     )
 

@@ -151,6 +151,8 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "job.read": _WORKERS_AND_WATCHERS,
     # what a job prints is its team's own; a provider runs machines and does not read along
     "job.output": frozenset({Role.APPLICANT, Role.MEMBER, Role.OPERATOR, Role.ADMIN}),
+    # a session speaks for whoever began it, so it opens to nobody else, whatever their role
+    "interactive.begin": _WORKERS | {Role.ADMIN},
     # files are the team's own, as output is; how much they take is everybody's who answers for it
     "data.read": frozenset({Role.APPLICANT, Role.MEMBER}),
     "data.write": frozenset({Role.APPLICANT, Role.MEMBER}),

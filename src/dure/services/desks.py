@@ -17,6 +17,7 @@ from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
 from dure.services.engine_figures import EngineFigures
 from dure.services.holding_desk import HoldingDesk
+from dure.services.interactive import Interactive
 from dure.services.judging_views import (
     DrawRow,
     Moved,
@@ -157,6 +158,16 @@ class PoolDesk(Protocol):
 
     def output(self, job: str, *, offset: int) -> Output | None:
         """Return up to 64 KiB of a job's output, None where output is not kept."""
+        ...
+
+    def has_sessions(self) -> bool:
+        """Say whether people reach interactive sessions here."""
+        ...
+
+    def line(self, job: str) -> int | None:
+        """Return the descriptor of a stream to a session that runs, which the caller closes; None
+        if it does not listen (yet).
+        """
         ...
 
 
@@ -368,8 +379,7 @@ class JudgingDesk(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a screen may ask for. ``pools`` are in the order in which screens offer them;
-    ``care`` has those that are measured, ``engines`` says how each pool's engine does.
-    """
+    ``care`` has the measured ones, ``engines`` says how each pool's engine does."""
 
     pools: Mapping[str, PoolDesk]
     programme: ProgrammeDesk
@@ -383,6 +393,7 @@ class Services:
     people: People
     storage: Storage
     workdirs: Workdirs
+    interactive: Interactive
     version: str
     care: Mapping[str, CareDesk] = field(default_factory=dict)
     engines: Mapping[str, Callable[[], EngineFigures]] = field(default_factory=dict)

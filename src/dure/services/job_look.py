@@ -155,6 +155,7 @@ class Look:
             int(column[col.J_ENDED]),
             reason,
             earliest_s,
+            asked.request.interactive if asked and asked.request else "",
         )
 
 
@@ -203,6 +204,7 @@ def _fresh_row(asked: Asked) -> JobRow:
         NEVER_S,
         why_just_taken().code,
         NEVER_S,
+        request.interactive if request else "",
     )
 
 
@@ -242,7 +244,7 @@ def _wishes(asked: Asked) -> Mapping[str, str]:
     for name, absent in _WISHES:
         if (value := getattr(request, name)) != absent:
             found[name] = str(value)
-    for name in ("image", "workdir"):
+    for name in ("interactive", "image", "workdir"):
         if text := getattr(request, name):
             found[name] = text
     if request.workdir_sha256:

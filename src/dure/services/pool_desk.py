@@ -22,7 +22,7 @@ from dure.services.desks import (
     Submitted,
     WorkForm,
 )
-from dure.services.ports import Clock
+from dure.services.ports import Clock, Lines
 from dure.services.programme_views import FieldProblem
 from dure.services.publishing import Publisher
 from dure.services.requests import JobRequest, checked, parse_job_yaml, parse_sbatch
@@ -34,6 +34,7 @@ WAITING_MAX = 100_000
 TEXT_LENGTH_MAX = 524_288
 STREAMS = ("out", "err")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "REFUSED")
+STANDING = ("RUNNING", "STOPPING")
 # Beyond the end of anything that a job prints.
 _BEHIND = 1 << 60
 
@@ -78,6 +79,12 @@ class WatchedPool:
     def output(self, job: str, *, offset: int) -> Output | None:
         return None
 
+    def has_sessions(self) -> bool:
+        return False
+
+    def line(self, job: str) -> int | None:
+        return None
+
 
 class WorkingPool:
     """A pool that runs people's jobs.
@@ -88,6 +95,7 @@ class WorkingPool:
         wake: tells the engine that there is something to read.
         awaits_acceptance: tells of a node that was delivered and not accepted; only the acceptance
             opens it.
+        lines: ways to interactive sessions; None where these cannot be reached.
     """
 
     def __init__(
@@ -99,7 +107,9 @@ class WorkingPool:
         printed: Printed,
         wake: Callable[[], None],
         awaits_acceptance: Callable[[str], bool] = lambda _: False,
+        lines: Lines | None = None,
     ) -> None:
+        self._lines = lines
         self._awaits_acceptance = awaits_acceptance
         self._publisher, self._book, self._demand = publisher, book, demand
         self._clock, self._printed, self._wake = clock, printed, wake
@@ -122,6 +132,8 @@ class WorkingPool:
             return _refused(
                 "WorkdirIsNotSent", field="workdir", numbers={"workdir": request.workdir}
             )
+        if request.interactive and self._lines is None:
+            return _refused("PoolHasNoSessions", field="interactive")
         arrival = JobRequested(
             at_s=self._clock.now_s(),
             by=by.user,
@@ -229,6 +241,17 @@ class WorkingPool:
         last = max((one.attempt for one in story.attempts), default=0)
         is_over = story.row.state in ENDED
         return Printout(self._printed, job, last, is_over=is_over).part(offset)
+
+    def has_sessions(self) -> bool:
+        return self._lines is not None
+
+    def line(self, job: str) -> int | None:
+        """Return the descriptor of a stream to a session that runs, None if there is none (yet)."""
+        story = self.view().story(job)
+        if self._lines is None or story is None or story.row.state not in STANDING:
+            return None
+        attempt = max((one.attempt for one in story.attempts), default=0)
+        return self._lines.reach(job, attempt) if attempt else None
 
     def _again(self, job: str, request: JobRequest, project: str) -> Submitted | Refused:
         jobs = self._demand.jobs_of(job)

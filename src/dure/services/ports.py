@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "Files",
     "Ledger",
+    "Lines",
     "Meter",
     "NodeReport",
     "Receipt",
@@ -109,6 +110,16 @@ class Driver(Protocol):
 
     def nodes(self) -> Sequence[NodeReport]:
         """Return what is known of the nodes now; nothing where there is nothing to say."""
+        ...
+
+
+class Lines(Protocol):
+    """Ways to the interactive sessions of a backend."""
+
+    def reach(self, job: str, attempt: int) -> int | None:
+        """Return the descriptor of a stream to a session, which the caller closes; None if nobody
+        listens there (yet).
+        """
         ...
 
 

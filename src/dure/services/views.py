@@ -115,6 +115,7 @@ class JobRow:
         kind: how it runs now (own, loan, scavenge), "" when it does not.
         reason: why it waits or why it was refused, "" otherwise.
         earliest_s: the earliest start the plan foresees for a waiting job, or ``NEVER_S``.
+        interactive: what session it is, "" for none.
     """
 
     job: str
@@ -132,6 +133,7 @@ class JobRow:
     end_at_s: int
     reason: str
     earliest_s: int
+    interactive: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -73,6 +73,28 @@ class TokenIssued(Event, frozen=True, kw_only=True):
     expires_at_s: int
 
 
+class AdmissionGiven(Event, frozen=True, kw_only=True):
+    """A user was given a link into an interactive session; it works once and not for long.
+
+    Attributes:
+        sign_in_hash: of the sign-in or API token that it was given to; it ends with that.
+    """
+
+    user: str
+    job: str
+    token_hash: str
+    expires_at_s: int
+    sign_in_hash: str
+
+
+class AdmissionUsed(Event, frozen=True, kw_only=True):
+    """A link was followed: its token is worth nothing now, and a browser holds this cookie."""
+
+    token_hash: str
+    cookie_hash: str
+    expires_at_s: int
+
+
 class TokenRevoked(Event, frozen=True, kw_only=True):
     """An API token is over."""
 
@@ -118,6 +140,8 @@ EVENTS: tuple[type[Event], ...] = (
     SessionOpened,
     SessionClosed,
     TokenIssued,
+    AdmissionGiven,
+    AdmissionUsed,
     TokenRevoked,
     SignInHeld,
     SiteEnrolled,

@@ -80,6 +80,8 @@ class JobRequest(
         workdir_sha256: of the archive of that folder, which the sender sent before; "" for none.
         image: container image it runs in, an OCI reference; "" for none.
         dialect: ``dure`` or ``sbatch``.
+        interactive: ``jupyter`` or ``shell``: people work in it through the portal until its
+            ``estimate_s`` is over; it has no script then.
     """
 
     name: str = ""
@@ -114,6 +116,7 @@ class JobRequest(
     image: str = ""
     dialect: Literal["dure", "sbatch"] = "dure"
     notes: tuple[Note, ...] = ()
+    interactive: Literal["", "jupyter", "shell"] = ""
 
     def recipe(self, array: ArrayPlace | None = None) -> Recipe:
         """Return what a backend needs to run an attempt; ``array``: of which element of one."""
@@ -122,12 +125,15 @@ class JobRequest(
             command=self.command,
             setup=self.setup,
             env=dict(self.env),
-            notice_signal=self.notice_signal,
+            # A shell that people type into dies of every signal that could be one; they are told.
+            notice_signal="none" if self.interactive else self.notice_signal,
             name=self.name,
             submit_dir=self.submit_dir,
             image=self.image,
             dialect=self.dialect,
             array=array,
+            interactive=self.interactive,
+            interactive_s=self.estimate_s if self.interactive else 0,
         )
 
 
@@ -180,13 +186,16 @@ def _is_storable(text: str) -> bool:
 
 
 def _check_what_runs(request: JobRequest, place: Place) -> None:
-    if bool(request.run) == bool(request.command):
-        both = "both" if request.run else "neither"
+    told = [name for name in ("run", "command", "interactive") if getattr(request, name)]
+    if len(told) != 1:
         raise InputError(
             place("run"),
-            found=f"{both} of run and command",
-            expected="one of them: run is a script, command a program and its arguments",
+            found=" and ".join(told) or "none of run, command and interactive",
+            expected="one of them: run is a script, command a program and its arguments, "
+            "interactive a session",
         )
+    if request.interactive:
+        _check_interactive(request, place)
     for name, text in (("run", request.run), ("setup", request.setup)):
         if not _is_storable(text) or len(text.encode()) > TEXT_BYTES_MAX:
             raise InputError(
@@ -211,6 +220,25 @@ def _check_what_runs(request: JobRequest, place: Place) -> None:
             expected=f"words of together at most {TEXT_BYTES_MAX} bytes",
         )
     _check_env(request.env, place)
+
+
+def _check_interactive(request: JobRequest, place: Place) -> None:
+    if request.estimate_s < 1:
+        raise InputError(
+            place("estimate"),
+            found="no estimate",
+            expected="how long the session lasts, such as 4h: it ends then",
+        )
+    if request.array:
+        raise InputError(
+            place("array"), found=shown(request.array), expected="one session, no array of them"
+        )
+    if request.min_gpus not in (0, request.gpus):
+        raise InputError(
+            place("min_gpus"),
+            found=str(request.min_gpus),
+            expected="none: to give GPUs back a session would have to end",
+        )
 
 
 def _check_env(env: dict[str, str], place: Place) -> None:

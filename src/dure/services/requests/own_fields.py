@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dure.core.errors import InputError
+from dure.core.orders import INTERACTIVE_KINDS
 from dure.services.requests.arrays import array_text
 from dure.services.requests.images import image_name
 from dure.services.requests.values import (
@@ -64,5 +65,6 @@ OWN_FIELDS: dict[str, tuple[str, Reader]] = {
     "after": ("after", ids),
     "array": ("array", array_text),
     "image": ("image", image_name),
+    "interactive": ("interactive", one_of(*INTERACTIVE_KINDS)),
     "notice_signal": ("notice_signal", lambda text, _where: text.removeprefix("SIG")),
 }

@@ -1,0 +1,219 @@
+"""What passes through the door of sessions, and what must not: on both sides, real programs."""
+
+import json
+import os
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dure.drivers.interactive.jupyter import PROGRAMS
+from dure.drivers.interactive.lines import LocalLines
+from tests.drivers.local_bench import driver_at, end_of, order
+from tests.drivers.polling import until
+from tests.drivers.web_socket import TEXT
+from tests.portal.session_world import HOSTILE, SessionWorld
+
+# --- what passes ----------------------------------------------------------------------------------
+
+
+def test_the_secrets_of_the_browser_stay_outside(world: SessionWorld) -> None:
+    secrets = {
+        "cookie": f"dure_session=S1; {world.cookie()}; a=1; Dure_Visit=S2; b=2; "
+        "__Host-dure_session=S3; __secure-dure_x=S4; dure_lang=ko",
+        "authorization": "Bearer S5",
+        "proxy-authorization": "Basic S6",
+        "x-forwarded-for": "S7",
+        "x-forwarded-user": "S8",
+        "forwarded": "for=S9",
+        "x-real-ip": "S10",
+        "connection": "x-drop, host, content-length",
+        "x-drop": "S11",
+        "x-kept": "yes",
+    }
+    with world.client() as client:
+        told = dict(client.get("/a", headers=secrets).json()["fields"])
+        posted = client.post(
+            "/a", content=b"12345", headers={**secrets, "origin": f"http://{world.host()}"}
+        ).json()
+
+    assert not any("S" in value and value[1:].isdecimal() for value in told.values())
+    assert told["cookie"] == "a=1; b=2"
+    assert told["x-kept"] == "yes" and told["Host" if "Host" in told else "host"] == world.host()
+    assert "authorization" not in {name.lower() for name in told}
+    assert posted["bytes"] == 5 and dict(posted["fields"])["cookie"] == "a=1; b=2"
+
+
+def test_a_session_cannot_speak_for_the_portal(world: SessionWorld) -> None:
+    with world.client(cookie=world.cookie()) as client:
+        answer = client.get("/")
+
+    # Only its own cookie, and that for its own host alone.
+    assert answer.headers.get_list("set-cookie") == ["theirs=1; Path=/x; HttpOnly"]
+    left = {name for name in HOSTILE if answer.headers.get(name) == HOSTILE[name]}
+    assert left == set()
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+
+
+def test_requests_come_of_the_sessions_own_pages_or_a_person_alone(world: SessionWorld) -> None:
+    own = {"origin": f"http://{world.host()}"}
+    sibling = {"origin": "http://here-2.sessions.test:8471", "sec-fetch-site": "same-site"}
+    walk = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    cases = [
+        ("GET", {}, 200),
+        ("GET", {"sec-fetch-site": "same-origin"}, 200),
+        ("GET", {"sec-fetch-site": "none", **walk}, 200),
+        ("GET", {"sec-fetch-site": "cross-site", **walk}, 200),
+        ("GET", {"sec-fetch-site": "cross-site", **walk, "sec-fetch-dest": "iframe"}, 403),
+        ("GET", {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}, 403),
+        ("GET", sibling, 403),
+        ("POST", own, 200),
+        ("POST", {"sec-fetch-site": "same-origin"}, 200),
+        ("POST", {}, 403),
+        ("POST", {"origin": "null"}, 403),
+        ("POST", {"origin": f"https://{world.host()}"}, 403),
+        ("POST", {"origin": "http://portal.test:8470"}, 403),
+        ("POST", {**own, "sec-fetch-site": "cross-site", **walk}, 403),
+        ("POST", sibling, 403),
+        ("TRACE", own, 404),
+        ("CONNECT", own, 404),
+    ]
+    cookie = world.cookie()
+    for method, fields, status in cases:
+        with world.client(cookie=cookie) as client:
+            got = client.request(method, "/x", headers=fields, content=b"1").status_code
+
+        assert got == status, (method, fields)
+
+
+def test_bodies_pass_whole_in_both_directions_on_one_line(world: SessionWorld) -> None:
+    fields = {"origin": f"http://{world.host()}"}
+    with world.client(cookie=world.cookie()) as client:
+        large = client.post("/x", content=b"x" * 5_000_000, headers=fields)
+        pieces = client.post("/x", content=iter([b"abc", b"de"]), headers=fields)
+        chunks, head = client.get("/chunks"), client.head("/x")
+        after = client.get("/after")
+
+    assert large.json()["bytes"] == 5_000_000 and pieces.json()["bytes"] == 5
+    assert (chunks.text, head.status_code, head.content) == ("abcde", 200, b"")
+    assert after.json()["target"] == "/after"
+
+
+def test_a_session_that_does_not_listen_or_speaks_nonsense_is_told_of(world: SessionWorld) -> None:
+    with world.client(cookie=world.cookie(), **{"accept-language": "en"}) as client:
+        broken = client.get("/broken")
+        world.pool.line = lambda job: None  # type: ignore[method-assign]
+        not_yet = client.get("/x")
+
+    assert broken.status_code == 502 and "does not answer" in broken.text
+    assert (not_yet.status_code, not_yet.headers["refresh"]) == (503, "2")
+    assert "is starting" in not_yet.text
+
+
+# --- WebSockets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "null", "http://portal.test", "http://here-2.sessions.test", "https://{host}"]
+)
+def test_a_websocket_opens_to_the_sessions_own_pages_alone(
+    world: SessionWorld, origin: str
+) -> None:
+    cookie = {"Cookie": world.cookie()}
+    fields = {"Origin": origin.replace("{host}", world.host())} if origin else {}
+
+    assert world.socket("/ws", {**cookie, **fields}).status == 403
+    assert world.socket("/ws", {"Origin": f"http://{world.host()}"}).status == 401
+
+
+def test_a_websocket_passes_as_it_is_until_its_visitor_may_not_stay(world: SessionWorld) -> None:
+    fields = {"Cookie": world.cookie(), "Origin": f"http://{world.host()}"}
+    line = world.socket("/ws", fields)
+    assert line.status == 101 and b"set-cookie" not in line.head.lower()
+    line.send_raw(b"hello")
+    assert line.next()[1] == b"hello"
+
+    world.pool.rows["here-1"] = world.pool.rows["here-2"]
+
+    assert line.is_over()
+
+
+# --- the real thing -------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, PROGRAMS)), reason="no Jupyter here; try `make setup-jupyter`"
+)
+def test_a_kernel_of_a_real_jupyter_computes_through_the_door(tmp_path: Path) -> None:
+    driver = driver_at(tmp_path / "here")
+    driver.start(
+        order("here-1", interactive="jupyter", interactive_s=600, notice_signal="none",
+              env={"PATH": os.environ["PATH"]})
+    )  # fmt: skip
+    lines = LocalLines(driver.root)
+    with closing(SessionWorld(lambda job: lines.reach(job, 1))) as world:
+        token = "61626364"
+        cookie = f"{world.cookie()}; _xsrf={token}"
+        own = {"origin": f"http://{world.host()}", "x-xsrftoken": token, "cookie": cookie}
+        with world.client() as client:
+
+            def answers() -> bool:
+                driver.observe()
+                return client.get("/api/status", headers=own).status_code == 200
+
+            until(answers)
+            kernel = client.post("/api/kernels", json={}, headers=own).json()["id"]
+        line = world.socket(
+            f"/api/kernels/{kernel}/channels", {"Cookie": cookie, "Origin": own["origin"]}
+        )
+        assert line.status == 101
+        line.send(
+            json.dumps(
+                {
+                    "header": {"msg_id": "1", "msg_type": "execute_request", "session": "s",
+                               "username": "u", "version": "5.3", "date": "2026-01-01T00:00:00Z"},
+                    "parent_header": {}, "metadata": {}, "channel": "shell",
+                    "content": {"code": "print('it is', 6 * 7)", "silent": False},
+                }
+            ).encode(),
+            TEXT,
+        )  # fmt: skip
+
+        assert b"it is 42" in line.until(b"it is 42", TEXT)
+    driver.stop("here-1", 1)
+    end_of(driver, "here-1")
+
+
+def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(tmp_path: Path) -> None:
+    driver = driver_at(tmp_path / "here")
+    driver.start(order("here-1", interactive="shell", interactive_s=600, notice_signal="none"))
+    lines = LocalLines(driver.root)
+
+    def reach(job: str) -> int | None:
+        driver.observe()
+        return until(lambda: lines.reach(job, 1))
+
+    with closing(SessionWorld(reach, kind="shell")) as world:
+        cookie = world.cookie()
+        with world.client(cookie=cookie) as client:
+            page, missing = client.get("/?lang=en"), client.get("/etc/passwd")
+        line = world.socket("/tty", {"Cookie": cookie, "Origin": f"http://{world.host()}"})
+        line.send(b"echo $((6*7))\n")
+
+        line.until(b"42\r\n")
+    assert "Terminal of here-1" in page.text and missing.status_code == 404
+    assert f"connect-src 'self' ws://{world.host()}" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    driver.stop("here-1", 1)
+    end_of(driver, "here-1")
+
+
+def test_a_door_that_closes_ends_every_line(world: SessionWorld) -> None:
+    line = world.socket("/ws", {"Cookie": world.cookie(), "Origin": f"http://{world.host()}"})
+
+    world._server.stop()
+
+    assert line.is_over()
