@@ -289,6 +289,7 @@ class ProgrammeScreen:
                 own if place == 0 else 0,
                 lent if place == 0 else 0,
                 _allocation_status(state, now_s),
+                state.granted.application,
             )
             for place, state in enumerate(states)
         ]

@@ -134,6 +134,7 @@ class AllocationRow:
     own_gpu_s: int
     lent_gpu_s: int
     status: str
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,8 @@ class ReviewRow:
         given_at_s: ``NEVER_S`` until given.
         due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
         is_late: the marks came after that.
+        is_vote: a vote is awaited, no marks; it is cast on the page of its stage.
+        is_given: the marks or the vote came.
     """
 
     application: str
@@ -271,3 +274,5 @@ class ReviewRow:
     given_at_s: int = NEVER_S
     due_at_s: int = NEVER_S
     is_late: bool = False
+    is_vote: bool = False
+    is_given: bool = False

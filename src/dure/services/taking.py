@@ -61,7 +61,7 @@ def take(
         edges = {"opens_at_s": call.opens_at_s, "closes_at_s": call.closes_at_s}
         return (Problem("", moment, edges),)
     changed = tables.applications[arrival.previous] if arrival.changes else None
-    refusal = None if changed is None else _check_change(changed, arrival.actor.user)
+    refusal = None if changed is None else check_change(changed, arrival.actor.user)
     if refusal is not None:
         return (Problem("", refusal, {"application": arrival.previous}),)
     form = read_form(arrival.fields, call)
@@ -126,7 +126,7 @@ def _submitted(
     )
 
 
-def _check_change(state: ApplicationState, user: str) -> Refusal | None:
+def check_change(state: ApplicationState, user: str) -> Refusal | None:
     """Tell why an application cannot be changed any more."""
     if state.submitted.lead != user:
         return Refusal.APPLICATION_IS_UNKNOWN
