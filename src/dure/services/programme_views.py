@@ -20,6 +20,7 @@ class FormField:
         least, most: bounds of a number, or of a text's length, or of a table's rows.
         label: ``form.NAME`` if there is none: a question that every form has.
         asked_if: the field whose answer decides whether this is asked; "" for always.
+        asked_among: the answers for which it is; empty where a number decides.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FormField:
     labels: tuple[Name, ...] = ()
     columns: tuple["FormField", ...] = ()
     asked_if: str = ""
+    asked_among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ def _submitted(
         version,
         arrival.draft,
         arrival.previous,
+        accepts=form.accepts,
+        gpus_min=form.gpus_min,
         at_s=arrival.at_s,
         by=arrival.actor.user,
     )
