@@ -64,7 +64,17 @@ class ProgrammeTables:
         # The same by application, for the caps of institutions and the floors of tracks.
         self.held_gpus: dict[Offer, dict[str, int]] = defaultdict(dict)
         self.freed: dict[Offer, dict[str, int]] = defaultdict(dict)
-        self._fold: dict[type[Event], Callable[[Any], None]] = {
+        self._fold = self._folds()
+
+    def fold(self, event: Event) -> None:
+        """Take in one event; those of other rooms pass."""
+        fold = self._fold.get(type(event))
+        if fold is not None:
+            fold(event)
+            self.version += 1
+
+    def _folds(self) -> dict[type[Event], Callable[[Any], None]]:
+        return {
             ev.CallPublished: self._call_published,
             stage_ev.CallDrafted: self._call_drafted,
             stage_ev.ChecklistFilled: self._checklist_filled,
@@ -99,13 +109,6 @@ class ProgrammeTables:
             ev.ReturnedByProject: self._returned_by_project,
         }
 
-    def fold(self, event: Event) -> None:
-        """Take in one event; those of other rooms pass."""
-        fold = self._fold.get(type(event))
-        if fold is not None:
-            fold(event)
-            self.version += 1
-
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
@@ -126,12 +129,8 @@ class ProgrammeTables:
 
     def suppliers(self) -> set[str]:
         """Return the institutions that were selected in a supply call, or signed an agreement."""
-        states = (
-            self.applications[name]
-            for call in self.calls.values()
-            if call.kind == "supply"
-            for name in self.of_call[call.call]
-        )
+        calls = [call for call, terms in self.calls.items() if terms.kind == "supply"]
+        states = (self.applications[name] for call in calls for name in self.of_call[call])
         return self.agreed_suppliers | {
             one.submitted.organisation
             for one in states
