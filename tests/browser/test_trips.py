@@ -295,6 +295,24 @@ def test_the_waitlist_shows_ones_place_and_the_page_of_it_the_date(
         assert second not in told(page) and "비공개" in told(page)
 
 
+def test_the_form_shows_the_questions_of_the_chosen_work_and_none_that_is_filled_is_hidden(
+    office: Served, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    sign_in(page, office.base, LEAD)
+    page.goto(f"{office.base}/calls/trip/apply")
+
+    seen = [page.is_visible("#f-latency_ms")]
+    page.select_option("#f-work_kind", "inference")
+    seen.append(page.is_visible("#f-latency_ms"))
+    page.fill("#f-latency_ms", "50")
+    page.select_option("#f-work_kind", "hpc")
+
+    assert seen == [False, True]
+    assert page.is_visible("#f-latency_ms") and page.is_visible("#f-scaling")
+    assert not page.is_visible("#f-output_tokens")
+
+
 PAGES = {
     OFFICE: ("/stages", "/calls/trip", "/calls/trip/board", "/committee/trip", "/requests",
              "/applications/trip-0001/stages/documents", "/applications/trip-0003/stages/panel"),
