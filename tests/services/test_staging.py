@@ -16,6 +16,7 @@ from dure.core.events.calls import ChecklistFilled, StageConcluded
 from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Forbidden, Role
+from dure.services.judging_screen import JudgingScreen
 from tests.services.programme_desk import (
     CALL,
     CLOSES_S,
@@ -376,3 +377,18 @@ def test_a_stage_that_names_no_provider_is_the_offices_alone() -> None:
     assert isinstance(
         desk.programme.conclude(OPERATOR, name, "technical", outcome="passed"), StageConcluded
     )
+
+
+def test_a_providers_people_read_an_application_once_it_has_come_to_them() -> None:
+    desk = desk_of(DOCUMENTS, TECHNICAL, WRITTEN)
+    name = desk.apply("lead", 8)
+    desk.clock.at_s = CLOSES_S
+    screen = JudgingScreen(desk.programme)
+    other = Actor("cho", frozenset({Role.PROVIDER}), provider="kakao")
+
+    before = screen.answers(name, PROVIDER)
+    desk.programme.tick(OPERATOR, name, "documents", {"seal": True, "consent": True})
+    after = screen.answers(name, PROVIDER)
+
+    assert before is None and screen.answers(name, other) is None
+    assert after is not None and after["gpus"] == 8

@@ -80,7 +80,7 @@ class JudgingScreen:
         call = self._tables.calls[state.submitted.call]
         if may(by, "application.read", owner=state.submitted.lead):
             return {one.field: state.answers.get(one.field) for one in questions_of(call)}
-        if not judges(by, call, state):
+        if not judges(by, self._tables, state):
             return None
         # Where a call keeps anything blind, free text stays out, too: it may say who wrote it.
         told = ("text", "long", "table") if call.blind else ()

@@ -203,9 +203,8 @@ class PaperScreen:
         applied = self._programme.tables.applications.get(application)
         if applied is None:
             return ()
-        call = self._programme.tables.calls[applied.submitted.call]
         is_read = may(by, "application.read", owner=applied.submitted.lead)
-        if is_read or judges(by, call, applied):
+        if is_read or judges(by, self._programme.tables, applied):
             return self._papers.attached_to(application)
         return ()
 

@@ -268,12 +268,19 @@ def answers_for(actor: Actor, stage: Stage, state: ApplicationState) -> bool:
     return may(actor, action, owner=owner)
 
 
-def judges(actor: Actor, call: Call, state: ApplicationState) -> bool:
-    """Tell whether somebody was asked to judge an application, or inspects it for a provider."""
-    is_asked = any(name == actor.user for _, name in state.asked)
-    return is_asked or any(
-        one.role == "provider" and answers_for(actor, one, state) for one in call.stages
-    )
+def judges(actor: Actor, tables: ProgrammeTables, state: ApplicationState) -> bool:
+    """Tell whether somebody was asked to judge an application, or inspects it for a provider.
+
+    A provider's people have nothing to do with it before it comes to a stage that names them.
+    """
+    if any(name == actor.user for _, name in state.asked):
+        return True
+    stages = tables.calls[state.submitted.call].stages
+    mine = [one.stage for one in stages if one.role == "provider" if answers_for(actor, one, state)]
+    if not mine:
+        return False
+    standing = standing_in(tables, state)
+    return any(one in (*standing.passed, standing.failed_in) or standing.is_in(one) for one in mine)
 
 
 def standing_in(tables: ProgrammeTables, state: ApplicationState) -> Standing:
