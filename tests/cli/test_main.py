@@ -168,3 +168,12 @@ def test_a_small_year_says_what_it_took(tmp_path: Path, shell: Shell) -> None:
     assert figures["jobs"] >= figures["jobs_done"] > 0
     assert 0 < figures["rss_mb_max"] < 8_000
     assert json.loads((tmp_path / "timing.json").read_text())["cycles"] == figures["cycles"]
+
+
+def test_a_small_programme_says_what_it_took(shell: Shell) -> None:
+    done = shell("bench", "programme", "--rounds", "1", "--applications", "600", "-o", "json")
+
+    assert (done.code, done.err) == (0, "")
+    figures = json.loads(done.out)
+    assert (figures["rounds"], figures["applications"]) == (1, 514)
+    assert figures["allocated"] > 0 and figures["one_call_applications"] == 600

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from dure.core.applications import Form, check_moment, read_form
 from dure.core.calls.form import BASE_FIELDS
-from dure.core.calls.model import Call, Words
+from dure.core.calls.model import Call, Field, Words
 from dure.core.events.programme import Work
 from dure.core.programme import Problem, Refusal
+from dure.core.sizing import evidence
 
 CALL = Call(
     call="t",
@@ -114,3 +115,50 @@ def test_whatever_is_typed_reads_or_is_refused(fields: dict[str, object]) -> Non
         msgspec.json.encode(form.work)
     else:
         assert form
+
+
+def test_each_kind_of_work_is_asked_for_its_own_numbers_and_right_sizing_reads_them() -> None:
+    serving = {
+        **GOOD, "work_kind": "inference", "tokens_m": "", "requests_milli_s": "40,000",
+        "input_tokens": 1_000, "output_tokens": 300, "latency_ms": 50,
+        "gpus_min": "16", "accepts": "H200, B200",
+    }  # fmt: skip
+    computing = {
+        **GOOD, "work_kind": "hpc", "parameters_m": "", "tokens_m": "", "node_hours": 4_000,
+        "scaling": "4 | 3600\n16 | 9600",
+    }  # fmt: skip
+
+    served, computed = read_form(serving, CALL), read_form(computing, CALL)
+
+    assert isinstance(served, Form) and isinstance(computed, Form)
+    assert served.work == Work(
+        kind="inference", parameters_m=7_000, requests_milli_s=40_000, input_tokens=1_000,
+        output_tokens=300, latency_ms=50,
+    )  # fmt: skip
+    assert (served.gpus_min, served.accepts, served.answers) == (16, ("B200",), {})
+    assert computed.work == Work(kind="hpc", node_hours=4_000, scaling=((4, 3600), (16, 9600)))
+    sizes = [evidence(one.work, accelerator="H200", months=6) for one in (served, computed)]
+    assert [one.formula for one in sizes if one] == ["inference", "hpc"]
+
+
+def test_numbers_of_other_work_and_a_least_size_above_the_wish_are_refused() -> None:
+    wrong = {**GOOD, "latency_ms": 50, "method": "lora"}
+
+    assert read_form(wrong, CALL) == (
+        Problem("method", Refusal.FIELD_IS_NOT_ASKED),
+        Problem("latency_ms", Refusal.FIELD_IS_NOT_ASKED),
+    )
+    assert read_form({**GOOD, "gpus_min": 72}, CALL) == (
+        Problem("gpus_min", Refusal.NUMBER_IS_OUT_OF_BOUNDS, {"found": 72, "least": 8, "most": 64}),
+    )
+
+
+def test_a_call_may_ask_one_of_the_works_numbers_in_its_own_way() -> None:
+    # As calls of earlier versions did, which had to.
+    own = Field("node_hours", "number", Words("노드시간", "node hours"), required=True)
+    call = msgspec.structs.replace(CALL, form=(own,))
+
+    form = read_form({**GOOD, "node_hours": 900}, call)
+
+    assert isinstance(form, Form)
+    assert form.answers == {"node_hours": 900} and form.work.node_hours == 0

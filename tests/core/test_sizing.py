@@ -133,3 +133,14 @@ def test_the_interval_holds_the_size_and_a_longer_term_never_needs_more(
     assert longer is not None and longer.gpus <= found.gpus
     assert found.bound_by in {term.name for term in found.terms}
     assert all(term.source for term in found.terms)
+
+
+def test_an_npu_made_to_serve_is_sized_for_serving_alone() -> None:
+    serving = Work(kind="inference", parameters_m=70_000, requests_milli_s=1_000, output_tokens=300)
+    training = Work(kind="pretraining", parameters_m=7_000, tokens_m=100_000)
+
+    found = evidence(serving, accelerator="RNGD", months=6)
+
+    # Weights of 140 GB in six tenths of 48 GB each: five.
+    assert found is not None and found.gpus == 5 and found.bound_by == "for_memory"
+    assert evidence(training, accelerator="RNGD", months=6) is None

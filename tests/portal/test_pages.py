@@ -362,7 +362,7 @@ def test_files_come_with_the_form_and_stay_when_it_is_wrong() -> None:
     assert kept == name_of(plan[1])
     assert taken.status_code == 303, taken.text
     (applied,) = services.programme.applications()
-    assert taken.headers["location"] == f"/applications/{applied.application}?sent=1"
+    assert taken.headers["location"] == f"/applications/{applied.application}?said=sent"
     files = services.papers.attachments(applied.application, by=office)
     assert [one.name for one in files] == ["plan.pdf", "plan 2.pdf"]
 

@@ -133,7 +133,8 @@ def test_a_script_says_what_it_said(
 ) -> None:
     lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     stage = Stage(lines)
-    for file in (*(FOLDER / "files").iterdir(), *EXAMPLE_CALLS.glob("*.yaml")):
+    sizings = EXAMPLE_CALLS.parent / "sizing"
+    for file in (*(FOLDER / "files").iterdir(), *EXAMPLE_CALLS.glob("*.yaml"), *sizings.iterdir()):
         shutil.copy(file, tmp_path)
     told = []
     with serving(stage.services) as url:

@@ -16,6 +16,7 @@ from dure.core.events.calls import ChecklistFilled, StageConcluded
 from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
 from dure.services.access import Actor, Forbidden, Role
+from dure.services.judging_screen import JudgingScreen
 from tests.services.programme_desk import (
     CALL,
     CLOSES_S,
@@ -32,7 +33,7 @@ PROVIDER = Actor("bae", frozenset({Role.PROVIDER}), provider="naver-cloud")
 NAME = Words("이름", "name")
 DOCUMENTS = Stage("documents", "documents", "operator", "checklist",
                   checklist={"seal": NAME, "consent": NAME})  # fmt: skip
-TECHNICAL = Stage("technical", "technical", "provider", "decision")
+TECHNICAL = Stage("technical", "technical", "provider", "decision", providers=("naver-cloud",))
 WRITTEN = Stage("written", "written", "reviewer", "top", top=2, reviewers=2, weight=40)
 ORAL = Stage("oral", "oral", "reviewer", "score_line", line_milli=70_000, reviewers=2, weight=60)
 PANEL = Stage("panel", "panel", "committee", "majority", reviewers=3)
@@ -344,3 +345,50 @@ def test_folding_the_ledger_again_gives_the_same_standing() -> None:
 
     assert again.programme.standing(name) == desk.programme.standing(name)
     assert again.programme.tables.drafts == desk.programme.tables.drafts
+
+
+def test_a_technical_stage_is_for_the_providers_that_it_names_and_for_no_other() -> None:
+    desk = desk_of(TECHNICAL, WRITTEN)
+    name = desk.apply("lead", 8)
+    desk.clock.at_s = CLOSES_S
+    others = [
+        Actor("cho", frozenset({Role.PROVIDER}), provider="kakao"),
+        Actor("lost", frozenset({Role.PROVIDER})),
+    ]
+
+    for other in others:
+        with pytest.raises(Forbidden):
+            desk.programme.conclude(other, name, "technical", outcome="passed")
+
+    assert isinstance(
+        desk.programme.conclude(PROVIDER, name, "technical", outcome="passed"), StageConcluded
+    )
+
+
+def test_a_stage_that_names_no_provider_is_the_offices_alone() -> None:
+    # Calls of earlier versions name none.
+    desk = desk_of(msgspec.structs.replace(TECHNICAL, providers=()), WRITTEN)
+    name = desk.apply("lead", 8)
+    desk.clock.at_s = CLOSES_S
+
+    with pytest.raises(Forbidden):
+        desk.programme.conclude(PROVIDER, name, "technical", outcome="passed")
+
+    assert isinstance(
+        desk.programme.conclude(OPERATOR, name, "technical", outcome="passed"), StageConcluded
+    )
+
+
+def test_a_providers_people_read_an_application_once_it_has_come_to_them() -> None:
+    desk = desk_of(DOCUMENTS, TECHNICAL, WRITTEN)
+    name = desk.apply("lead", 8)
+    desk.clock.at_s = CLOSES_S
+    screen = JudgingScreen(desk.programme)
+    other = Actor("cho", frozenset({Role.PROVIDER}), provider="kakao")
+
+    before = screen.answers(name, PROVIDER)
+    desk.programme.tick(OPERATOR, name, "documents", {"seal": True, "consent": True})
+    after = screen.answers(name, PROVIDER)
+
+    assert before is None and screen.answers(name, other) is None
+    assert after is not None and after["gpus"] == 8

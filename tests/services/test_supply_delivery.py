@@ -301,3 +301,30 @@ def test_folding_the_ledger_again_gives_the_same_tables() -> None:
     now = bench.programme.supply
     for name in ("agreements", "deliveries", "transfers", "negotiations", "delivery_of"):
         assert getattr(again, name) == getattr(now, name), name
+
+
+# -- notices
+
+
+def test_a_providers_people_are_told_what_concerns_it_and_the_office_what_comes_in() -> None:
+    bench = SupplyBench()
+    agreed = bench.agree(gpus=16)
+    bench.delivered(agreed.agreement, 1)
+    programme, me, other = bench.programme, provider("a"), provider("b")
+    more = {"site": "x", "node_gpus": 8, "pool": bench.pool}
+    bench.pool["n5"] = bench.pool["n0"]
+    late = programme.announce_delivery(me, agreed.agreement, nodes=["n5"], **more)
+    assert not isinstance(late, tuple)
+    items = {"model": True, "cabling": False}
+    programme.inspect(OPERATOR, late.delivery, items=items, evidence="doc-3", note="loose cables")
+
+    mine = [(one.code, one.numbers.get("name")) for one in programme.mailbox(me)]
+    office = [one.code for one in programme.mailbox(OPERATOR)]
+
+    assert mine[0] == ("inspection_lacks", late.delivery)
+    assert ("supply_agreed", agreed.agreement) in mine
+    assert ("negotiation_opened", agreed.negotiation) in mine
+    assert office[0] == "delivery_came" and "supply_offer_came" in office
+    assert not {"supply_agreed", "inspection_lacks"} & {
+        one.code for one in programme.mailbox(other)
+    }

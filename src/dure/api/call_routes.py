@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.problems import documented, missing, taken
 from dure.api.schemas import Words, out, words
 from dure.api.work_routes import repeats_of
 from dure.services.access import may
@@ -117,15 +117,11 @@ def board_out(row: BoardRow) -> BoardOut:
 
 
 def _board(answer: BoardRow | Refused) -> BoardOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return board_out(answer)
+    return board_out(taken(answer))
 
 
 def _count(answer: int | Refused) -> CountOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return CountOut(answer)
+    return CountOut(taken(answer))
 
 
 @get(
@@ -152,9 +148,7 @@ def draft_call(request: AnyRequest, data: JSONBody[CallFileIn]) -> Response[Call
 
     def act(_: str) -> Response[CallDraftOut]:
         answer = office.draft_call(data.text, by=actor)
-        if isinstance(answer, Refused):
-            raise refused_as_problem(answer)
-        return Response(out(CallDraftOut, answer), status_code=201)
+        return Response(out(CallDraftOut, taken(answer)), status_code=201)
 
     return repeats_of(request).once(request, msgspec.json.encode(data), act)
 
@@ -173,9 +167,7 @@ def copy_call(
 
     def act(_: str) -> Response[CallDraftOut]:
         answer = office.copy_call(call, data.call, by=actor)
-        if isinstance(answer, Refused):
-            raise refused_as_problem(answer)
-        return Response(out(CallDraftOut, answer), status_code=201)
+        return Response(out(CallDraftOut, taken(answer)), status_code=201)
 
     return repeats_of(request).once(request, msgspec.json.encode(data), act)
 
@@ -190,9 +182,7 @@ def copy_call(
 def publish_call(request: AnyRequest, call: FromPath[str]) -> CallDraftOut:
     """Announce the newest draft of a call."""
     answer = _office(request).publish_call(call, by=actor_of(request))
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return out(CallDraftOut, answer)
+    return out(CallDraftOut, taken(answer))
 
 
 @get(

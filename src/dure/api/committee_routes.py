@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import ProblemError, documented, missing, refused_as_problem
+from dure.api.problems import ProblemError, documented, missing, taken
 from dure.api.schemas import out
 from dure.api.work_routes import repeats_of
 from dure.services.committee import Move
@@ -136,10 +136,9 @@ def _desk(request: AnyRequest, call: str) -> JudgingDesk:
 
 
 def _taken(answer: ProposalRow | Refused, call: str) -> Response[ProposalOut]:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    place = {"Location": f"/api/v1/calls/{call}/proposals/{answer.number}"}
-    return Response(proposal_out(answer), status_code=201, headers=place)
+    row = taken(answer)
+    place = {"Location": f"/api/v1/calls/{call}/proposals/{row.number}"}
+    return Response(proposal_out(row), status_code=201, headers=place)
 
 
 SEE = {"action": "award.deliberation"}
@@ -201,9 +200,7 @@ def difference(request: AnyRequest, call: FromPath[str], number: FromPath[int]) 
     wish = request.query_params.get("from", str(number - 1))
     if not wish.isdecimal() or len(wish) > 6:
         raise ProblemError(400, "invalid", f"from is {wish[:20]!r}; expected a proposal's number.")
-    answer = _desk(request, call).compare(call, int(wish), number)
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
+    answer = taken(_desk(request, call).compare(call, int(wish), number))
     return DifferenceOut(
         answer.before,
         answer.after,
@@ -223,12 +220,9 @@ def difference(request: AnyRequest, call: FromPath[str], number: FromPath[int]) 
 )
 def draw_lots(request: AnyRequest, call: FromPath[str], data: JSONBody[DrawIn]) -> DrawOut:
     """Order those near the line by a number that somebody else published; once."""
-    answer = _desk(request, call).draw_lots(
-        call, number=data.number, source=data.source, by=actor_of(request)
-    )
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return DrawOut(call, answer.number, answer.source, [LotOut(*one) for one in answer.lots])
+    desk, actor = _desk(request, call), actor_of(request)
+    draw = taken(desk.draw_lots(call, number=data.number, source=data.source, by=actor))
+    return DrawOut(call, draw.number, draw.source, [LotOut(*one) for one in draw.lots])
 
 
 @post("/calls/{call:str}/minutes", opt={"action": "award.sign_minutes"}, status_code=200,
@@ -240,9 +234,7 @@ def sign_minutes(
     answer = _desk(request, call).sign_minutes(
         call, number=data.number, digest=data.digest, names=data.names, by=actor_of(request)
     )
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return proposal_out(answer)
+    return proposal_out(taken(answer))
 
 
 ROUTES = (proposals, propose, move, proposed_awards, difference, draw_lots, sign_minutes)

@@ -8,9 +8,8 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import documented, refused_as_problem
+from dure.api.problems import documented, taken
 from dure.api.schemas import out
-from dure.services.desks import Refused
 from dure.services.holding_desk import RecallAnswer
 
 AnyRequest = Request[Any, Any, Any]
@@ -64,9 +63,7 @@ def give_back(
     answer = services_of(request).holding.give_back(
         allocation, data.gpus, cause=data.cause, by=actor_of(request)
     )
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return out(ReturnOut, answer)
+    return out(ReturnOut, taken(answer))
 
 
 @get(
@@ -92,9 +89,7 @@ def answer_recall(
     answer = services_of(request).holding.answer_recall(
         recall, data.answer, text=data.text, by=actor_of(request)
     )
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return out(RecallOut, answer)
+    return out(RecallOut, taken(answer))
 
 
 ROUTES = (give_back, recalls, answer_recall)

@@ -8,10 +8,9 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.problems import documented, missing, taken
 from dure.api.schemas import ApplicationOut, Words, out
 from dure.api.work_routes import sentence
-from dure.services.desks import Refused
 from dure.services.judging_views import SizingView
 from dure.services.programme_views import ReviewRow
 from dure.services.sights import visible_application, visible_awards, visible_reviews
@@ -191,9 +190,7 @@ def give_review(
     """Mark an application that one was asked to review; a review is given once."""
     programme, actor = services_of(request).programme, actor_of(request)
     answer = programme.review(application, data.marks, by=actor)
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return review_out(answer)
+    return review_out(taken(answer))
 
 
 ROUTES = (application_detail, sizing, awards, reviews, give_review)

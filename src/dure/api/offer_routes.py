@@ -7,7 +7,7 @@ from litestar import Request, get, post
 from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
-from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.problems import documented, missing, taken
 from dure.api.schemas import Words, out
 from dure.services.desks import Refused
 from dure.services.offer_desk import OfferRow
@@ -46,11 +46,10 @@ class DecliningIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def offer_out(answer: OfferRow | Refused | None) -> OfferOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    if answer is None:
+    row = taken(answer)
+    if row is None:
         raise missing("offer")
-    return out(OfferOut, answer, agreement=Words(answer.text_ko, answer.text_en))
+    return out(OfferOut, row, agreement=Words(row.text_ko, row.text_en))
 
 
 @get(

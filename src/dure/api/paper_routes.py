@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.problems import documented, missing, taken
 from dure.api.schemas import ApplicationTaken, out
 from dure.api.work_routes import repeats_of
 from dure.services.attachments import SIZE_BYTES_MAX
@@ -120,15 +120,11 @@ def draft_out(row: WrittenRow) -> DraftOut:
 
 
 def _draft(answer: WrittenRow | Refused) -> DraftOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return draft_out(answer)
+    return draft_out(taken(answer))
 
 
 def _request(answer: RequestRow | Refused) -> RequestOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return out(RequestOut, answer)
+    return out(RequestOut, taken(answer))
 
 
 @get("/drafts", opt={"action": "draft.write"}, responses=documented(400, 401), sync_to_thread=True)
@@ -218,9 +214,7 @@ async def attach(request: AnyRequest, draft: FromPath[str]) -> DraftOut:
 def check_draft(request: AnyRequest, draft: FromPath[str]) -> list[ProblemOut]:
     """Tell what would be refused if the draft were handed in now."""
     answer = _papers(request).check(draft, actor_of(request))
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return [ProblemOut(one.field, one.code, dict(one.numbers)) for one in answer]
+    return [ProblemOut(one.field, one.code, dict(one.numbers)) for one in taken(answer)]
 
 
 @post(
@@ -235,9 +229,7 @@ def submit_draft(request: AnyRequest, draft: FromPath[str]) -> Response[Applicat
 
     def act(key: str) -> Response[ApplicationTaken]:
         answer = papers.submit(draft, key=key, by=actor)
-        if isinstance(answer, Refused):
-            raise refused_as_problem(answer)
-        return Response(ApplicationTaken(answer.application), status_code=201)
+        return Response(ApplicationTaken(taken(answer).application), status_code=201)
 
     return repeats_of(request).once(request, draft.encode(), act)
 

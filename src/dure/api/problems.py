@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problems: a stable code, a sentence, and what is wrong field by field."""
 
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -20,6 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 # A full disk or a database that restarts: worth another try so many seconds later.
 RETRY_S = "5"
 AnyRequest = Request[Any, Any, Any]
+Answer = TypeVar("Answer")
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -67,6 +68,13 @@ def missing(what: str) -> ProblemError:
 
 def refused_as_problem(refused: Refused) -> ProblemError:
     return ProblemError(422, "refused", "It was not taken.", refused=refused)
+
+
+def taken(answer: Answer | Refused) -> Answer:
+    """Return what a desk answered; what it refused is raised as a problem."""
+    if isinstance(answer, Refused):
+        raise refused_as_problem(answer)
+    return answer
 
 
 def answer(request: AnyRequest, problem: Problem) -> Response[bytes]:

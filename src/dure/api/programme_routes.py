@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import ProblemError, documented, missing, refused_as_problem
+from dure.api.problems import ProblemError, documented, missing, taken
 from dure.api.schemas import (
     AllocationOut,
     ApplicationIn,
@@ -25,7 +25,6 @@ from dure.api.schemas import (
     words,
 )
 from dure.api.work_routes import repeats_of
-from dure.services.desks import Refused
 from dure.services.programme_views import CallRow, MonthUse
 from dure.services.sights import (
     visible_applications,
@@ -124,11 +123,9 @@ def apply(
     answers = {name: str(value) for name, value in data.answers.items()}
 
     def act(key: str) -> Response[ApplicationTaken]:
-        answer = programme.apply(call, answers, by=actor, key=key)
-        if isinstance(answer, Refused):
-            raise refused_as_problem(answer)
-        taken = ApplicationTaken(answer.application)
-        return Response(taken, status_code=201, headers={"Location": "/api/v1/applications"})
+        applied = taken(programme.apply(call, answers, by=actor, key=key))
+        body = ApplicationTaken(applied.application)
+        return Response(body, status_code=201, headers={"Location": "/api/v1/applications"})
 
     return repeats_of(request).once(request, msgspec.json.encode(data), act)
 

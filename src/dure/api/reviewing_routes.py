@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from dure.api.caller import actor_of, services_of
 from dure.api.judging_routes import SizingOut, sizing_out
 from dure.api.paging import listing
-from dure.api.problems import documented, missing, refused_as_problem
+from dure.api.problems import documented, missing, refused_as_problem, taken
 from dure.api.schemas import out
 from dure.core.calls.model import WRITTEN
 from dure.core.conflicts import Reviewer
@@ -131,9 +131,7 @@ def register(request: AnyRequest, data: JSONBody[ReviewerIn]) -> ReviewerOut:
     lists = (data.areas, data.partners, data.supervised, data.suppliers)
     person = Reviewer(data.reviewer, data.organisation, *(tuple(one) for one in lists))
     answer = services_of(request).judging.register_reviewer(person, by=actor_of(request))
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return reviewer_out(answer)
+    return reviewer_out(taken(answer))
 
 
 @post("/calls/{call:str}/reviewers", opt={"action": "review.assign"}, status_code=200,
@@ -159,9 +157,7 @@ def replace(request: AnyRequest, call: FromPath[str], data: JSONBody[ReplaceIn])
 
 
 def _count(answer: int | Refused) -> CountOut:
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return CountOut(answer)
+    return CountOut(taken(answer))
 
 
 @post("/applications/{application:str}/bids", opt={"action": "review.bid"}, status_code=200,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
-from dure.api.problems import ProblemError, documented, missing, refused_as_problem
+from dure.api.problems import ProblemError, documented, missing, taken
 from dure.api.schemas import out, words
 from dure.api.supply_schemas import (
     AgreeIn,
@@ -44,9 +44,7 @@ def desk_of(request: AnyRequest) -> SupplyScreen:
 
 def done(answer: str | Refused) -> SupplyDone:
     """Answer what was written; a refusal is raised as its problem."""
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return SupplyDone(answer)
+    return SupplyDone(taken(answer))
 
 
 def once(
@@ -96,9 +94,7 @@ def bids(request: AnyRequest, call: FromPath[str]) -> Response[list[BidOut]]:
         raise ProblemError(400, "invalid", f"portions is {wish[:40]!r}; expected percents.")
     portions = [int(one) for one in parts] if wish else None
     answer = desk_of(request).bids(call, by=actor_of(request), portions=portions)
-    if isinstance(answer, Refused):
-        raise refused_as_problem(answer)
-    return listing(request, answer, lambda row: row.application, _bid)
+    return listing(request, taken(answer), lambda row: row.application, _bid)
 
 
 @post("/supply/calls/{call:str}/failure", opt=OFFICE, status_code=200, responses=WRITTEN,

@@ -226,6 +226,35 @@ def bench_portal(
     _show(figures | {"database": "postgresql" if db else "sqlite"}, output)
 
 
+@bench.command("programme")
+def bench_programme(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Like 2026-1, 514 each.")] = 60,
+    rule: Annotated[str, typer.Option("--rule", help="rank or optimum.")] = "optimum",
+    applications: Annotated[
+        int, typer.Option("--applications", min=1, help="Taken into one call besides.")
+    ] = 30_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what people do.")] = 1,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Hold many rounds in one programme, from the call to the agreements; fill one huge call."""
+    import tempfile
+
+    from dure.twin.bench_programme import run_programme_bench
+
+    if rule not in ("rank", "optimum"):
+        typer.echo("dure bench programme: --rule is rank or optimum", err=True)
+        raise typer.Exit(2)
+    with tempfile.TemporaryDirectory(prefix="dure-bench-") as scratch:
+        figures = run_programme_bench(
+            Path(scratch),
+            rounds=rounds,
+            rule="rank" if rule == "rank" else "optimum",
+            applications=applications,
+            seed=seed,
+        )
+    _show(figures, output)
+
+
 def _show(figures: Mapping[str, object], output: str) -> None:
     if output == "json":
         typer.echo(json.dumps(figures))

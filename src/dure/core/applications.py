@@ -10,12 +10,15 @@ from dure.core.calls.model import Call
 from dure.core.calls.stages import DAY_S, track_of, with_derived
 from dure.core.events.programme import ApplicationSubmitted, Group, Work
 from dure.core.programme import Problem, Refusal
+from dure.core.sizing import WORK_NUMBERS
 
 Grade = Literal["C", "S", "O"]
-# What the event of an application has fields of its own for; the rest are its ``answers``.
+# What the event of an application has fields of its own for; the rest are its ``answers``, and so
+# is what a call asks in its own way.
+_WORK = (*WORK_NUMBERS, "method", "scaling")
 _OWN = (
     "project", "title_ko", "title_en", "organisation", "group", "category", "accelerator", "gpus",
-    "months", "region", "grade", "work_kind", "parameters_m", "tokens_m", "mfu_milli",
+    "gpus_min", "accepts", "months", "region", "grade", "work_kind", *_WORK,
 )  # fmt: skip
 
 
@@ -40,6 +43,8 @@ class Form:
     grade: Grade
     work: Work
     answers: Mapping[str, Any]
+    accepts: tuple[str, ...] = ()
+    gpus_min: int = 0
 
 
 def check_moment(call: Call, *, at_s: int) -> Refusal | None:
@@ -59,6 +64,8 @@ def read_form(fields: Mapping[str, object], call: Call) -> Form | tuple[Problem,
     if problems:
         return problems
     group = "provider" if call.kind == "supply" else answers["group"]
+    own = {one.field for one in call.form}
+    stated = {name: answer for name, answer in answers.items() if name in _OWN and name not in own}
     form = Form(
         project=answers.get("project", ""),
         title_ko=answers["title_ko"],
@@ -71,15 +78,30 @@ def read_form(fields: Mapping[str, object], call: Call) -> Form | tuple[Problem,
         months=answers.get("months") or call.months_max,
         region=answers.get("region", ""),
         grade=cast(Grade, answers.get("grade", "O")),
-        work=Work(
-            kind=answers.get("work_kind", "other"),
-            parameters_m=answers.get("parameters_m", 0),
-            tokens_m=answers.get("tokens_m", 0),
-            mfu_milli=answers.get("mfu_milli", 0),
-        ),
-        answers={name: answer for name, answer in answers.items() if name not in _OWN},
+        work=_work(stated),
+        answers={name: answer for name, answer in answers.items() if name not in stated},
+        accepts=tuple(one for one in stated.get("accepts", ()) if one != answers["accelerator"]),
+        gpus_min=stated.get("gpus_min", 0),
     )
     return check_rules(form, call) or form
+
+
+def _work(stated: Mapping[str, Any]) -> Work:
+    points = stated.get("scaling", ())
+    return Work(
+        kind=stated.get("work_kind", "other"),
+        method=stated.get("method", ""),
+        scaling=tuple((one["nodes"], one["speed_up_milli"]) for one in points),
+        **{name: stated[name] for name in WORK_NUMBERS if name in stated},
+    )
+
+
+def _work_answers(work: Work) -> dict[str, Any]:
+    """Return what was stated of the work as answers; what was not is left out."""
+    points = [{"nodes": nodes, "speed_up_milli": speed} for nodes, speed in work.scaling]
+    numbers = {name: value for name in WORK_NUMBERS if (value := getattr(work, name))}
+    more = {"method": work.method, "scaling": points}
+    return numbers | {name: answer for name, answer in more.items() if answer}
 
 
 def answers_of(form: Form | ApplicationSubmitted, call: Call) -> dict[str, Any]:
@@ -101,7 +123,12 @@ def answers_of(form: Form | ApplicationSubmitted, call: Call) -> dict[str, Any]:
         "parameters_m": form.work.parameters_m,
         "tokens_m": form.work.tokens_m,
         "mfu_milli": form.work.mfu_milli,
+        **_work_answers(form.work),
     }
+    if form.accepts:
+        stated["accepts"] = list(form.accepts)
+    if form.gpus_min:
+        stated["gpus_min"] = form.gpus_min
     stated.setdefault("purpose", "project")
     return with_derived(call, stated)
 
@@ -128,6 +155,9 @@ def check_rules(form: Form, call: Call) -> tuple[Problem, ...]:
     elif form.gpus < 1 or form.gpus % call.node_gpus:
         node = {"asked_gpus": form.gpus, "node_gpus": call.node_gpus}
         problems.append(Problem("gpus", Refusal.SIZE_IS_NOT_WHOLE_NODES, node))
+    if form.gpus_min > form.gpus or form.gpus_min % call.node_gpus:
+        bounds = {"found": form.gpus_min, "least": call.node_gpus, "most": form.gpus}
+        problems.append(Problem("gpus_min", Refusal.NUMBER_IS_OUT_OF_BOUNDS, bounds))
     if not 1 <= form.months <= most_months:
         term = {"asked_months": form.months, "months_max": most_months}
         problems.append(Problem("months", Refusal.TERM_IS_OVER_CAP, term))

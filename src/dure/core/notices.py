@@ -6,6 +6,7 @@ from typing import Literal
 
 from dure.core.events import Event
 from dure.core.events import programme as ev
+from dure.core.events import supply as sv
 from dure.core.events.applying import RequestDecided, RequestFiled
 from dure.core.events.calls import ChecklistFilled
 from dure.core.events.judging import ReviewerReplaced
@@ -13,8 +14,9 @@ from dure.core.events.notices import LetterIssued
 from dure.core.events.offers import AgreementSigned, AwardDeclined, OfferLapsed
 
 # ``lead``, ``holder``, ``recalled``: the team of the application, allocation or recall that is
+# named; ``supplier``: the people of the provider whose negotiation, agreement, delivery or claim is
 # named; ``user``: who is named; ``office``: the agency.
-Audience = Literal["lead", "holder", "recalled", "user", "office"]
+Audience = Literal["lead", "holder", "recalled", "supplier", "user", "office"]
 Numbers = Mapping[str, int | str]
 
 
@@ -102,7 +104,57 @@ def _told_of_allocations(event: Event) -> tuple[Told, ...]:
             return (_lead(event.application, f"request_{event.outcome}", kind=event.kind,
                           request=event.request, cause=event.cause),)  # fmt: skip
         case _:
+            return _told_of_supply(event)
+
+
+def _told_of_supply(event: Event) -> tuple[Told, ...]:
+    match event:
+        case sv.NegotiationOpened():
+            return (_supplier(event.negotiation, "negotiation_opened", limit_krw=event.limit_krw),)
+        case sv.OfferMade():
+            terms = {"number": event.number, "gpus": event.offer.gpus,
+                     "price_krw": event.offer.price_krw}  # fmt: skip
+            if event.side == "agency":
+                return (_supplier(event.negotiation, "supply_offer", **terms),)
+            return (_of_supply("office", event.negotiation, "supply_offer_came", **terms),)
+        case sv.NegotiationBrokenOff():
+            return (_supplier(event.negotiation, "negotiation_over", cause=event.cause),)
+        case sv.SupplyAgreed():
+            return (_supplier(event.agreement, "supply_agreed", gpus=event.offer.gpus,
+                              price_krw=event.offer.price_krw),)  # fmt: skip
+        case sv.DeliveryAnnounced():
+            return (_of_supply("office", event.delivery, "delivery_came", nodes=len(event.nodes)),)
+        case sv.NodesInspected() if not all(event.items.values()):
+            lacks = sum(not is_fine for is_fine in event.items.values())
+            return (_supplier(event.delivery, "inspection_lacks", lacks=lacks,
+                              nodes=len(event.nodes), note=event.note),)  # fmt: skip
+        case sv.NodesAccepted():
+            return (_supplier(event.delivery, "nodes_accepted", nodes=len(event.nodes)),)
+        case sv.ClaimFiled():
+            return (_of_supply("office", event.claim, "claim_came", amount_krw=event.amount_krw),)
+        case sv.ClaimDecided():
+            code = "claim_approved" if event.approved_krw else "claim_refused"
+            return (_supplier(event.claim, code, approved_krw=event.approved_krw,
+                              cause=event.cause),)  # fmt: skip
+        case sv.ClaimPaid():
+            return (_supplier(event.claim, "claim_paid", paid_krw=event.paid_krw,
+                              credit_krw=event.credit_krw),)  # fmt: skip
+        case sv.ServiceCreditGiven() if event.credit_krw:
+            return (_supplier(event.agreement, "service_credit", month=event.month,
+                              credit_krw=event.credit_krw),)  # fmt: skip
+        case _:
             return ()
+
+
+def _supplier(name: str, code: str, **numbers: int | str) -> Told:
+    return _of_supply("supplier", name, code, **numbers)
+
+
+def _of_supply(
+    audience: Literal["supplier", "office"], name: str, code: str, **numbers: int | str
+) -> Told:
+    who = name if audience == "supplier" else ""
+    return Told(audience, who, code, name, {"name": name, **numbers})
 
 
 def _lead(application: str, code: str, **numbers: int | str) -> Told:

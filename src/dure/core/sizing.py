@@ -148,6 +148,8 @@ def evidence(
     if work.kind == "finetuning" and work.method == "lora":
         formula = _adapting
     found = None
+    if rate is not None and rate.serves_only and work.kind != "inference":
+        formula = None
     if rate is not None and formula is not None and months >= 1:
         asked = _Asked(work, rate, months * 30 * DAY_S, rules)
         found = _with_interval(formula, asked, work, accelerator)

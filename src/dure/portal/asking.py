@@ -70,13 +70,15 @@ async def uploads(request: AnyRequest, *, bytes_max: int) -> Mapping[str, tuple[
 
 
 async def answers(request: AnyRequest) -> Mapping[str, str]:
-    """Return a form's fields as text, without the form token."""
+    """Return a form's fields as text, without the form token; of boxes, all that were ticked."""
     form = await request.form()
-    return {
-        key: value.replace("\r\n", "\n")
+    texts = {
+        key: [one.replace("\r\n", "\n") for one in form.getall(key) if isinstance(one, str)]
         for key in form
-        if key != CSRF_FIELD and isinstance(value := form[key], str)
+        if key != CSRF_FIELD
     }
+    # A file that was not chosen comes as an empty text beside the name of the one attached.
+    return {key: ", ".join(filter(None, values)) for key, values in texts.items() if values}
 
 
 async def in_thread(ask: Callable[[], Answer]) -> Answer:

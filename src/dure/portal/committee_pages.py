@@ -1,5 +1,7 @@
 """The committee's page: a share-out before it, what moving it does, the minutes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from litestar import Response, get, post
@@ -51,7 +53,8 @@ async def move(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
         dict.fromkeys(named["exclude"], sent.get("reason", "")),
         named["readmit"],
     )
-    return _after(request, call, await in_thread(lambda: desk.move(call, wish, by=actor)))
+    answer = await in_thread(lambda: desk.move(call, wish, by=actor))
+    return _after(request, call, answer, sent)
 
 
 @post("/committee/{call:str}/sign", opt={"action": "award.sign_minutes"}, status_code=200)
@@ -74,20 +77,30 @@ async def sign(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
             by=actor,
         )
     )
-    return _after(request, call, answer)
+    return _after(request, call, answer, sent)
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
-def _after(request: AnyRequest, call: str, answer: ProposalRow | Refused) -> Response[Any]:
+def _after(
+    request: AnyRequest,
+    call: str,
+    answer: ProposalRow | Refused,
+    sent: Mapping[str, str] = MappingProxyType({}),
+) -> Response[Any]:
     if isinstance(answer, Refused):
-        return _page(request, call, answer.problems)
+        return _page(request, call, answer.problems, sent)
     return Redirect(f"/committee/{call}", status_code=303)
 
 
-def _page(request: AnyRequest, call: str, problems: tuple[Any, ...]) -> Response[Any]:
+def _page(
+    request: AnyRequest,
+    call: str,
+    problems: tuple[Any, ...],
+    sent: Mapping[str, str] = MappingProxyType({}),
+) -> Response[Any]:
     found, desk = call_of(request, call), services_of(request).judging
     proposals = desk.proposals(call)
     wish = request.query_params.get("number", "")
@@ -104,6 +117,7 @@ def _page(request: AnyRequest, call: str, problems: tuple[Any, ...]) -> Response
         moved=None if isinstance(moved, Refused) else moved,
         awards=part_of(request, desk.proposed_awards(call, number) or ()),
         problems=problems,
+        sent=sent,
     )
 
 

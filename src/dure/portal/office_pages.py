@@ -1,4 +1,4 @@
-"""One's own applications and drafts, and the office's board of a call's stages."""
+"""One's own applications and drafts."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from litestar.response import Redirect
 
 from dure.portal.asking import in_thread, part_of
 from dure.portal.doors import AnyRequest, MissingPage
-from dure.portal.programme_pages import call_of
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
 from dure.services.access import is_open_to
@@ -34,14 +33,4 @@ async def discard(request: AnyRequest, draft: FromPath[str]) -> Redirect:
     return Redirect("/applications", status_code=303)
 
 
-@get("/calls/{call:str}/board", opt={"action": "stage.read"}, sync_to_thread=True)
-def board(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
-    """Show where every application of a call is, and what its stages lack."""
-    found = call_of(request, call)
-    rows = services_of(request).office.board(call)
-    if rows is None:
-        raise MissingPage("this call has no board")
-    return page(request, "board.html", call=found, part=part_of(request, rows))
-
-
-ROUTES = (applications, discard, board)
+ROUTES = (applications, discard)

@@ -15,6 +15,7 @@ from dure.portal.visitor import services_of, visitor_of
 from dure.services.access import Actor
 from dure.services.attachments import SIZE_BYTES_MAX
 from dure.services.desks import Applied, PaperDesk, Refused
+from dure.services.office_views import AttachmentRow
 from dure.services.programme_views import CallRow, FieldProblem
 from dure.services.sights import visible_applications, visible_project, visible_projects
 
@@ -100,6 +101,9 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
         draft = saved.draft
         attach = partial(_attach, papers, draft, files, actor)
         problems = await in_thread(attach)
+        now_kept = papers.draft(draft, actor)
+        # What was just attached is an answer from now on; the form that comes back says so.
+        given |= {name: str(now_kept.fields.get(name, "")) for name in files} if now_kept else {}
         if problems:
             return _form_page(request, found, given, problems, key=key, draft=draft)
         if saves:
@@ -111,7 +115,7 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
             return _form_page(request, found, given, problems, key=key)
         answer = await in_thread(lambda: programme.apply(call, given, by=actor, key=key))
     if isinstance(answer, Applied):
-        return Redirect(f"/applications/{answer.application}?sent=1", status_code=303)
+        return Redirect(f"/applications/{answer.application}?said=sent", status_code=303)
     return _form_page(request, found, given, answer.problems, key=key, draft=draft)
 
 
@@ -147,30 +151,14 @@ def _form_page(
         general=[problem for problem in problems if problem.field not in names],
         key=key or request.app.state.random_bytes(16).hex(),
         draft=draft,
+        attached=_attached(request, draft),
         is_saved=request.query_params.get("saved") == "1" and not problems,
     )
 
 
-@get("/applications/{application:str}", opt={"action": "application.read"}, sync_to_thread=False)
-def application_page(request: AnyRequest, application: FromPath[str]) -> Response[Any]:
-    """Show where an application stands and why."""
-    programme = services_of(request).programme
-    for row in visible_applications(visitor_of(request).actor, programme):
-        if row.application == application:
-            return page(
-                request,
-                "application.html",
-                row=row,
-                call=programme.call(row.call),
-                sizing=services_of(request).judging.sizing(application),
-                is_new=request.query_params.get("sent") == "1",
-                way=services_of(request).office.way(application),
-                offer=services_of(request).offers.offer(application, visitor_of(request).actor),
-                turn=next(
-                    (one for one in programme.waitlist() if one.application == application), None
-                ),
-            )
-    raise MissingPage("there is no such application")
+def _attached(request: AnyRequest, draft: str) -> tuple[AttachmentRow, ...]:
+    kept = services_of(request).papers.draft(draft, visitor_of(request).actor) if draft else None
+    return () if kept is None else kept.attachments
 
 
 @get("/projects", opt={"action": "project.read"}, sync_to_thread=False)
@@ -231,4 +219,4 @@ def operator(request: AnyRequest) -> Response[Any]:
     )
 
 
-ROUTES = (calls, call_page, apply_form, apply, application_page, projects, project_page, operator)
+ROUTES = (calls, call_page, apply_form, apply, projects, project_page, operator)

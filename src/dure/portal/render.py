@@ -59,6 +59,8 @@ MENU = (
     ("/jobs", "jobs", "job.read"),
     ("/tickets", "tickets", "ticket.read"),
     ("/reviews", "reviews", "review.bid"),
+    ("/stages", "stages", "stage.act"),
+    ("/requests", "requests", "request.read"),
     ("/supply", "supply", "supply.read"),
     ("/operator", "operator", "programme.read"),
     ("/help", "help", "service.read"),

@@ -19,7 +19,7 @@ def reviews(request: AnyRequest) -> Response[Any]:
     """List one's own reviews, those not given first."""
     programme, user = services_of(request).programme, visitor_of(request).actor.user
     mine = [row for row in programme.reviews() if row.reviewer == user]
-    mine.sort(key=lambda row: (bool(row.marks), row.due_at_s, row.application))
+    mine.sort(key=lambda row: (row.is_given, row.due_at_s, row.application))
     return page(request, "reviews.html", part=part_of(request, mine))
 
 
@@ -71,11 +71,15 @@ def _paper(request: AnyRequest, application: str) -> ReviewPaper:
 def _page(
     request: AnyRequest, found: ReviewPaper, given: dict[str, str], problems: tuple[Any, ...]
 ) -> Response[Any]:
+    services, actor = services_of(request), visitor_of(request).actor
     return page(
         request,
         "review.html",
         status_code=422 if problems else 200,
         paper=found,
+        call=services.programme.call(found.call),
+        answers=services.judging.answers(found.application, actor) or {},
+        files=services.papers.attachments(found.application, actor),
         given=given,
         problems=problems,
     )

@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.response import Redirect
 
 from dure.portal import (
+    application_pages,
     care_pages,
     committee_pages,
     data_pages,
@@ -21,6 +22,7 @@ from dure.portal import (
     public_pages,
     reviewer_pages,
     session_pages,
+    stage_pages,
     supply_pages,
     work_pages,
 )
@@ -54,6 +56,8 @@ def make_site(
             *programme_pages.ROUTES,
             *data_pages.ROUTES,
             *office_pages.ROUTES,
+            *application_pages.ROUTES,
+            *stage_pages.ROUTES,
             *committee_pages.ROUTES,
             *reviewer_pages.ROUTES,
             *supply_pages.ROUTES,

@@ -1,7 +1,7 @@
 """Letters and mailboxes as tables: nothing but events folded in order, by the rule of the core."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dure.core.events import Event
@@ -14,7 +14,9 @@ from dure.core.events.programme import (
 )
 from dure.core.letters import letter_fields, letter_kind, letter_number
 from dure.core.notices import Numbers, Told, told
+from dure.services.access import Actor, may
 from dure.services.programme_tables import ProgrammeTables
+from dure.services.supply_tables import SupplyTables
 
 # Of each mailbox so many notices are kept, the latest.
 MAILBOX_MAX = 1000
@@ -42,14 +44,16 @@ class Correspondence:
     """Who was told what, which letters were issued, what was read, and what went by mail.
 
     Args:
-        tables: the programme's; they must be attached before, so that they know every event first.
+        tables, supply: the programme's; they must be attached before, so that they know every event
+            first.
     """
 
-    def __init__(self, tables: ProgrammeTables) -> None:
-        self._tables = tables
+    def __init__(self, tables: ProgrammeTables, supply: SupplyTables) -> None:
+        self._tables, self._supply = tables, supply
         self.letters: dict[str, ev.LetterIssued] = {}
         self.of_user: dict[str, list[Notice]] = defaultdict(list)
-        self.of_project: dict[str, list[Notice]] = defaultdict(list)
+        # Of a project, or of a provider.
+        self.of_group: dict[str, list[Notice]] = defaultdict(list)
         self.of_office: list[Notice] = []
         self.read: dict[str, set[str]] = defaultdict(set)
         self.mail: dict[str, ev.MailWish] = {}
@@ -105,14 +109,14 @@ class Correspondence:
             )
         return letters
 
-    def mailbox(self, user: str, projects: Iterable[str], *, is_office: bool) -> list[Notice]:
-        """Return what a person, their projects and, for the agency, the office were told, latest
-        first.
+    def mailbox(self, actor: Actor) -> list[Notice]:
+        """Return what a person, their projects and provider and, for the agency, the office were
+        told, latest first.
         """
-        found = list(self.of_user.get(user, ()))
-        for project in sorted(projects):
-            found += self.of_project.get(project, ())
-        if is_office:
+        found = list(self.of_user.get(actor.user, ()))
+        for group in sorted({*actor.projects, actor.provider}):
+            found += self.of_group.get(group, ())
+        if may(actor, "notice.office"):
             found += self.of_office
         alone = {one.notice: one for one in found}
         return sorted(alone.values(), key=lambda one: -one.place)[:MAILBOX_MAX]
@@ -145,6 +149,8 @@ class Correspondence:
             state = tables.applications.get(name)
             user = state.submitted.lead if state else ""
             project = state.submitted.project if state else ""
+            if one.audience == "supplier":
+                project = self._supply.provider_of(one.who)
         elif one.application in tables.applications:
             project = tables.applications[one.application].submitted.project
         self._told += 1
@@ -164,7 +170,7 @@ class Correspondence:
         if user:
             _keep(self.of_user[user], notice)
         if project:
-            _keep(self.of_project[project], notice)
+            _keep(self.of_group[project], notice)
 
 
 def _keep(notices: list[Notice], one: Notice) -> None:

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dure.core.calls.stages import Outcome
 from dure.core.conflicts import Reviewer
-from dure.core.events.applying import RequestKind
 from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
@@ -29,13 +27,9 @@ from dure.services.judging_views import (
 )
 from dure.services.notice_desk import NoticeDesk
 from dure.services.offer_desk import OfferDesk
-from dure.services.office_views import (
-    AttachmentRow,
-    BoardRow,
-    DraftRow,
-    RequestRow,
-    WrittenRow,
-)
+from dure.services.office_desks import Applied as Applied
+from dure.services.office_desks import OfficeDesk as OfficeDesk
+from dure.services.office_desks import PaperDesk as PaperDesk
 from dure.services.people import People
 from dure.services.programme_views import (
     ApplicationRow,
@@ -171,14 +165,6 @@ class PoolDesk(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The application is in the ledger under this number."""
-
-    application: str
-    is_repeat: bool = False
-
-
 class ProgrammeDesk(Protocol):
     """Calls, applications, projects, waitlist, checks: what people judged and decided.
 
@@ -231,97 +217,6 @@ class ProgrammeDesk(Protocol):
     def provider_name(self, provider: str) -> Name: ...
 
 
-class OfficeDesk(Protocol):
-    """The making of calls, and applications on their way through the stages.
-
-    Every change asks the access matrix; what is read is for the screen to show to whom it may.
-    """
-
-    def drafts(self) -> Sequence[DraftRow]: ...
-
-    def is_published(self, call: str) -> bool: ...
-
-    def call_file(self, call: str, *, newest: bool) -> str | None: ...
-
-    def draft_call(self, text: str, *, by: Actor) -> DraftRow | Refused:
-        """Keep a call's file as a draft. Raises InputError on text that is no YAML."""
-        ...
-
-    def copy_call(self, call: str, name: str, *, by: Actor) -> DraftRow | Refused: ...
-
-    def publish_call(self, call: str, *, by: Actor) -> DraftRow | Refused: ...
-
-    def board(self, call: str) -> Sequence[BoardRow] | None: ...
-
-    def way(self, application: str) -> BoardRow | None: ...
-
-    def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused: ...
-
-    def decide(self, call: str, *, by: Actor) -> int | Refused: ...
-
-    def tick(
-        self, application: str, stage: str, items: Mapping[str, bool], *, note: str, by: Actor
-    ) -> BoardRow | Refused: ...
-
-    def vote(
-        self, application: str, stage: str, *, recognises: bool, cause: str, by: Actor
-    ) -> BoardRow | Refused: ...
-
-    def conclude(
-        self, application: str, stage: str, *, outcome: Outcome, cause: str, by: Actor
-    ) -> BoardRow | Refused: ...
-
-    def withdraw(self, application: str, *, by: Actor) -> BoardRow | Refused: ...
-
-
-class PaperDesk(Protocol):
-    """Drafts with their files, and requests; a draft is shown to whoever wrote it alone."""
-
-    def drafts(self, by: Actor) -> Sequence[WrittenRow]: ...
-
-    def draft(self, draft: str, by: Actor) -> WrittenRow | None: ...
-
-    def save(
-        self, call: str, fields: Mapping[str, Any], *, draft: str, by: Actor
-    ) -> WrittenRow | Refused: ...
-
-    def begin(self, application: str, *, call: str, by: Actor) -> WrittenRow | Refused: ...
-
-    def attach(
-        self, draft: str, content: bytes, *, name: str, field: str, by: Actor
-    ) -> WrittenRow | Refused: ...
-
-    def check(self, draft: str, by: Actor) -> Sequence[FieldProblem] | Refused: ...
-
-    def submit(self, draft: str, *, key: str, by: Actor) -> Applied | Refused: ...
-
-    def discard(self, draft: str, by: Actor) -> WrittenRow | Refused: ...
-
-    def content(
-        self, attachment: str, *, by: Actor, draft: str = "", application: str = ""
-    ) -> tuple[AttachmentRow, bytes] | None: ...
-
-    def attachments(self, application: str, by: Actor) -> Sequence[AttachmentRow]: ...
-
-    def requests(self, by: Actor) -> Sequence[RequestRow]: ...
-
-    def file_request(
-        self,
-        application: str,
-        kind: RequestKind,
-        *,
-        gpus: int,
-        months: int,
-        to_project: str,
-        cause: str,
-        by: Actor,
-    ) -> RequestRow | Refused: ...
-
-    def decide_request(
-        self, request: str, *, grants: bool, cause: str, by: Actor
-    ) -> RequestRow | Refused: ...
-
-
 class JudgingDesk(Protocol):
     """What stands between the applications and the decision. Refusals are values."""
 
@@ -331,6 +226,10 @@ class JudgingDesk(Protocol):
 
     def paper(self, application: str, reviewer: str) -> ReviewPaper | None:
         """Return what a reviewer sees of an application; None unless they were asked for it."""
+        ...
+
+    def answers(self, application: str, by: Actor) -> Mapping[str, Any] | None:
+        """Return an application's answers by field, as far as this person may read them."""
         ...
 
     def reviewers(self) -> Sequence[ReviewerRow]: ...

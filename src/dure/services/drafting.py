@@ -80,7 +80,7 @@ class Drafting(Intake):
         Args:
             application: the actor's own.
             call: another call takes over the answers to the questions that it has, too; "" changes
-                the application itself.
+                the application itself, or hands it in anew if it was withdrawn.
         """
         state = self.tables.applications.get(application)
         if state is None:
@@ -89,7 +89,8 @@ class Drafting(Intake):
         target = self.tables.calls.get(call or state.submitted.call)
         if target is None:
             return Refusal.CALL_IS_UNKNOWN
-        changes = call in ("", state.submitted.call)
+        # What was taken back is not changed any more: it is handed in anew, under a new number.
+        changes = call in ("", state.submitted.call) and not state.is_withdrawn
         fields = _fields_of(state.answers, target)
         if not actor.owns(str(fields.get("project", ""))):
             # It would be a new project; only who belongs to one goes on with it.

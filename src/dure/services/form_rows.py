@@ -36,6 +36,7 @@ def _field(question: Field | Column, most: int) -> FormField:
         tuple(Name(one.name.ko, one.name.en) for one in question.options),
         tuple(_field(one, 0) for one in columns),
         "" if asked_if is None else asked_if.field,
+        () if asked_if is None else asked_if.among,
     )
 
 

@@ -15,6 +15,7 @@ from dure.core.programme import Problem, Refusal
 from dure.core.review import check_marks
 from dure.core.supply.measures import asked_in
 from dure.services.access import Actor, require
+from dure.services.inbox import Inbox
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import Staging, standing_in
@@ -69,15 +70,15 @@ class Intake(Staging):
             if published is None:
                 return tuple((Problem("", Refusal.CALL_IS_UNKNOWN),) for _ in arrivals)
             answers: list[ApplicationSubmitted | tuple[Problem, ...]] = []
-            taken: list[ApplicationSubmitted] = []
+            inbox = Inbox(tables.inboxes[call])
             events: list[Event] = []
             for arrival in arrivals:
-                answer = take(tables, published, taken, arrival, synthetic=synthetic)
+                answer = take(tables, published, inbox, arrival, synthetic=synthetic)
                 answers.append(answer)
                 known = tables.applications.get(getattr(answer, "application", ""))
                 is_repeat = known is not None and known.submitted is answer
                 if isinstance(answer, ApplicationSubmitted) and not is_repeat:
-                    taken.append(answer)
+                    inbox.take(answer)
                     events.append(answer)
                     events += at_once(tables, published, answer, events)
             self._write(events)

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from dure.core.calls.form import questions_of
 from dure.core.calls.model import Call
 from dure.core.conflicts import Reviewer
 from dure.core.events.judging import ShareOutProposed
 from dure.core.programme import Refusal
 from dure.core.sizing import evidence
 from dure.core.supply.measures import asked_in
-from dure.services.access import Actor
+from dure.services.access import Actor, may
 from dure.services.committee import Move
 from dure.services.judging_views import (
     DrawRow,
@@ -24,6 +26,7 @@ from dure.services.programme import Programme
 from dure.services.refusing import Refused, refused
 from dure.services.review_rows import review_rows
 from dure.services.scoring import past_use, stated_work
+from dure.services.staging import judges
 
 
 class JudgingScreen:
@@ -69,6 +72,23 @@ class JudgingScreen:
             row.marks,
             self.sizing(application),
         )
+
+    def answers(self, application: str, by: Actor) -> Mapping[str, Any] | None:
+        state = self._tables.applications.get(application)
+        if state is None:
+            return None
+        call = self._tables.calls[state.submitted.call]
+        if may(by, "application.read", owner=state.submitted.lead):
+            return {one.field: state.answers.get(one.field) for one in questions_of(call)}
+        if not judges(by, self._tables, state):
+            return None
+        # Where a call keeps anything blind, free text stays out, too: it may say who wrote it.
+        told = ("text", "long", "table") if call.blind else ()
+        return {
+            one.field: state.answers.get(one.field)
+            for one in questions_of(call)
+            if one.field not in call.blind and (one.kind not in told or one.field == "title_ko")
+        }
 
     def reviewers(self) -> Sequence[ReviewerRow]:
         asked = Counter(

@@ -16,7 +16,6 @@ from dure.core.events.notices import MailFailed, MailSent
 from dure.core.mail import Mail, MailRefused
 from dure.reports.formats import LANGS, Lang, day
 from dure.reports.messages import text
-from dure.services.access import may
 from dure.services.correspondence import Notice
 from dure.services.notice_desk import USUAL_WISH
 from dure.services.people import People
@@ -120,7 +119,7 @@ class Mailing:
         """Return what somebody was told lately and was not mailed, the first first."""
         letters, actor = self._programme.letters, account.actor()
         mailed = letters.mailed.get(account.user, set())
-        box = letters.mailbox(account.user, actor.projects, is_office=may(actor, "notice.office"))
+        box = letters.mailbox(actor)
         return [
             one
             for one in reversed(box)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dure.core.events.notices import MailChosen, MailWish, NoticesRead
-from dure.services.access import Actor, may, require
+from dure.services.access import Actor, require
 from dure.services.correspondence import Notice
 from dure.services.office import Office
 
@@ -16,8 +16,7 @@ class Noticing(Office):
     def mailbox(self, actor: Actor) -> list[Notice]:
         """Return what the actor was told, latest first."""
         require(actor, "notice.read", owner=actor.user)
-        is_office = may(actor, "notice.office")
-        return self.letters.mailbox(actor.user, actor.projects, is_office=is_office)
+        return self.letters.mailbox(actor)
 
     def mark_read(self, actor: Actor, notices: Sequence[str]) -> NoticesRead | None:
         """Mark notices of one's own mailbox read; those that are not there, or read, are left."""

@@ -41,7 +41,7 @@ class Office:
         self.tables = ProgrammeTables()
         self.papers = PaperTables()
         self.supply = SupplyTables()
-        self.letters = Correspondence(self.tables)
+        self.letters = Correspondence(self.tables, self.supply)
         for view in (self.tables, self.papers, self.supply, self.letters):
             book.attach(view)
 

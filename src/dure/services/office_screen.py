@@ -1,20 +1,21 @@
 """The office's desk as screens use it: files of calls, and the board of stages."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from dure.core.calls.model import Call, Stage
-from dure.core.calls.stages import NOTHING, OpenStage, Outcome, interim_of, way_of
+from dure.core.calls.stages import NOTHING, Act, OpenStage, Outcome, interim_of, way_of
 from dure.core.events.calls import CallDrafted
 from dure.core.events.programme import CallPublished
 from dure.core.programme import Problem, Refusal
-from dure.services.access import Actor, Role, require
-from dure.services.office_views import BoardRow, DraftRow, StageRow
+from dure.services.access import PUBLIC_ACTOR, Actor, Role, require
+from dure.services.office_views import BoardRow, DraftRow, StageRow, StageSum
 from dure.services.programme import Programme
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_views import FieldProblem
 from dure.services.refusing import Refused, refused
 from dure.services.requests.call_yaml import Mistake, read_call, write_call
-from dure.services.staging import standing_in
+from dure.services.staging import answers_for, standing_in
 from dure.services.views import NEVER_S, Name
 
 INTERIM_RULE = Actor("rule:interim", frozenset({Role.OPERATOR}))
@@ -60,9 +61,25 @@ class OfficeScreen:
         return [self._board_row(self._tables.applications[name])
                 for name in list(self._tables.of_call[call])]  # fmt: skip
 
-    def way(self, application: str) -> BoardRow | None:
+    def way(self, application: str, *, by: Actor = PUBLIC_ACTOR) -> BoardRow | None:
         state = self._tables.applications.get(application)
-        return None if state is None else self._board_row(state)
+        return None if state is None else self._board_row(state, by)
+
+    def awaited(self, by: Actor) -> Sequence[BoardRow]:
+        """Return the applications in which something waits for this person, but for marks."""
+        rows = (self._board_row(state, by) for state in self._open_states())
+        return [row for row in rows if any(one.mine for one in row.stages)]
+
+    def stages(self, call: str) -> Sequence[StageSum]:
+        """Return a call's stages in order, with how many applications are where."""
+        terms, board = self._tables.calls.get(call), self.board(call) or ()
+        counted = [row for row in board if row.status not in ("withdrawn", "declined", "lapsed")]
+        return [_stage_sum(stage, counted) for stage in (terms.stages if terms else ())]
+
+    def _open_states(self) -> Iterator[ApplicationState]:
+        for state in list(self._tables.applications.values()):
+            if not state.is_withdrawn and (state.decided is None or state.allocation):
+                yield state
 
     def close_stage(self, call: str, stage: str, *, by: Actor) -> int | Refused:
         """Compare the applications in a stage; return how many passed."""
@@ -119,7 +136,7 @@ class OfficeScreen:
             draft.call, name, terms.kind, draft.version, status, draft.source, draft.at_s
         )
 
-    def _board_row(self, state: ApplicationState) -> BoardRow:
+    def _board_row(self, state: ApplicationState, by: Actor = PUBLIC_ACTOR) -> BoardRow:
         submitted = state.submitted
         call = self._tables.calls[submitted.call]
         way = [stage for group in way_of(call, state.answers) for stage in group]
@@ -135,12 +152,12 @@ class OfficeScreen:
             submitted.organisation,
             submitted.lead,
             state.status,
-            tuple(_stage_row(state, stage, open_.get(stage.stage), call) for stage in way),
+            tuple(_stage_row(state, stage, open_.get(stage.stage), call, by) for stage in way),
         )
 
 
 def _stage_row(
-    state: ApplicationState, stage: Stage, here: OpenStage | None, call: Call
+    state: ApplicationState, stage: Stage, here: OpenStage | None, call: Call, by: Actor
 ) -> StageRow:
     end = state.concluded.get(stage.stage)
     facts = state.stage_facts(call).get(stage.stage, NOTHING)
@@ -159,6 +176,45 @@ def _stage_row(
         here.due_at_s if here and is_open and here.due_at_s else NEVER_S,
         tuple((item, item in facts.ticked) for item in stage.checklist),
         end.cause if end else state.notes.get(stage.stage, ""),
+        tuple(Name(words.ko, words.en) for words in stage.checklist.values()),
+        tuple(_mine(state, here, by)) if here and is_open else (),
+    )
+
+
+def _mine(state: ApplicationState, here: OpenStage, by: Actor) -> Iterator[str]:
+    """Yield what a person may do in an open stage, marks and what the office does for all aside."""
+    stage = here.stage
+    if by == PUBLIC_ACTOR or not answers_for(by, stage, state):
+        return
+    acts = {act for act, _ in here.may}
+    if Act.TICK in acts:
+        yield Act.TICK.value
+    is_asked = by.user in state.asked_in(stage.stage)
+    if Act.VOTE in acts and is_asked and by.user not in state.votes.get(stage.stage, {}):
+        yield Act.VOTE.value
+    if Act.CONCLUDE in acts:
+        yield Act.CONCLUDE.value
+
+
+def _stage_sum(stage: Stage, board: Sequence[BoardRow]) -> StageSum:
+    rows = [one for row in board for one in row.stages if one.stage == stage.stage]
+    states = Counter(one.state for one in rows)
+    missing: Counter[str] = Counter()
+    for one in rows:
+        missing.update(dict(one.missing))
+    acts = {act for one in rows for act, _ in one.may}
+    return StageSum(
+        stage.stage,
+        stage.kind,
+        None if stage.name is None else Name(stage.name.ko, stage.name.en),
+        stage.role,
+        stage.passes,
+        states["ahead"],
+        states["open"],
+        states["passed"],
+        states["failed"],
+        tuple(sorted(missing.items())),
+        tuple(sorted(acts)),
     )
 
 

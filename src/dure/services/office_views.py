@@ -30,7 +30,8 @@ class StageRow:
         missing: what it lacks, with how many of it; ``stage_need.WORD`` is the sentence.
         may: what may be done, and by which role; ``stage_act.WORD``.
         due_at_s: ``NEVER_S`` without a deadline, or before it is open.
-        items: of a checklist, whether each is in order.
+        items: of a checklist, whether each is in order; ``item_names`` are their words.
+        mine: what the person who asks may do here now: ``tick``, ``vote``, ``conclude``.
     """
 
     stage: str
@@ -44,6 +45,25 @@ class StageRow:
     due_at_s: int = NEVER_S
     items: tuple[tuple[str, bool], ...] = ()
     cause: str = ""
+    item_names: tuple[Name, ...] = ()
+    mine: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageSum:
+    """A stage of a call over all its applications; of who is in it, what they lack in all."""
+
+    stage: str
+    kind: str
+    name: Name | None
+    role: str
+    passes: str
+    ahead: int
+    open: int
+    passed: int
+    failed: int
+    missing: tuple[tuple[str, int], ...]
+    acts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +124,20 @@ class RequestRow:
     filed_by: str
     status: str
     answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """What a person may do with an application now.
+
+    Attributes:
+        change: hand it in anew under its number, until the deadline.
+        withdraw: take it back.
+        again: begin a draft from it, for a call that is open.
+        requests: kinds of request that could be filed.
+    """
+
+    change: bool = False
+    withdraw: bool = False
+    again: bool = False
+    requests: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dure.core.applications import check_moment
 from dure.core.events.applying import (
     AttachmentAdded,
     DraftDiscarded,
@@ -12,16 +13,18 @@ from dure.core.events.applying import (
 )
 from dure.core.events.programme import ApplicationSubmitted
 from dure.core.programme import Refusal
-from dure.services.access import Actor, may, require
+from dure.services.access import Actor, may, may_any, require
 from dure.services.attachments import kind_of, name_of
 from dure.services.desks import Applied
-from dure.services.office_views import AttachmentRow, RequestRow, WrittenRow
+from dure.services.office_views import AttachmentRow, Possible, RequestRow, WrittenRow
 from dure.services.paper_tables import DraftState, RequestState
 from dure.services.ports import Files
 from dure.services.programme import Programme
 from dure.services.programme_views import FieldProblem
 from dure.services.refusing import Refused, refused
 from dure.services.requesting import CAUSE_LENGTH_MAX
+from dure.services.staging import judges
+from dure.services.taking import check_change
 
 
 class PaperScreen:
@@ -111,6 +114,25 @@ class PaperScreen:
     def attachments(self, application: str, by: Actor) -> Sequence[AttachmentRow]:
         return [_attachment(one) for one in self._readable(by, "", application)]
 
+    def possible(self, application: str, by: Actor) -> Possible:
+        """Return what a person may do with an application now."""
+        state = self._programme.tables.applications.get(application)
+        if state is None:
+            return Possible()
+        submitted = state.submitted
+        call = self._programme.tables.calls[submitted.call]
+        is_lead = may(by, "draft.write", owner=submitted.lead) and by.user == submitted.lead
+        is_open = check_moment(call, at_s=self._programme.clock.now_s()) is None
+        owners = (submitted.lead, submitted.project)
+        asks = may_any(by, "request.file", owners)
+        is_alive = not state.is_withdrawn and state.decided is None
+        return Possible(
+            change=is_lead and is_open and check_change(state, by.user) is None,
+            withdraw=is_alive and may_any(by, "application.withdraw", owners),
+            again=is_lead,
+            requests=self._programme.possible_requests(application) if asks else (),
+        )
+
     def requests(self, by: Actor) -> Sequence[RequestRow]:
         """Return the requests of the caller's projects; all for the office and the audit."""
         rows = [_request(state) for state in list(self._papers.requests.values())]
@@ -181,8 +203,8 @@ class PaperScreen:
         applied = self._programme.tables.applications.get(application)
         if applied is None:
             return ()
-        is_asked = any(name == by.user for _, name in applied.asked)
-        if is_asked or may(by, "application.read", owner=applied.submitted.lead):
+        is_read = may(by, "application.read", owner=applied.submitted.lead)
+        if is_read or judges(by, self._programme.tables, applied):
             return self._papers.attached_to(application)
         return ()
 

@@ -110,14 +110,11 @@ class ProgrammeScreen:
     def apply(
         self, call: str, answers: Mapping[str, str], *, by: Actor, key: str
     ) -> Applied | Refused:
-        known = {
-            state.submitted.application
-            for state in list(self._tables.applications.values())
-            if key and state.submitted.key == key
-        }
+        inbox = self._tables.inboxes.get(call)
+        before = inbox.repeated(by.user, key) if inbox is not None else ""
         answer = self._programme.apply(by, call, answers, key=key)
         if isinstance(answer, ApplicationSubmitted):
-            return Applied(answer.application, is_repeat=answer.application in known)
+            return Applied(answer.application, is_repeat=answer.application == before)
         return Refused(_problems(answer))
 
     def applications(self) -> Sequence[ApplicationRow]:
@@ -289,6 +286,7 @@ class ProgrammeScreen:
                 own if place == 0 else 0,
                 lent if place == 0 else 0,
                 _allocation_status(state, now_s),
+                state.granted.application,
             )
             for place, state in enumerate(states)
         ]

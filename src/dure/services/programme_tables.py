@@ -14,6 +14,7 @@ from dure.core.events import judging as jv
 from dure.core.events import offers as offer_ev
 from dure.core.events import programme as ev
 from dure.core.events import supply as sv
+from dure.services.inbox import Inbox
 from dure.services.programme_states import AllocationState, ApplicationState, RecallState
 
 # A pool of GPUs that a call offers: (call, accelerator).
@@ -38,6 +39,9 @@ class ProgrammeTables:
         self.drafts: dict[str, list[stage_ev.CallDrafted]] = defaultdict(list)
         self.applications: dict[str, ApplicationState] = {}
         self.of_call: dict[str, list[str]] = defaultdict(list)
+        self.inboxes: dict[str, Inbox] = defaultdict(Inbox)
+        # Applications that an institution leads or led in an earlier version, in order.
+        self.of_organisation: dict[str, dict[str, None]] = defaultdict(dict)
         self.led: dict[str, list[str]] = defaultdict(list)
         self.decided_at_s: dict[str, int] = {}
         self.proposals: dict[str, list[jv.ShareOutProposed]] = defaultdict(list)
@@ -55,10 +59,22 @@ class ProgrammeTables:
         self.recalls: dict[str, RecallState] = {}
         self.handovers: list[offer_ev.HandedOver] = []
         self.committed_gpus: dict[Offer, int] = defaultdict(int)
+        # What small requests were given as they came in, and still have.
+        self.at_once_gpus: dict[Offer, int] = defaultdict(int)
         # The same by application, for the caps of institutions and the floors of tracks.
         self.held_gpus: dict[Offer, dict[str, int]] = defaultdict(dict)
         self.freed: dict[Offer, dict[str, int]] = defaultdict(dict)
-        self._fold: dict[type[Event], Callable[[Any], None]] = {
+        self._fold = self._folds()
+
+    def fold(self, event: Event) -> None:
+        """Take in one event; those of other rooms pass."""
+        fold = self._fold.get(type(event))
+        if fold is not None:
+            fold(event)
+            self.version += 1
+
+    def _folds(self) -> dict[type[Event], Callable[[Any], None]]:
+        return {
             ev.CallPublished: self._call_published,
             stage_ev.CallDrafted: self._call_drafted,
             stage_ev.ChecklistFilled: self._checklist_filled,
@@ -93,13 +109,6 @@ class ProgrammeTables:
             ev.ReturnedByProject: self._returned_by_project,
         }
 
-    def fold(self, event: Event) -> None:
-        """Take in one event; those of other rooms pass."""
-        fold = self._fold.get(type(event))
-        if fold is not None:
-            fold(event)
-            self.version += 1
-
     def free_gpus(self, call: str, accelerator: str) -> int:
         """Return what a call still has: offered less awarded, granted and handed over."""
         return self.calls[call].capacity[accelerator] - self.committed_gpus[call, accelerator]
@@ -118,27 +127,14 @@ class ProgrammeTables:
         proposals = self.proposals.get(call)
         return proposals[-1] if proposals else None
 
-    def at_once_gpus(self, call: str, accelerator: str) -> int:
-        """Return what a call gave to small requests as they came in."""
-        states = (self.applications[name] for name in self.of_call[call])
-        return sum(
-            one.decided.gpus
-            for one in states
-            if one.decided is not None
-            and one.decided.reason == Reason.SELECTED_AT_ONCE.value
-            and one.decided.accelerator == accelerator
-            and one.declined_at_s is None
-            and one.lapsed_at_s is None
-        )
-
     def suppliers(self) -> set[str]:
         """Return the institutions that were selected in a supply call, or signed an agreement."""
+        calls = [call for call, terms in self.calls.items() if terms.kind == "supply"]
+        states = (self.applications[name] for call in calls for name in self.of_call[call])
         return self.agreed_suppliers | {
             one.submitted.organisation
-            for one in self.applications.values()
-            if one.decided is not None
-            and one.decided.decision == "selected"
-            and self.calls[one.submitted.call].kind == "supply"
+            for one in states
+            if one.decided is not None and one.decided.decision == "selected"
         }
 
     def waitlist(self, call: str, accelerator: str) -> list[ApplicationState]:
@@ -227,14 +223,20 @@ class ProgrammeTables:
         answers = answers_of(event, self.calls[event.call])
         known = self.applications.get(event.application)
         if known is not None:
+            self.inboxes[event.call].drop(known.submitted)
             known.submitted, known.answers = event, answers
+        self.inboxes[event.call].take(event, is_new=known is None)
+        self.of_organisation[event.organisation][event.application] = None
+        if known is not None:
             return
         self.applications[event.application] = ApplicationState(event, answers)
         self.of_call[event.call].append(event.application)
         self.led[event.lead].append(event.project)
 
     def _application_withdrawn(self, event: ev.ApplicationWithdrawn) -> None:
-        self.applications[event.application].is_withdrawn = True
+        state = self.applications[event.application]
+        state.is_withdrawn = True
+        self.inboxes[event.call].drop(state.submitted)
 
     def _reviewer_assigned(self, event: ev.ReviewerAssigned) -> None:
         state = self.applications[event.application]
@@ -266,7 +268,9 @@ class ProgrammeTables:
 
     def _decided(self, event: ev.Decided) -> None:
         self.applications[event.application].decided = event
-        if event.reason != Reason.SELECTED_AT_ONCE.value:
+        if event.reason == Reason.SELECTED_AT_ONCE.value:
+            self.at_once_gpus[event.call, event.accelerator] += event.gpus
+        else:
             self.decided_at_s[event.call] = event.at_s
         if event.decision == "selected":
             self._take((event.call, event.accelerator), event.application, event.gpus)
@@ -301,6 +305,9 @@ class ProgrammeTables:
         self._give_back(event)
 
     def _give_back(self, event: offer_ev.AwardDeclined | offer_ev.OfferLapsed) -> None:
+        decided = self.applications[event.application].decided
+        if decided is not None and decided.reason == Reason.SELECTED_AT_ONCE.value:
+            self.at_once_gpus[decided.call, decided.accelerator] -= decided.gpus
         if event.gpus and self.calls[event.call].kind == "demand":
             offer = event.call, event.accelerator
             self._free(offer, event.application, event.application, event.gpus)

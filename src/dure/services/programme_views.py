@@ -20,6 +20,7 @@ class FormField:
         least, most: bounds of a number, or of a text's length, or of a table's rows.
         label: ``form.NAME`` if there is none: a question that every form has.
         asked_if: the field whose answer decides whether this is asked; "" for always.
+        asked_among: the answers for which it is; empty where a number decides.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FormField:
     labels: tuple[Name, ...] = ()
     columns: tuple["FormField", ...] = ()
     asked_if: str = ""
+    asked_among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class AllocationRow:
     own_gpu_s: int
     lent_gpu_s: int
     status: str
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +261,8 @@ class ReviewRow:
         given_at_s: ``NEVER_S`` until given.
         due_at_s: until when it is awaited; ``NEVER_S`` for no deadline.
         is_late: the marks came after that.
+        is_vote: a vote is awaited, no marks; it is cast on the page of its stage.
+        is_given: the marks or the vote came.
     """
 
     application: str
@@ -271,3 +276,5 @@ class ReviewRow:
     given_at_s: int = NEVER_S
     due_at_s: int = NEVER_S
     is_late: bool = False
+    is_vote: bool = False
+    is_given: bool = False

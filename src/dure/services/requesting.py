@@ -1,5 +1,7 @@
 """Requests about an award or a decision: filed by the team, decided by the office, done at once."""
 
+from typing import get_args
+
 from dure.core.awards import Reason
 from dure.core.calendar import months_later_s
 from dure.core.events import Event
@@ -90,6 +92,19 @@ class Requesting(Promoting):
                 by=actor.user,
             )
             return self._write_and_promote([decided, *effect], filed.call)
+
+    def possible_requests(self, application: str) -> tuple[RequestKind, ...]:
+        """Return the kinds of request that an application's team could file now."""
+        state = self.tables.applications.get(application)
+        if state is None:
+            return ()
+        months, gpus = 1, self.tables.calls[state.submitted.call].node_gpus
+        somewhere = state.submitted.project
+        return tuple(
+            kind
+            for kind in get_args(RequestKind)
+            if self._refused(state, kind, gpus, months, somewhere, "-") is None
+        )
 
     def _refused(
         self,

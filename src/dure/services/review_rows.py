@@ -13,14 +13,15 @@ def review_rows(tables: ProgrammeTables, *, application: str = "") -> list[Revie
     else:
         states = list(tables.applications.values())
     return [
-        _row(state, reviewer, stage)
+        _row(tables, state, reviewer, stage)
         for state in states
         for reviewer, stage in sorted((reviewer, stage) for stage, reviewer in state.asked)
     ]
 
 
-def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
+def _row(tables: ProgrammeTables, state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
     asked = state.submitted
+    here = tables.calls[asked.call].stage(stage)
     own = [one for one in state.reviews if (one.stage, one.reviewer) == (stage, reviewer)]
     given = own[0] if own else None
     return ReviewRow(
@@ -35,4 +36,6 @@ def _row(state: ApplicationState, reviewer: str, stage: str) -> ReviewRow:
         given.at_s if given else NEVER_S,
         state.due_at_s.get((stage, reviewer), 0) or NEVER_S,
         given.is_late if given else False,
+        here is not None and here.passes == "majority",
+        given is not None or reviewer in state.votes.get(stage, {}),
     )

@@ -124,43 +124,15 @@ class Reviewing(Office):
         """
         require(actor, "review.assign")
         with self._reading() as tables:
-            published = tables.calls.get(call)
-            if published is None:
-                return Refusal.CALL_IS_UNKNOWN
-            if self.clock.now_s() < published.closes_at_s and not published.rolling:
-                return Refusal.CALL_IS_STILL_OPEN
-            here = published.stage(stage)
-            if here is None:
-                return Refusal.STAGE_IS_UNKNOWN
-            if not here.reviewers:
-                return Refusal.STAGE_TAKES_OTHER_INPUT
-            alive = [
-                state
-                for name in tables.of_call[call]
-                if not (state := tables.applications[name]).is_withdrawn
-            ]
-            open_ = [
-                state
-                for state in alive
-                if state.decided is None
-                and not state.asked_in(stage)
-                and standing_in(tables, state).is_in(stage)
-            ]
-            peers = stage == peer_stage_of(published)
-            asked = _peers(alive) if peers else list(reviewers or _pool(tables))
-            applicants = () if peers else alive
-            chosen: dict[str, tuple[str, ...]] | Refusal = Refusal.REVIEWERS_ARE_TOO_FEW
-            for fresh in (True, False):
-                # Fresh eyes where there are enough of them; otherwise those who know it already.
-                closed = _closed(tables, open_, asked, alive=applicants, fresh=fresh)
-                entries = [entry_of(state.submitted) for state in open_]
-                pairs = pairing(entries, asked, closed=closed, bids=tables.bids)
-                chosen = assign_panels(pairs, each=here.reviewers)
-                if not isinstance(chosen, Refusal):
-                    break
+            now_s = self.clock.now_s()
+            here = _stage_to_assign(tables, call, stage, now_s)
+            if isinstance(here, Refusal):
+                return here
+            peers = stage == peer_stage_of(tables.calls[call])
+            asked = None if peers else list(reviewers or _pool(tables))
+            chosen = _panels(tables, call, here, asked)
             if isinstance(chosen, Refusal):
                 return chosen
-            now_s = self.clock.now_s()
             due_at_s = due_at_s or _stage_due_s(here, now_s)
             events = tuple(
                 ReviewerAssigned(
@@ -260,6 +232,53 @@ def entry_of(submitted: ApplicationSubmitted) -> Entry:
     text = f"{submitted.title_ko} {submitted.title_en} {submitted.work.kind} {submitted.category}"
     houses = (submitted.organisation, *partners_of(submitted.answers))
     return Entry(submitted.application, (submitted.lead,), houses, text)
+
+
+def _stage_to_assign(tables: ProgrammeTables, call: str, stage: str, now_s: int) -> Stage | Refusal:
+    """Return a stage for which reviewers may be asked now, or why they may not."""
+    published = tables.calls.get(call)
+    if published is None:
+        return Refusal.CALL_IS_UNKNOWN
+    if now_s < published.closes_at_s and not published.rolling:
+        return Refusal.CALL_IS_STILL_OPEN
+    here = published.stage(stage)
+    if here is None:
+        return Refusal.STAGE_IS_UNKNOWN
+    return here if here.reviewers else Refusal.STAGE_TAKES_OTHER_INPUT
+
+
+def _panels(
+    tables: ProgrammeTables, call: str, here: Stage, reviewers: Sequence[Reviewer] | None
+) -> dict[str, tuple[str, ...]] | Refusal:
+    """Choose whom to ask about each application in a stage that has nobody yet.
+
+    Args:
+        reviewers: who may be asked; None for the call's own leads, who review one another.
+    """
+    alive = [
+        state
+        for name in tables.of_call[call]
+        if not (state := tables.applications[name]).is_withdrawn
+    ]
+    open_ = [
+        state
+        for state in alive
+        if state.decided is None
+        and not state.asked_in(here.stage)
+        and standing_in(tables, state).is_in(here.stage)
+    ]
+    asked = _peers(alive) if reviewers is None else reviewers
+    applicants = () if reviewers is None else alive
+    entries = [entry_of(state.submitted) for state in open_]
+    chosen: dict[str, tuple[str, ...]] | Refusal = Refusal.REVIEWERS_ARE_TOO_FEW
+    for fresh in (True, False):
+        # Fresh eyes where there are enough of them; otherwise those who know it already.
+        closed = _closed(tables, open_, asked, alive=applicants, fresh=fresh)
+        pairs = pairing(entries, asked, closed=closed, bids=tables.bids)
+        chosen = assign_panels(pairs, each=here.reviewers)
+        if not isinstance(chosen, Refusal):
+            break
+    return chosen
 
 
 def _stage_due_s(stage: Stage, now_s: int) -> int:

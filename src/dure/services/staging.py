@@ -21,7 +21,7 @@ from dure.core.events.calls import ChecklistFilled, StageConcluded, VoteCast
 from dure.core.programme import Refusal
 from dure.core.review import Review, comparable, weighted_milli
 from dure.core.supply.measures import computed_marks
-from dure.services.access import Actor, require
+from dure.services.access import Actor, may, require
 from dure.services.office import Office
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
@@ -178,7 +178,8 @@ class Staging(Office):
         if here is None:
             require(actor, "stage.office")
             return Refusal.STAGE_IS_UNKNOWN
-        _require_role(actor, here, state)
+        action, owner = _door_of(actor, here, state)
+        require(actor, action, owner=owner)
         if state.is_withdrawn:
             return Refusal.APPLICATION_IS_WITHDRAWN
         if state.decided is not None and here.kind != "interim":
@@ -245,16 +246,41 @@ class Staging(Office):
         )
 
 
-def _require_role(actor: Actor, stage: Stage, state: ApplicationState) -> None:
-    """Let through whoever answers for a stage: of its committee, those asked; and the office."""
+def _door_of(actor: Actor, stage: Stage, state: ApplicationState) -> tuple[str, str | None]:
+    """Return the action that a stage of one application is, and as whose own the actor does it.
+
+    Of a committee those who were asked for the application answer, of providers those that the
+    stage names; the office always.
+    """
     match stage.role:
         case "operator":
-            require(actor, "stage.office")
+            return "stage.office", None
         case "provider":
-            require(actor, "stage.provider", owner=actor.provider)
+            return "stage.provider", actor.provider if actor.provider in stage.providers else None
         case _:
-            asked = actor.user in state.asked_in(stage.stage)
-            require(actor, "stage.committee", owner=actor.user if asked else None)
+            is_asked = actor.user in state.asked_in(stage.stage)
+            return "stage.committee", actor.user if is_asked else None
+
+
+def answers_for(actor: Actor, stage: Stage, state: ApplicationState) -> bool:
+    """Tell whether an actor may say what becomes of an application in a stage."""
+    action, owner = _door_of(actor, stage, state)
+    return may(actor, action, owner=owner)
+
+
+def judges(actor: Actor, tables: ProgrammeTables, state: ApplicationState) -> bool:
+    """Tell whether somebody was asked to judge an application, or inspects it for a provider.
+
+    A provider's people have nothing to do with it before it comes to a stage that names them.
+    """
+    if any(name == actor.user for _, name in state.asked):
+        return True
+    stages = tables.calls[state.submitted.call].stages
+    mine = [one.stage for one in stages if one.role == "provider" if answers_for(actor, one, state)]
+    if not mine:
+        return False
+    standing = standing_in(tables, state)
+    return any(one in (*standing.passed, standing.failed_in) or standing.is_in(one) for one in mine)
 
 
 def standing_in(tables: ProgrammeTables, state: ApplicationState) -> Standing:

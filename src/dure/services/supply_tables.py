@@ -118,6 +118,16 @@ class SupplyTables:
             UseDiffers: self._use_differs,
         }
 
+    def provider_of(self, name: str) -> str:
+        """Return whose a negotiation, agreement, delivery or claim is, "" where none is known."""
+        if name in self.claims:
+            name = self.claims[name].filed.agreement
+        if name in self.negotiations:
+            return self.negotiations[name].opened.provider
+        if name in self.deliveries:
+            return self.deliveries[name].announced.provider
+        return self.agreements[name].provider if name in self.agreements else ""
+
     def fold(self, event: Event) -> None:
         """Take in one event; those of other rooms pass."""
         fold = self._fold.get(type(event))

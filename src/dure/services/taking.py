@@ -13,6 +13,7 @@ from dure.core.events.programme import ApplicationSubmitted, Decided
 from dure.core.offers import offers_of
 from dure.core.programme import Problem, Refusal
 from dure.services.access import Actor
+from dure.services.inbox import Inbox
 from dure.services.programme_states import ApplicationState
 from dure.services.programme_tables import ProgrammeTables
 from dure.services.staging import standing_in
@@ -39,7 +40,7 @@ class Arrival:
 def take(
     tables: ProgrammeTables,
     call: Call,
-    taken: Sequence[ApplicationSubmitted],
+    inbox: Inbox,
     arrival: Arrival,
     *,
     synthetic: bool,
@@ -47,41 +48,35 @@ def take(
     """Make an application of a form that arrived, or say all that is wrong with it.
 
     Args:
-        taken: those of the same transaction, which the tables do not have yet.
+        inbox: what came into the call, those of the same transaction included, which the tables do
+            not have yet.
     """
-    before = [tables.applications[name] for name in tables.of_call[call.call]]
-    for one in before:
-        if arrival.key and (one.submitted.lead, one.submitted.key) == (
-            arrival.actor.user,
-            arrival.key,
-        ):
-            return one.submitted
+    again = tables.applications.get(inbox.repeated(arrival.actor.user, arrival.key))
+    if again is not None:
+        return again.submitted
     moment = check_moment(call, at_s=arrival.at_s)
     if moment is not None:
         edges = {"opens_at_s": call.opens_at_s, "closes_at_s": call.closes_at_s}
         return (Problem("", moment, edges),)
     changed = tables.applications[arrival.previous] if arrival.changes else None
-    refusal = None if changed is None else _check_change(changed, arrival.actor.user)
+    refusal = None if changed is None else check_change(changed, arrival.actor.user)
     if refusal is not None:
         return (Problem("", refusal, {"application": arrival.previous}),)
     form = read_form(arrival.fields, call)
     if not isinstance(form, Form):
         return form
     files = () if arrival.draft else _files_of(form, call)
-    alive = [
-        *(one.submitted for one in before if not one.is_withdrawn and one is not changed),
-        *taken,
-    ]
-    for other in alive:
-        same_project = form.project != "" and other.project == form.project
-        same_idea = other.lead == arrival.actor.user and other.title_ko == form.title_ko
-        if same_project or same_idea:
-            return (Problem("", Refusal.PROJECT_HAS_APPLIED, {"application": other.application}),)
-    beside = sum(other.organisation == form.organisation for other in alive)
+    own = "" if changed is None else changed.submitted.application
+    for other in inbox.twins(form.project, (arrival.actor.user, form.title_ko)):
+        if other != own:
+            return (Problem("", Refusal.PROJECT_HAS_APPLIED, {"application": other}),)
+    beside = inbox.beside(form.organisation)
+    if changed is not None:
+        beside -= changed.submitted.organisation == form.organisation
     problems = (*files, *check_who(tables, call, form, beside, at_s=arrival.at_s))
     if problems:
         return problems
-    number = len(before) + len(taken) + 1
+    number = inbox.numbers + 1
     return _submitted(call, form, arrival, changed, number=number, synthetic=synthetic)
 
 
@@ -121,12 +116,14 @@ def _submitted(
         version,
         arrival.draft,
         arrival.previous,
+        accepts=form.accepts,
+        gpus_min=form.gpus_min,
         at_s=arrival.at_s,
         by=arrival.actor.user,
     )
 
 
-def _check_change(state: ApplicationState, user: str) -> Refusal | None:
+def check_change(state: ApplicationState, user: str) -> Refusal | None:
     """Tell why an application cannot be changed any more."""
     if state.submitted.lead != user:
         return Refusal.APPLICATION_IS_UNKNOWN
@@ -157,7 +154,8 @@ def check_who(
 
 def _owes_report(tables: ProgrammeTables, organisation: str, at_s: int) -> bool:
     """Tell whether an institution's award stands in an interim stage past its deadline."""
-    for state in tables.applications.values():
+    for name in tables.of_organisation.get(organisation, ()):
+        state = tables.applications[name]
         if state.submitted.organisation != organisation or not state.allocation:
             continue
         if interim_of(tables.calls[state.submitted.call], state.answers) is None:
@@ -181,7 +179,7 @@ def at_once(
     if answers["gpu_hours"] >= instant.gpu_hours_below:
         return []
     given = sum(one.gpus for one in before if isinstance(one, Decided) and one.accelerator == kind)
-    at_once = given + tables.at_once_gpus(call.call, kind)
+    at_once = given + tables.at_once_gpus[call.call, kind]
     room = call.capacity[kind] * instant.capacity_percent // 100 - at_once
     if submitted.gpus > min(room, tables.free_gpus(call.call, kind) - given):
         return []

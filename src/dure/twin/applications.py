@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -40,6 +40,7 @@ class CallModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         file: the call itself, in ``models/calls``.
+        number, rule: of the call, if not the file's: many rounds alike, decided otherwise.
     """
 
     file: str
@@ -50,11 +51,13 @@ class CallModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signed: str
     cells: tuple[Cell, ...]
     declines: int = 0
+    number: str = ""
+    rule: Literal["", "rank", "optimum"] = ""
 
     @property
     def terms(self) -> Call:
         """The call with all its rules."""
-        return model_call(self.file)
+        return model_call(self.file, self.number, self.rule)
 
 
 class RoundModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,8 +97,8 @@ class Imagined:
 
 
 @cache
-def model_call(file: str) -> Call:
-    """Read a call of ``models/calls``.
+def model_call(file: str, number: str = "", rule: str = "") -> Call:
+    """Read a call of ``models/calls``, under another number and with another rule if given.
 
     Raises:
         InputError: for a file that is not there, or is no call.
@@ -107,7 +110,7 @@ def model_call(file: str) -> Call:
         raise InputError(str(path), found=str(error), expected="a call") from error
     if not isinstance(found, Call):
         raise InputError(file, found=str(found[0]), expected="a call without mistakes")
-    return found
+    return msgspec.structs.replace(found, call=number or found.call, rule=rule or found.rule)
 
 
 def read_round(path: Path = ROUND_2026_1) -> RoundModel:

@@ -28,6 +28,7 @@ from dure.twin.applications import (
 )
 
 OPERATOR = Actor("operator-imagined", frozenset({Role.OPERATOR}))
+MEMBERS = ("committee-imagined",)
 Step = tuple[int, Callable[[], None]]
 # Of those who wait, so many sign the agreement ahead of their turn: an assumption.
 SIGNS_AHEAD = 0.7
@@ -153,7 +154,18 @@ class _Call:
         return Marked(at_s, Actor(reviewer, frozenset({Role.REVIEWER})), application, marks, stage)
 
     def _decide(self) -> None:
-        _taken(self.programme.decide(OPERATOR, self.model.terms.call))
+        call = self.model.terms
+        if call.rule == "optimum":
+            proposed = self.programme.propose(OPERATOR, call.call)
+            assert not isinstance(proposed, Refusal), proposed
+            number, digest = proposed.number, proposed.digest
+            _taken(
+                self.programme.sign_minutes(
+                    OPERATOR, call.call, number=number, digest=digest, names=MEMBERS
+                )
+            )
+        else:
+            _taken(self.programme.decide(OPERATOR, call.call))
         report = self.programme.round_report(self.model.terms.call)
         assert not isinstance(report, Refusal)
         self.report = report

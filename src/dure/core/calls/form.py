@@ -5,11 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from dure.core.calendar import moment_s
-from dure.core.calls.model import Call, Column, Condition, Field, Option, Words, holds
+from dure.core.calls.model import (
+    Call,
+    Column,
+    Condition,
+    Field,
+    FieldKind,
+    Option,
+    Words,
+    holds,
+)
 from dure.core.errors import InputError
 from dure.core.programme import Problem, Refusal
 
-WORK_KINDS = ("pretraining", "finetuning", "inference", "simulation", "robotics", "other")
+WORK_KINDS = ("pretraining", "finetuning", "inference", "hpc", "simulation", "robotics", "other")
+METHODS = ("full", "lora")
 GROUPS = ("academia", "industry", "research", "national", "provider")
 GRADES = ("C", "S", "O")
 PURPOSES = ("project", "beta", "class")
@@ -22,11 +32,29 @@ KRW_MAX = 10**15
 CHOICES_MAX = 100
 _FILE = re.compile(r"[0-9a-f]{64}")
 _FOR_CLASS = Condition("purpose", among=("class",))
+_FOR_TUNING = Condition("work_kind", among=("finetuning",))
+_FOR_SERVING = Condition("work_kind", among=("inference",))
+_FOR_HPC = Condition("work_kind", among=("hpc",))
+_FOR_STEPS = Condition("work_kind", among=("simulation", "robotics"))
+# Speed-up over one node, in thousandths, as measured on so many nodes.
+_SCALING = (
+    Column("nodes", "number", Words("노드 수", "Nodes"), required=True, least=1),
+    Column("speed_up_milli", "number", Words("가속비(천분율)", "Speed-up (thousandths)"),
+           required=True, least=1),
+)  # fmt: skip
 
 
-def _choice(name: str, values: tuple[str, ...], *, required: bool = False) -> Field:
+def _choice(
+    name: str,
+    values: tuple[str, ...],
+    *,
+    required: bool = False,
+    several: bool = False,
+    when: Condition | None = None,
+) -> Field:
     options = tuple(Option(value, Words(value, value)) for value in values)
-    return Field(name, "choice", required=required, options=options)
+    kind: FieldKind = "choices" if several else "choice"
+    return Field(name, kind, required=required, options=options, when=when)
 
 
 def base_questions(call: Call) -> tuple[Field, ...]:
@@ -47,6 +75,7 @@ def base_questions(call: Call) -> tuple[Field, ...]:
             Field("in_service_on", "date", required=True),
             Field("region", "text"),
         )
+    several_types = len(call.accelerators) > 1
     offers = {"project": True, "beta": call.beta is not None, "class": call.teaching is not None}
     purposes = tuple(name for name in PURPOSES if offers[name])
     asked: tuple[Field, ...] = (_choice("purpose", purposes),) if len(purposes) > 1 else ()
@@ -64,16 +93,35 @@ def base_questions(call: Call) -> tuple[Field, ...]:
         *asked,
         _choice("accelerator", call.accelerators, required=True),
         Field("gpus", "number", required=True),
+        Field("gpus_min", "number"),
+        *((_choice("accepts", call.accelerators, several=True),) if several_types else ()),
         Field("months", "number", required=True),
         _choice("grade", GRADES),
-        _choice("work_kind", WORK_KINDS),
-        Field("parameters_m", "number"),
-        Field("tokens_m", "number"),
-        Field("mfu_milli", "number"),
+        *work_questions(),
         Field("workload", "long"),
         Field("data_plan", "long"),
         Field("expected_results", "long"),
         Field("project", "text"),
+    )
+
+
+def work_questions() -> tuple[Field, ...]:
+    """Return what right-sizing reads of the work; each kind of work is asked for its own."""
+    return (
+        _choice("work_kind", WORK_KINDS),
+        Field("parameters_m", "number"),
+        Field("tokens_m", "number"),
+        Field("mfu_milli", "number"),
+        _choice("method", METHODS, when=_FOR_TUNING),
+        Field("requests_milli_s", "number", when=_FOR_SERVING),
+        Field("input_tokens", "number", when=_FOR_SERVING),
+        Field("output_tokens", "number", when=_FOR_SERVING),
+        Field("latency_ms", "number", when=_FOR_SERVING),
+        Field("node_hours", "number", when=_FOR_HPC),
+        Field("serial_milli", "number", when=_FOR_HPC, most=1_000),
+        Field("scaling", "table", when=_FOR_HPC, columns=_SCALING, most=20),
+        Field("steps_m", "number", when=_FOR_STEPS),
+        Field("steps_s", "number", when=_FOR_STEPS),
     )
 
 
@@ -94,8 +142,12 @@ BASE_FIELDS = frozenset(
 
 
 def questions_of(call: Call) -> tuple[Field, ...]:
-    """Return all questions of a call in the order in which they are asked."""
-    return (*base_questions(call), *call.form)
+    """Return all questions of a call in the order in which they are asked.
+
+    A call may ask one of ours in its own way; then ours is left out.
+    """
+    own = {one.field for one in call.form}
+    return (*(one for one in base_questions(call) if one.field not in own), *call.form)
 
 
 def read_answers(

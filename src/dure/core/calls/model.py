@@ -183,7 +183,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
         reviewers: marks or votes that an application gets here.
         weight: part of the final score, relative to the other stages; 0: only a gate.
         rubric: criteria of its own, percent; empty: the call's.
-        checklist: items by name.
+        checklist: items by name. providers: of the role ``provider``, whose people answer for it.
         may_pass_none: it may be that nobody passes. hold: of ``interim``.
     """
 
@@ -204,6 +204,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     checklist: dict[str, Words] = {}
     may_pass_none: bool = True
     hold: Hold | None = None
+    providers: tuple[str, ...] = ()
 
 
 class FastTrack(msgspec.Struct, frozen=True):

@@ -179,6 +179,8 @@ def _stage(where: str, stage: Stage, call: Call) -> Iterator[Problem]:
         refusal = Refusal.VALUE_IS_MISSING if has_list else Refusal.VALUE_IS_UNKNOWN
         numbers = {} if has_list else {"found": "checklist", "offered": "passes: checklist"}
         yield Problem(f"{where}.checklist", refusal, numbers)
+    if stage.providers and stage.role != "provider":
+        yield _wrong(f"{where}.role", stage.role, "provider, where it names providers")
     if (stage.kind == "interim") != (stage.hold is not None):
         yield _wrong(f"{where}.hold", stage.kind, "interim")
     if stage.hold is not None:
