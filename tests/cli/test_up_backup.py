@@ -60,7 +60,9 @@ def test_a_working_platform_is_kept_and_goes_on_from_a_database(
     assert decided["cycles"] > 0
     moved = UpProcess(tmp_path / "moved")
     try:
+        moved.passwords = up.passwords
         moved.start("--db", db)
+        moved.sign_in()
         assert moved.state(first) == "COMPLETED"
         for job in waiting:
             moved.wait_for(job, "COMPLETED")
