@@ -330,3 +330,18 @@ def test_a_job_taken_right_before_a_kill_starts_with_nothing_else_to_wake_the_po
     again.turn()
 
     assert again.state(job) == "RUNNING"
+
+
+def test_a_list_tells_what_a_job_used_and_how_it_ended() -> None:
+    bench = LiveBench(slots=4)
+    ran, waits = bench.submit("gpus: 4"), bench.submit("gpus: 3")
+    bench.turn()
+    bench.turn(10)
+    running = bench.story(ran).row
+    bench.end(ran, exit_code=3)
+    bench.turn(1)
+    over, fresh = bench.story(ran).row, bench.story(waits).row
+
+    assert (running.held_s, running.gpu_s, running.exit_code) == (10, 40, None)
+    assert (over.held_s, over.gpu_s, over.exit_code) == (11, 44, 3)
+    assert (fresh.held_s, fresh.gpu_s, fresh.exit_code) == (0, 0, None)

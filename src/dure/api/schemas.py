@@ -104,6 +104,9 @@ class JobOut(msgspec.Struct, frozen=True):
     end_at_s: int | None
     reason: str
     earliest_s: int | None
+    held_s: int
+    gpu_s: int
+    exit_code: int | None
 
 
 class AttemptOut(msgspec.Struct, frozen=True):

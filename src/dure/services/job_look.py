@@ -220,7 +220,18 @@ class Look:
             int(column[col.J_ENDED]),
             reason,
             earliest_s,
+            *self._use(int(column[col.J_NUMBER])),
+            self._stories.exit_code(int(column[col.J_NUMBER])),
         )
+
+    def _use(self, job: int) -> tuple[int, int]:
+        """Return how long a job stood on GPUs, and the GPU-seconds of that, up to this moment."""
+        held_s = milli_s = 0
+        for stay in self._stories.stays(job):
+            to_s = self._snap.now_s if stay.to_s == NEVER_S else stay.to_s
+            held_s += to_s - stay.from_s
+            milli_s += stay.milli * (to_s - stay.from_s)
+        return held_s, milli_s // col.WHOLE
 
 
 class _Users(Sequence[str]):

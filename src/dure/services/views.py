@@ -115,6 +115,8 @@ class JobRow:
         kind: how it runs now (own, loan, scavenge), "" when it does not.
         reason: why it waits or why it was refused, "" otherwise.
         earliest_s: the earliest start the plan foresees for a waiting job, or ``NEVER_S``.
+        held_s: how long it stood on GPUs, in all attempts so far; ``gpu_s`` on how many of them.
+        exit_code: how its process ended, None if it did not, or long ago.
     """
 
     job: str
@@ -132,6 +134,9 @@ class JobRow:
     end_at_s: int
     reason: str
     earliest_s: int
+    held_s: int = 0
+    gpu_s: int = 0
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
