@@ -341,7 +341,7 @@ def footprint(figures: Figures) -> dict[str, object]:
     if files[1] > files[0] + 8 or threads[1] > threads[0] + 2:
         figures.wrong.append(f"files {files}, threads {threads}: more in the second half")
     return {
-        "rss_mib": [round(one[1] / 1024) for one in (settled[0], settled[-1])],
+        "rss_mib": [round(kib / 1024) for _, kib, *_ in figures.samples[:: len(settled) // 16]],
         "rss_mib_per_hour": [round(hours, 1), round(error, 1)],
         "rss_bytes_per_job": [round(each), round(each_error)],
         "files_max": files,

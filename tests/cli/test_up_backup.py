@@ -62,11 +62,13 @@ def test_a_working_platform_is_kept_and_goes_on_on_files_and_from_a_database(
     (project / "corpus.txt").write_text("가나다")
     first = up.submit("echo first")
     up.wait_for(first, "COMPLETED")
-    waiting = [up.submit("sleep 0.2; echo again") for _ in range(5)]
+    go = tmp_path / "go"
+    waiting = [up.submit(f"until test -e {go}; do sleep 0.1; done") for _ in range(3)]
 
     typing(f"{keep} --projects", tmp_path)
     assert "whole" in typing(look, tmp_path)
     up.stop()
+    go.touch()
     (kept,) = tmp_path.glob("kept-*.zip")
     again = re.sub(r"kept-\S+", kept.name, bring_back).replace("[", "").replace("]", "")
     typing(again, tmp_path)

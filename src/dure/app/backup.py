@@ -80,7 +80,12 @@ def restore_platform(
         from dure.ledger.backup_postgres import restore_database
 
         address = address_of(db)
-        return restore_database(archive, address, data, force=force, beside=beside, tell=tell)
+        restored = restore_database(archive, address, data, force=force, beside=beside, tell=tell)
+        if any(copy.name.startswith(f"{HERE}/") for copy in restored.ledgers):
+            # Whoever restores says that the jobs of this pool belong here from now on; without
+            # the folder no engine on this machine would lead it.
+            (data / HERE / "open").mkdir(mode=0o700, parents=True, exist_ok=True)
+        return restored
     return restore(archive, data, force=force, beside=beside, tell=tell)
 
 
