@@ -221,16 +221,19 @@ class Look:
             reason,
             earliest_s,
             *self._use(int(column[col.J_NUMBER])),
-            self._stories.exit_code(int(column[col.J_NUMBER])),
+            self._stories.exit_code(int(column[col.J_NUMBER])) if status >= col.COMPLETED else None,
         )
 
     def _use(self, job: int) -> tuple[int, int]:
         """Return how long a job stood on GPUs, and the GPU-seconds of that, up to this moment."""
         held_s = milli_s = 0
+        now_s = self._snap.now_s
         for stay in self._stories.stays(job):
-            to_s = self._snap.now_s if stay.to_s == NEVER_S else stay.to_s
-            held_s += to_s - stay.from_s
-            milli_s += stay.milli * (to_s - stay.from_s)
+            # The stories go on; this view stays as it was.
+            to_s = now_s if stay.to_s == NEVER_S else min(stay.to_s, now_s)
+            took_s = max(0, to_s - stay.from_s)
+            held_s += took_s
+            milli_s += stay.milli * took_s
         return held_s, milli_s // col.WHOLE
 
 
