@@ -10,6 +10,8 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 # pytest's exit status for "nothing selected", which is no mistake where a mark selects.
 NO_TESTS_YET := test $$? -eq 5
 ARGS ?=
+# How long nightly keeps a real Slurm under load.
+SOAK_MINUTES ?= 120
 
 .PHONY: help setup setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter run test fault check format lint types \
         layers docs \
@@ -73,9 +75,10 @@ layers: setup-dev
 docs: setup-dev ## Check the docs alone: links, a line for each dependency
 	@$(BIN)/python -m pytest -q tests/architecture/test_docs.py
 
-nightly: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter ## The slow tests: simulated years, long properties
+nightly: setup-dev setup-browser setup-postgres setup-slurm setup-prometheus setup-jupyter ## The slow tests, a year, a soak on Slurm (SOAK_MINUTES=120)
 	@DURE_HYPOTHESIS=nightly $(PYTEST) -m slow $(ARGS) || $(NO_TESTS_YET)
 	@$(BIN)/dure bench year
+	@$(BIN)/python -m tests.slurm_soak --minutes $(SOAK_MINUTES)
 
 fault: setup-dev setup-postgres ## Do the fault plan and print a table (ARGS="-k SQLite" is passed on)
 	@$(BIN)/python -m tests.faults.run $(ARGS)

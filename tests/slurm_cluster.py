@@ -70,7 +70,8 @@ MinJobAge={min_job_age_s}
 MaxJobCount=100000
 TreeWidth=65533
 AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
+JobCompType=jobcomp/filetxt
+JobCompLoc={dir}/log/accounting
 """
 
 

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dure.cli.main import app
+from dure.core.events.applying import AttachmentAdded
 from dure.ledger.codec import encode_events
 from dure.ledger.sqlite import SqliteLedger
 from dure.services.ports import KIND_EVENTS, Entry
@@ -112,3 +113,23 @@ def test_a_backup_is_restored_and_replaces_only_by_force(data: Path, tmp_path: P
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (1, 1)
     assert dure("restore", kept, "--data", data, "--force").exit_code == 0
     assert dure("ledger", "verify", "--data", tmp_path / "new").exit_code == 0
+
+
+def test_a_backup_says_what_is_not_in_it_and_names_what_is_lost(data: Path, tmp_path: Path) -> None:
+    project = data / "here" / "projects" / "corpus"
+    project.mkdir(parents=True)
+    (project / "a.txt").write_text("words")
+    kept = tmp_path / "kept.zip"
+
+    without = dure("backup", kept, "--data", data)
+    assert "files of 1 projects" in without.stderr
+    whole = dure("backup", kept, "--data", data, "--projects")
+    assert "projects/corpus.tar" in whole.stdout and "files of 0 projects" in whole.stderr
+
+    event = AttachmentAdded("d1", "ab" * 32, "plan.pdf", "pdf", 9, at_s=78, by="kim")
+    ledger = SqliteLedger(data / "here" / "ledger.db")
+    ledger.append([Entry(KIND_EVENTS, 78, encode_events([event]))], expect=1)
+    ledger.close()
+    lacking = dure("backup", kept, "--data", data)
+    assert lacking.exit_code == 1
+    assert "abababababababab" in lacking.stderr and kept.exists()

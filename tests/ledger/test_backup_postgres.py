@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -13,7 +14,7 @@ from dure.ledger.postgres import PostgresLedger
 from dure.ledger.postgres_link import Address
 from dure.ledger.verify import verify
 from dure.ledger.verify_postgres import examine_postgres
-from tests.ledger.ledgers import make_ledger
+from tests.ledger.ledgers import entries, make_ledger
 from tests.postgres import programs, shared_server
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="no PostgreSQL: make setup-postgres")
@@ -93,3 +94,35 @@ def test_a_database_without_an_anchored_record_is_not_backed_up(
         back_up_database(address, tmp_path / "data", tmp_path / "again.zip")
 
     assert not (tmp_path / "again.zip").exists()
+
+
+def test_a_backup_taken_while_the_database_is_written_to_is_a_moment_of_it(
+    tmp_path: Path, address: Address
+) -> None:
+    stop = Event()
+
+    def write() -> None:
+        with closing(PostgresLedger(address, "here")) as ledger:
+            while not stop.is_set():
+                ledger.append(entries(3), expect=ledger.head()[0])
+
+    PostgresLedger(address, "here").close()
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        kept = [
+            back_up_database(address, tmp_path / "data", tmp_path / f"{number}.zip")
+            for number in range(4)
+        ]
+    finally:
+        stop.set()
+        writer.join()
+
+    seqs = [one.ledgers[0].seq for one in kept]
+    assert seqs == sorted(seqs) and seqs[-1] > seqs[0]
+    for number, one in enumerate(kept):
+        restore(tmp_path / f"{number}.zip", tmp_path / f"to{number}")
+        assert verify(tmp_path / f"to{number}" / "here" / "ledger.db") == []
+        with closing(PostgresLedger(address, "here", read_only=True)) as ledger:
+            chained = [record.hash.hex() for record in ledger.read(0, seqs[number])][-1:]
+        assert chained == ([one.ledgers[0].head] if seqs[number] else [])

@@ -7,7 +7,9 @@ from dure.core.orders import ArrayPlace
 from dure.services.access import Actor, Forbidden, Role
 from dure.services.desks import CancelAnswer, Refused, Submission, Submitted, WorkForm
 from dure.services.driver_hands import LOST_MAX, START_TRIES_MAX
+from dure.services.programme_views import FieldProblem
 from dure.services.replaying import replay
+from dure.services.views import Why
 from tests.services.live_bench import ADMIN, START_S, LiveBench
 
 MEMBER = Actor("kim", frozenset({Role.MEMBER}), frozenset({"p-1"}))
@@ -94,20 +96,21 @@ def test_an_array_is_one_job_for_each_index_and_survives_a_restart() -> None:
     assert later not in (array, alone, *elements)
 
 
-def test_a_job_may_wait_for_one_element_but_not_for_a_whole_array() -> None:
+def test_a_job_may_wait_for_one_element_or_for_a_whole_array() -> None:
     bench = LiveBench()
     array = bench.submit('array: "0-1"')
-
-    refused = bench.desk.submit(bench.submission(f"after: {array}"), by=ADMIN)
+    whole = bench.submit(f"after: {array}")
     follower = bench.submit(f"after: {array}_1")
     bench.turn()
 
-    assert isinstance(refused, Refused)
-    assert refused.problems[0].code == "AfterIsTooMany"
-    assert bench.state(follower) == "PENDING"
+    assert (bench.state(whole), bench.state(follower)) == ("PENDING", "PENDING")
     bench.end(f"{array}_1")
     bench.turn(2)
-    assert bench.state(follower) == "RUNNING"
+    assert (bench.state(whole), bench.state(follower)) == ("PENDING", "RUNNING")
+    assert bench.why(whole) == Why("WaitingForJob", {"job": f"{array}_0"})
+    bench.end(f"{array}_0")
+    bench.turn(2)
+    assert bench.state(whole) == "RUNNING"
 
 
 def test_only_ones_own_projects_are_drawn_on() -> None:
@@ -132,19 +135,16 @@ def test_unreadable_text_is_told_by_its_place_and_takes_no_number() -> None:
     assert bench.submit() == "here-1"
 
 
-@pytest.mark.parametrize(
-    ("dure", "code"),
-    [("after: here-9", "AfterIsUnknown"), ("after: [here-1, here-2]", "AfterIsTooMany")],
-)
-def test_a_job_after_others_that_cannot_be_meant_is_refused(dure: str, code: str) -> None:
+@pytest.mark.parametrize("after", ["after", "after_any", "after_start"])
+def test_a_job_after_others_that_cannot_be_meant_is_refused(after: str) -> None:
     bench = LiveBench()
     bench.submit()
     bench.submit()
 
-    answer = bench.desk.submit(bench.submission(dure), by=ADMIN)
+    answer = bench.desk.submit(bench.submission(f"{after}: [here-1, here-9]"), by=ADMIN)
 
     assert isinstance(answer, Refused)
-    assert answer.problems[0].code == code
+    assert answer.problems[0] == FieldProblem(after, "AfterIsUnknown", {"job": "here-9"})
 
 
 def test_a_job_waits_for_the_one_before_it() -> None:
@@ -330,3 +330,18 @@ def test_a_job_taken_right_before_a_kill_starts_with_nothing_else_to_wake_the_po
     again.turn()
 
     assert again.state(job) == "RUNNING"
+
+
+def test_a_list_tells_what_a_job_used_and_how_it_ended() -> None:
+    bench = LiveBench(slots=4)
+    ran, waits = bench.submit("gpus: 4"), bench.submit("gpus: 3")
+    bench.turn()
+    bench.turn(10)
+    running = bench.story(ran).row
+    bench.end(ran, exit_code=3)
+    bench.turn(1)
+    over, fresh = bench.story(ran).row, bench.story(waits).row
+
+    assert (running.held_s, running.gpu_s, running.exit_code) == (10, 40, None)
+    assert (over.held_s, over.gpu_s, over.exit_code) == (11, 44, 3)
+    assert (fresh.held_s, fresh.gpu_s, fresh.exit_code) == (0, 0, None)

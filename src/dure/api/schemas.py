@@ -105,6 +105,9 @@ class JobOut(msgspec.Struct, frozen=True):
     reason: str
     earliest_s: int | None
     interactive: str
+    held_s: int
+    gpu_s: int
+    exit_code: int | None
 
 
 class AttemptOut(msgspec.Struct, frozen=True):

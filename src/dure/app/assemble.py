@@ -17,7 +17,7 @@ from dure.app.leading import Claim, await_begun
 from dure.app.ledgers import DatabaseLedgers, Ledgers, ledgers_of
 from dure.app.machine_pool import MachinePool, assemble_here
 from dure.app.office_turns import office_engines
-from dure.app.settings import AGENTS, FOUNDING, HERE, Settings
+from dure.app.settings import AGENTS, ATTACHMENTS, FOUNDING, HERE, Settings
 from dure.app.site_pool import AgentSites, Awaiting, site_secret
 from dure.core.errors import DureError, LedgerError
 from dure.drivers.attachments import FolderFiles
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dure.app")
 
 PEOPLE = "people"
-ATTACHMENTS = "attachments"
 # Another process may add an account or change a password (``dure passwd``).
 PEOPLE_POLL_S = 1.0
 

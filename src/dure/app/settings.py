@@ -7,6 +7,8 @@ from dure.core.errors import InputError
 
 HERE = "here"
 FOUNDING = "founding"
+# The folder of what applications hold, in the data directory.
+ATTACHMENTS = "attachments"
 SCENARIOS = (FOUNDING, "empty")
 LOCAL, SLURM, AGENTS = "local", "slurm", "agents"
 OWN_BACKENDS = (LOCAL, SLURM)

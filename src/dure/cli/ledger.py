@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dure.cli.output import Output, note, say
+from dure.cli.progress import far
 
 if TYPE_CHECKING:
+    from dure.ledger.backup import Manifest
     from dure.ledger.examining import Decoders, Examination, Flaw, Progress
 
     Look = Callable[[Decoders, Path | None, Progress], Examination]
@@ -214,61 +216,50 @@ def _show_rows(rows: list[dict[str, Any]], output: Output) -> None:
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, once a ledger proves to be long."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(name, visible=False)
-
-    def show(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total, visible=total >= PROGRESS_RECORDS_MIN)
-
-    with bar:
-        yield show
+    with far() as tell:
+        yield lambda done, total: tell(name, done, total if total >= PROGRESS_RECORDS_MIN else 0)
 
 
 def backup(
     archive: Annotated[Path, typer.Argument(metavar="FILE", help="The backup to write.")],
+    with_projects: Annotated[
+        bool, typer.Option("--projects", help="With the files of all projects.")
+    ] = False,
     data: DataOption = DEFAULT_DATA,
     db: DbOption = "",
 ) -> None:
-    """Keep every ledger of the platform in one file, while they are in use."""
-    from dure.ledger.backup import back_up
+    """Keep every ledger of the platform and all attachments in one file, while they are in use."""
+    from dure.app.backup import OF_ATTACHMENTS, back_up_platform
 
-    with _stopping("backup"):
-        if db:
-            from dure.app.ledgers import address_of
-            from dure.ledger.backup_postgres import back_up_database
-
-            manifest = back_up_database(address_of(db), data, archive)
-        else:
-            manifest = back_up(data, archive)
-    for copy in manifest.ledgers:
-        typer.echo(f"{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
+    with _stopping("backup"), far() as tell:
+        done = back_up_platform(data, archive, tell=tell, db=db, with_projects=with_projects)
+    _show_kept(done.manifest, "")
     typer.echo(f"{archive}: {archive.stat().st_size:,} bytes, verified")
-    folders = data / "here" / "projects"
-    note(say("backup_without", projects=len(list(folders.iterdir())) if folders.is_dir() else 0))
+    note(say("backup_without", projects=done.left_out))
+    if done.lost:
+        lost = ", ".join(name[:16] for name in done.lost[:3])
+        note(say("backup_lost", count=len(done.lost), file=archive, part=OF_ATTACHMENTS, lost=lost))
+        raise typer.Exit(1)
 
 
 def restore(
     archive: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `dure backup`.")],
     data: DataOption = DEFAULT_DATA,
-    force: Annotated[bool, typer.Option("--force", help="Replace ledgers that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     db: DbOption = "",
 ) -> None:
-    """Bring the ledgers of a backup into their place: all of them, verified, or none."""
-    from dure.ledger.backup import restore as restore_ledgers
+    """Bring all that is in a backup into its place, verified, or nothing."""
+    from dure.app.backup import restore_platform
+    from dure.app.ledgers import address_of
 
-    place = str(data)
-    with _stopping("restore"):
-        if db:
-            from dure.app.ledgers import address_of
-            from dure.ledger.backup_postgres import restore_database
+    with _stopping("restore"), far() as tell:
+        manifest = restore_platform(archive, data, tell=tell, db=db, force=force)
+    _show_kept(manifest, f"{address_of(db) if db else data}/", data)
 
-            address = address_of(db)
-            place, manifest = str(address), restore_database(archive, address, data, force=force)
-        else:
-            manifest = restore_ledgers(archive, data, force=force)
+
+def _show_kept(manifest: "Manifest", place: str, data: Path | None = None) -> None:
     for copy in manifest.ledgers:
-        typer.echo(f"{place}/{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
+        typer.echo(f"{place}{copy.name}  {copy.seq:,} records  head {copy.head[:16]}")
+    for kept in manifest.parts:
+        name = f"{data}: {kept.name}" if data is not None else kept.name
+        typer.echo(f"{name}  {kept.bytes:,} bytes  sha256 {kept.sha256[:16]}")

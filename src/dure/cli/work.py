@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dure.cli.cells import (
+    HOUR_S,
     code_column,
     made_column,
     moment,
@@ -167,9 +168,19 @@ def jobs(
         number_column("gpus"),
         moment_column("submitted", "submit_at_s"),
         made_column("start", _start),
+        made_column("held", lambda row: held(row["held_s"])),
+        made_column("gpu_hours", lambda row: f"{row['gpu_s'] / HOUR_S:,.2f}"),
+        number_column("exit_code"),
         made_column("reason", lambda row: reason_of(row)),
     )
     show_rows(rows_of(part), columns, output)
+
+
+def held(seconds: int) -> str:
+    """Return a time on GPUs as Slurm writes it, days first."""
+    days, rest = divmod(seconds, 86_400)
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days}-{clock}" if days else clock
 
 
 def _start(row: Row) -> str:

@@ -5,6 +5,7 @@ What comes back is unpacked beside, held against the manifest file by file, and 
 place.
 """
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -39,7 +40,7 @@ def back_up(store: Snapshots, project: str, archive: Path, *, snapshot: str = ""
 
     Raises:
         InputError: for a name that is none, or a kind of archive that cannot be written here.
-        DriverError: if a file changes while it is packed, or the disk is full.
+        DriverError: if the snapshot is damaged, or the disk is full.
     """
     folder, beside = archive.absolute().parent, ""
     try:
@@ -94,6 +95,40 @@ def recover(store: Snapshots, archive: Path, *, project: str = "", is_forced: bo
         folders.remove_all(stage)
 
 
+def pack_into(store: Snapshots, project: str, into: IO[bytes]) -> Line:
+    """Write a project's files into an open stream; return what was written.
+
+    Raises:
+        DriverError: if they cannot be read, or the stream not be written.
+    """
+    try:
+        with tarfile.open(fileobj=into, mode="w|") as stream:
+            return _pack(store, project, stream, "")
+    except (OSError, tarfile.TarError) as wrong:
+        raise DriverError(f"{project}: its files cannot be packed ({wrong}).") from wrong
+
+
+def stage_from(store: Snapshots, project: str, source: IO[bytes], where: str) -> Line:
+    """Unpack what ``pack_into`` wrote beside a project's folder, and check every file of it.
+
+    Args:
+        where: what it is, as a person would name it.
+
+    Raises:
+        InputError, DriverError: if it is damaged, is of another project, or the disk is full.
+    """
+    target = store.staged(project)
+    target.mkdir(mode=0o700, parents=True)
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as stream:
+            about = _unpacked(Path(where), stream, target)
+    except _UNREADABLE as wrong:
+        raise DriverError(f"{where}: it cannot be read as an archive ({wrong}).") from wrong
+    if about.get("project") != project:
+        raise _broken(Path(where), f"files of {str(about.get('project'))[:64]!r}")
+    return about
+
+
 # --- packing -----------------------------------------------------------------------------------
 
 
@@ -114,10 +149,8 @@ def _pack(store: Snapshots, project: str, stream: tarfile.TarFile, snapshot: str
     with tempfile.TemporaryFile() as manifest:
         for line, file in _contents(store, project, snapshot):
             if file is not None:
-                try:
-                    line = _pack_file(stream, line, file, is_known=bool(snapshot))
-                finally:
-                    os.close(file)
+                with contextlib.closing(_Frozen(file, store.kept_root())) as frozen:
+                    line = _pack_file(stream, line, frozen, is_known=bool(snapshot))
                 files, size = files + 1, size + line["bytes"]
             else:
                 stream.addfile(_member(line))
@@ -160,34 +193,40 @@ def _contents(store: Snapshots, project: str, snapshot: str) -> Iterator[tuple[L
             yield line, folders.open_plain(above, parts[-1])
 
 
-class _Summed:
-    """Reads an open file for ``tarfile`` and sums what it read."""
+class _Frozen:
+    """A copy of an open file, which nobody writes to: read by ``tarfile``, summed as it is read.
 
-    def __init__(self, file: int) -> None:
-        self._file, self.digest = file, hashlib.sha256()
+    Where the disk can, the copy shares the blocks of the file. It goes when it is closed, and the
+    file is closed with it.
+
+    Args:
+        beside: a folder on the disk of the file.
+    """
+
+    def __init__(self, file: int, beside: Path) -> None:
+        try:
+            with folders.opened_folder(beside) as folder:
+                name = f".packing-{os.urandom(8).hex()}"
+                self.bytes, self.sha256 = folders.copy_file(file, folder, name)
+                self._copy = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+                os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(file)
 
     def read(self, size: int) -> bytes:
-        part = os.read(self._file, size)
-        self.digest.update(part)
-        return part
+        return os.read(self._copy, size)
+
+    def close(self) -> None:
+        os.close(self._copy)
 
 
-def _pack_file(stream: tarfile.TarFile, line: Line, file: int, *, is_known: bool) -> Line:
-    size, source = os.fstat(file).st_size, _Summed(file)
+def _pack_file(stream: tarfile.TarFile, line: Line, frozen: _Frozen, *, is_known: bool) -> Line:
     member = _member(line)
-    member.size = size
-    try:
-        stream.addfile(member, source)  # type: ignore[arg-type]
-    except OSError as wrong:
-        if "unexpected end" not in str(wrong):
-            raise
-        raise DriverError(
-            f"{line['path']}: it got shorter while it was packed. Take a snapshot and back that up."
-        ) from wrong
-    sha256 = source.digest.hexdigest()
-    if is_known and (size, sha256) != (line["bytes"], line["sha256"]):
+    member.size = frozen.bytes
+    stream.addfile(member, frozen)  # type: ignore[arg-type]
+    if is_known and (frozen.bytes, frozen.sha256) != (line["bytes"], line["sha256"]):
         raise DriverError(f"{line['path']}: the snapshot is damaged here; back up another.")
-    return {**line, "bytes": size, "sha256": sha256}
+    return {**line, "bytes": frozen.bytes, "sha256": frozen.sha256}
 
 
 def _member(line: Line) -> tarfile.TarInfo:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dure.core.errors import DriverError, InputError
-from dure.core.orders import checked_job_id
+from dure.core.orders import JOB_ID, checked_job_id
 from dure.core.storage import (
     FileError,
     FileRefusal,
@@ -150,6 +150,42 @@ class Snapshots:
         aside = files.with_name("before")
         live.rename(aside)
         files.rename(live)
+
+    def staged(self, project: str) -> Path:
+        """Return the folder in which the files of a project wait for ``place_staged``."""
+        return self._staging() / checked_job_id(project) / "files"
+
+    def place_staged(self) -> None:
+        """Put all staged files in the place of their projects'; repeating is harmless."""
+        os.sync()
+        staging = self._staging()
+        for waiting in sorted(staging.iterdir()) if staging.is_dir() else ():
+            files, before, live = waiting / "files", waiting / "before", self.folder(waiting.name)
+            if files.is_dir():
+                # Not an exchange: after a power cut nobody could tell which of the two is which.
+                if not before.exists():
+                    live.rename(before)
+                files.rename(live)
+            folders.remove_all(waiting)
+            self.changed(waiting.name)
+        self.clear_staged()
+
+    def clear_staged(self) -> None:
+        """Forget what was staged."""
+        if self._staging().is_dir():
+            folders.remove_all(self._staging())
+
+    def _staging(self) -> Path:
+        # No project is named so, and it is on the disk of their files.
+        return self._root / "kept" / ".restoring"
+
+    def projects(self) -> list[str]:
+        """Return the projects that have a folder, sorted."""
+        try:
+            found = sorted(path.name for path in (self._root / "projects").iterdir())
+        except FileNotFoundError:
+            return []
+        return [name for name in found if JOB_ID.fullmatch(name) is not None]
 
     @contextmanager
     def _making(self, project: str) -> Iterator[Path]:

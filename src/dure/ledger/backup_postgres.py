@@ -4,6 +4,7 @@ So a platform moves from files to a database, or back, by ``dure backup`` and ``
 """
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from psycopg import sql
@@ -20,7 +21,9 @@ from dure.ledger.backup import (
     staging,
     unpack,
 )
+from dure.ledger.beside import Beside, Nothing, Tell, tell_nobody
 from dure.ledger.copying import carry_over
+from dure.ledger.examining import Progress
 from dure.ledger.postgres import PostgresLedger
 from dure.ledger.postgres_link import Address, Connection, Link, schemas_of
 from dure.ledger.sqlite import SqliteLedger
@@ -37,11 +40,19 @@ def ledgers_in(address: Address) -> list[str]:
     return [name for name in schemas_of(address) if not name.endswith((LOADING, REPLACED))]
 
 
-def back_up_database(address: Address, data: Path, archive: Path) -> Manifest:
+def back_up_database(
+    address: Address,
+    data: Path,
+    archive: Path,
+    *,
+    beside: Beside | None = None,
+    tell: Tell = tell_nobody,
+) -> Manifest:
     """Write every ledger of a database, as it stands now, into ``archive``.
 
     Args:
         data: the data directory, whose anchors the ledgers must hold.
+        beside, tell: as in ``back_up``.
 
     Raises:
         LedgerError: if there is nothing to back up, a ledger is damaged, or the disk is full.
@@ -50,11 +61,13 @@ def back_up_database(address: Address, data: Path, archive: Path) -> Manifest:
     if not names:
         raise LedgerError(f"{address}: found no ledger in it; nothing to keep.")
     with staging(archive.absolute().parent) as stage:
-        return pack(stage, [_copy(address, name, data, stage) for name in names], archive)
+        copies = [_copy(address, name, data, stage, tell) for name in names]
+        return pack(stage, copies, archive, beside or Nothing(), tell)
 
 
-def _copy(address: Address, name: str, data: Path, stage: Path) -> Copy:
-    target = stage / name / LEDGER
+def _copy(address: Address, name: str, data: Path, stage: Path, tell: Tell) -> Copy:
+    kept_as = f"{name}/{LEDGER}"
+    target = stage / kept_as
     target.parent.mkdir()
     anchor = anchor_path(data / name / LEDGER)
     # Read before the copy: the copy must hold its record, however fast the ledger grows meanwhile.
@@ -65,13 +78,19 @@ def _copy(address: Address, name: str, data: Path, stage: Path) -> Copy:
         closing(PostgresLedger(address, name, read_only=True)) as source,
         closing(SqliteLedger(target, durable=False, group=GROUP)) as into,
     ):
-        carry_over(source, into)
-    seen = examine_postgres(address, name, anchor=anchor)
-    return described(f"{name}/{LEDGER}", target, seen, outside if outside.exists() else None)
+        carry_over(source, into, progress=partial(tell, kept_as))
+    seen = examine_postgres(address, name, anchor=anchor, progress=partial(tell, kept_as))
+    return described(kept_as, target, seen, outside if outside.exists() else None)
 
 
 def restore_database(
-    archive: Path, address: Address, data: Path, *, force: bool = False
+    archive: Path,
+    address: Address,
+    data: Path,
+    *,
+    force: bool = False,
+    beside: Beside | None = None,
+    tell: Tell = tell_nobody,
 ) -> Manifest:
     """Put the ledgers of ``archive`` into a database: all of them, verified, or none.
 
@@ -80,12 +99,13 @@ def restore_database(
 
     Args:
         force: replace ledgers that are there.
+        beside, tell: as in ``restore``; what lies beside takes its place just before the ledgers.
 
     Raises:
         LedgerError: if the archive is damaged, ledgers are there and not ``force``, or in use.
     """
     data.mkdir(parents=True, exist_ok=True)
-    link = Link(address, "pg_catalog")
+    link, others = Link(address, "pg_catalog"), beside or Nothing()
     try:
         with staging(data) as stage, opened(archive) as packed:
             manifest = read_manifest(packed, archive)
@@ -97,10 +117,12 @@ def restore_database(
                     "Choose another database, or say --force to replace them."
                 )
             _require_idle(link)
-            unpack(packed, manifest, stage, archive)
+            others.clear()
+            unpack(packed, manifest, stage, archive, others, tell)
             for name in names:
                 link.run(lambda found, gone=name + LOADING: _drop(found, gone))  # type: ignore[misc]
-                _load(address, name + LOADING, stage / name / LEDGER)
+                _load(address, name + LOADING, stage / name / LEDGER, partial(tell, name))
+            others.place()
             link.run(lambda found: _exchange(found, names))
         for name, copy in zip(names, manifest.ledgers, strict=True):
             path = anchor_path(data / name / LEDGER)
@@ -108,6 +130,7 @@ def restore_database(
             write_anchor(path, Anchor(copy.seq, bytes.fromhex(copy.head)), durable=True)
         return manifest
     finally:
+        others.clear()
         link.close()
 
 
@@ -132,12 +155,12 @@ def _require_idle(link: Link) -> None:
         )
 
 
-def _load(address: Address, schema: str, path: Path) -> None:
+def _load(address: Address, schema: str, path: Path, progress: Progress) -> None:
     with (
         closing(SqliteLedger(path, read_only=True)) as source,
         closing(PostgresLedger(address, schema)) as into,
     ):
-        carry_over(source, into)
+        carry_over(source, into, progress=progress)
 
 
 def _drop(connection: Connection, schema: str) -> None:

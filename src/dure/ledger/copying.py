@@ -5,6 +5,7 @@ from typing import Protocol
 
 from dure.core.errors import LedgerError
 from dure.core.ledger_record import Entry, Record
+from dure.ledger.examining import Progress, no_progress
 
 # Records of one append: many share the wait for the disk, few need little memory.
 BATCH_RECORDS, BATCH_BYTES = 1024, 4 * 2**20
@@ -47,11 +48,14 @@ def whole_projections(
     return found
 
 
-def carry_over(source: Source, target: Target, *, upto: int | None = None) -> int:
+def carry_over(
+    source: Source, target: Target, *, upto: int | None = None, progress: Progress = no_progress
+) -> int:
     """Append to ``target`` what ``source`` has beyond it; return the head. May be done again.
 
     Args:
         upto: the last record to carry; all of them if not given.
+        progress: told (records done, records in all) now and then.
 
     Raises:
         LedgerError: if the two are of different pasts.
@@ -68,6 +72,7 @@ def carry_over(source: Source, target: Target, *, upto: int | None = None) -> in
         size += len(record.payload)
         if len(entries) >= BATCH_RECORDS or size > BATCH_BYTES:
             head, entries, size = target.append(entries, expect=head), [], 0
+            progress(head, last)
     head = target.append(entries, expect=head)
     for name, version, seq, blob in source.projections():
         if seq <= head:

@@ -5,6 +5,7 @@ all that is left is renaming, which the next restore finishes. Until it is gone 
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -27,14 +28,19 @@ def require_no_restore(ledger: Path) -> None:
             )
 
 
-def finish_restore(data: Path) -> None:
-    """Rename what is staged into its place, if a restore got that far. Repeating is harmless."""
+def finish_restore(data: Path, place_others: Callable[[], None]) -> None:
+    """Rename what is staged into its place, if a restore got that far. Repeating is harmless.
+
+    Args:
+        place_others: does the same for what lies beside the ledgers; they come last.
+    """
     stage = data / STAGE
     ready = stage / READY
     if not ready.exists():
         return
     names = unsealed(ready.read_bytes(), str(ready))["ledgers"]
     assert isinstance(names, list)
+    place_others()
     for name in names:
         staged, target = stage / name, data / name
         target.parent.mkdir(exist_ok=True)

@@ -17,14 +17,17 @@ from dure.core.events.programme import (
 )
 from dure.core.events.work import JobCancelRequested, JobRequested
 from dure.core.orders import NO_RECIPE, ArrayPlace, Recipe
+from dure.services.conditions import Condition, Conditions
 from dure.services.requests import JobRequest, parse_job_json
-from dure.services.requests.arrays import array_indices
+from dure.services.requests.arrays import array_indices, at_once
 
 Decode = Callable[[bytes], Sequence[Event]]
 # All that may wait at a time (``pool_desk.WAITING_MAX``): each view reads them.
 READ_MAX = 100_000
 # No request without these bytes has an array; that is seen without reading it.
 ARRAY_MARK = '"array":'
+# None without these comes after another, or is bounded.
+AFTER_MARK, LIMIT_MARK = '"after', "%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Asked:
     key: str
     text: str
     array: ArrayPlace | None = None
+
+    @property
+    def submission(self) -> str:
+        """What brought it: its array, or itself."""
+        return self.array.job if self.array else self.job
 
     @property
     def request(self) -> JobRequest | None:
@@ -100,9 +108,11 @@ class Demand:
     def __init__(self) -> None:
         self.jobs: dict[str, Asked] = {}
         self.elements: dict[str, tuple[str, ...]] = {}  # of a job array
+        self.conditions: dict[str, Condition] = {}  # of a submission
         self.job_of_key: dict[tuple[str, str], str] = {}
         self.cancelled: set[str] = set()
         self.rights: dict[str, Right] = {}
+        self.held = Conditions(self.conditions, self.cancelled)
         self.groups: dict[str, str] = {}  # of a project
         # Jobs told to leave the GPUs that they hold idle: (when told, by when).
         self.leaving: dict[str, tuple[int, int]] = {}
@@ -171,8 +181,34 @@ class Demand:
             self.jobs |= elements
         else:
             self.jobs[event.job] = whole
+        if AFTER_MARK in event.request or (array and LIMIT_MARK in array):
+            self._bind(event.job, whole.request)
         if event.key:
             self.job_of_key[event.by, event.key] = event.job
+
+    def _bind(self, job: str, request: JobRequest | None) -> None:
+        """Note what a submission waits for, unless the engine knows how to by itself."""
+        if request is None:
+            return
+        found = Condition(
+            jobs=self.jobs_of(job),
+            after=self._all_of(request.after),
+            after_any=self._all_of(request.after_any),
+            after_start=self._all_of(request.after_start),
+            at_once=at_once(request.array),
+        )
+        is_after_one = len(found.after) <= 1 and found.after == request.after
+        is_more = found.after_any or found.after_start or found.at_once
+        if not is_after_one or is_more or any(map(self._is_bound, found.after)):
+            self.conditions[job] = found
+
+    def _all_of(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return jobs, those of arrays one by one."""
+        return tuple(one for name in names for one in self.jobs_of(name))
+
+    def _is_bound(self, job: str) -> bool:
+        """Tell whether a job may not be with the engine yet when one that follows it is."""
+        return job in self.jobs and self.jobs[job].submission in self.conditions
 
 
 def _elements(whole: Asked, array: str) -> list[Asked]:

@@ -8,12 +8,22 @@ import numpy as np
 from dure.core import columns as col
 from dure.core.columns import IntArray
 from dure.services.asked import Asked, Demand
+from dure.services.conditions import standing_in
 from dure.services.forecasts import Known
 from dure.services.reasons import Reasons, why_just_taken
 from dure.services.returns import Returns
-from dure.services.snapshot import Coded, Snapshot
+from dure.services.snapshot import Coded, Joined, Snapshot
 from dure.services.stories import Stories
-from dure.services.views import NEVER_S, NO_JOB, JobColumns, JobRow, JobStory, LoanRow, Why
+from dure.services.views import (
+    NEVER_S,
+    NO_JOB,
+    JobColumns,
+    JobRow,
+    JobStory,
+    LoanRow,
+    Numbers,
+    Why,
+)
 from dure.services.words import REFUSALS
 
 
@@ -32,6 +42,9 @@ class Look:
         self._known, self._reasons = known, Reasons(snap)
         self._accounts = [one.name for one in snap.state.accounts]
         self._providers = (*snap.state.pool.providers, "")
+        # Listed last: they are with the engine no sooner than those they wait for are over.
+        held = demand.held.held(standing_in(snap.state))
+        self.held = [asked for job in held if (asked := demand.jobs.get(job)) is not None]
 
     def places(self) -> IntArray:
         """Return the row of each job that runs, by job."""
@@ -41,25 +54,44 @@ class Look:
         return places
 
     def columns(self) -> JobColumns:
-        snap = self._snap
-        return JobColumns(
-            ids=Coded(snap.state.job_names, snap.index),
+        snap, held = self._snap, self.held
+        names = Coded(snap.state.job_names, snap.index)
+        shown = JobColumns(
+            ids=names,
             row=self.row,
             project=Coded(self._accounts, snap.jobs[col.J_PROJECT]),
             provider=Coded(self._providers, snap.jobs[col.J_PROVIDER]),
-            user=_Users(self._demand, Coded(snap.state.job_names, snap.index)),
+            user=_Users(self._demand, names),
             state=Coded(col.JOB_STATES, snap.jobs[col.J_STATE]),
         )
+        if not held:
+            return shown
+        return JobColumns(
+            ids=Joined(shown.ids, [one.job for one in held]),
+            row=self.row,
+            project=Joined(shown.project, [one.project for one in held]),
+            provider=Joined(shown.provider, [one.provider for one in held]),
+            user=Joined(shown.user, [one.user for one in held]),
+            state=Joined(shown.state, [col.JOB_STATES[col.PENDING]] * len(held)),
+        )
+
+    def held_milli(self) -> int:
+        """Return what the jobs ask for that are held back, in thousandths of a GPU."""
+        requests = (one.request for one in self.held)
+        return sum(one.gpus * one.gpu_milli for one in requests if one is not None)
 
     def row(self, place: int) -> JobRow:
-        """Return one row of the snapshot."""
+        """Return one row of the snapshot, or of those that are held back."""
         snap = self._snap
+        if place >= len(snap.index):
+            return self._fresh_row(self.held[place - len(snap.index)])
         return self._row(snap.state.job_names[int(snap.index[place])], snap.jobs[:, place], place)
 
     def why(self, name: str) -> Why | None:
         snap, job = self._snap, self._number(name)
         if job is None:
-            return why_just_taken() if name in self._demand.jobs else None
+            asked = self._demand.jobs.get(name)
+            return None if asked is None else self._why_held(asked)
         place = snap.place(job)
         if not snap.running <= place < snap.running + snap.waiting:
             return None
@@ -74,7 +106,7 @@ class Look:
         state, asked = self._snap.state, self._demand.jobs.get(name)
         job = self._number(name)
         if job is None:
-            return None if asked is None else JobStory(_fresh_row(asked), (), _wishes(asked))
+            return None if asked is None else JobStory(self._fresh_row(asked), (), _wishes(asked))
         place = self._snap.place(job)
         column = self._snap.jobs[:, place] if place >= 0 else state.c.jobs[:, job]
         row = self._row(name, column, place)
@@ -112,6 +144,40 @@ class Look:
                 )
             )
         return found
+
+    def _why_held(self, asked: Asked) -> Why:
+        """Return why a job waits that the engine has not seen yet."""
+        condition = self._demand.conditions.get(asked.submission)
+        if condition is not None:
+            job = condition.waits_for(standing_in(self._snap.state))
+            if job is not None:
+                return Why("WaitingForJob", {"job": job})
+            if condition.at_once:
+                numbers: Numbers = {"job": asked.submission, "at_once": condition.at_once}
+                return Why("JobArrayTaskLimit", numbers)
+        return why_just_taken()
+
+    def _fresh_row(self, asked: Asked) -> JobRow:
+        """Return the row of a job that the engine has not seen yet."""
+        request = asked.request
+        return JobRow(
+            asked.job,
+            request.name if request else "",
+            asked.project,
+            asked.provider,
+            asked.user,
+            col.JOB_STATES[col.PENDING],
+            "",
+            request.accelerator if request else "",
+            request.gpus if request else 0,
+            request.gpu_milli if request else col.WHOLE,
+            asked.at_s,
+            NEVER_S,
+            NEVER_S,
+            self._why_held(asked).code,
+            NEVER_S,
+            request.interactive if request else "",
+        )
 
     def _number(self, name: str) -> int | None:
         """Return a job's number, None for one that was taken after this moment."""
@@ -156,7 +222,21 @@ class Look:
             reason,
             earliest_s,
             asked.request.interactive if asked and asked.request else "",
+            *self._use(int(column[col.J_NUMBER])),
+            self._stories.exit_code(int(column[col.J_NUMBER])) if status >= col.COMPLETED else None,
         )
+
+    def _use(self, job: int) -> tuple[int, int]:
+        """Return how long a job stood on GPUs, and the GPU-seconds of that, up to this moment."""
+        held_s = milli_s = 0
+        now_s = self._snap.now_s
+        for stay in self._stories.stays(job):
+            # The stories go on; this view stays as it was.
+            to_s = now_s if stay.to_s == NEVER_S else min(stay.to_s, now_s)
+            took_s = max(0, to_s - stay.from_s)
+            held_s += took_s
+            milli_s += stay.milli * took_s
+        return held_s, milli_s // col.WHOLE
 
 
 class _Users(Sequence[str]):
@@ -183,29 +263,6 @@ class _Users(Sequence[str]):
     def _of(self, name: str) -> str:
         asked = self._demand.jobs.get(name)
         return asked.user if asked else ""
-
-
-def _fresh_row(asked: Asked) -> JobRow:
-    """Return the row of a job that the engine has not looked at yet."""
-    request = asked.request
-    return JobRow(
-        asked.job,
-        request.name if request else "",
-        asked.project,
-        asked.provider,
-        asked.user,
-        col.JOB_STATES[col.PENDING],
-        "",
-        request.accelerator if request else "",
-        request.gpus if request else 0,
-        request.gpu_milli if request else col.WHOLE,
-        asked.at_s,
-        NEVER_S,
-        NEVER_S,
-        why_just_taken().code,
-        NEVER_S,
-        request.interactive if request else "",
-    )
 
 
 _WISHES = (
@@ -249,8 +306,11 @@ def _wishes(asked: Asked) -> Mapping[str, str]:
             found[name] = text
     if request.workdir_sha256:
         found.setdefault("workdir", request.workdir_sha256[:12])
-    if request.after:
-        found["after"] = ", ".join(request.after)
+    for name in ("after", "after_any", "after_start"):
+        if jobs := getattr(request, name):
+            found[name] = ", ".join(jobs)
+    if request.array:
+        found["array"] = request.array
     if request.command:
         found["command"] = " ".join(request.command)
     return found

@@ -261,12 +261,10 @@ class WorkingPool:
         return Submitted(job, jobs, is_repeat=True)
 
     def _refusal(self, request: JobRequest) -> Refused | None:
-        before = [one for job in request.after for one in self._demand.jobs_of(job)]
-        if len(before) > 1:
-            return _refused("AfterIsTooMany", field="after", numbers={"jobs": len(before)})
-        for job in before:
-            if job not in self._demand.jobs:
-                return _refused("AfterIsUnknown", field="after", numbers={"job": job})
+        for name in ("after", "after_any", "after_start"):
+            for job in getattr(request, name):
+                if job not in self._demand.jobs and job not in self._demand.elements:
+                    return _refused("AfterIsUnknown", field=name, numbers={"job": job})
         if self.view().waiting_jobs >= WAITING_MAX:
             return _refused("QueueIsFull", numbers={"jobs": WAITING_MAX})
         return None

@@ -54,6 +54,10 @@ class Reader(Protocol):
 
     def observed(self, state: State, events: Sequence[Event], now_s: int) -> Observed: ...
 
+    def is_due(self, state: State) -> bool:
+        """Tell whether there is something to observe though nothing new was written."""
+        ...
+
 
 class PoolRuntime:
     """One pool's only writer of plans.
@@ -80,6 +84,7 @@ class PoolRuntime:
         self.listeners: list[Callable[[State, CycleRecord], None]] = []
         self.state: State
         self.seen = 0
+        self._looked = (-1, False)
 
     def found(self, pool: Pool, policy: Policy, *, seed: int = 0, at_s: int = 0) -> None:
         """Write the first record of an empty ledger and stand at it."""
@@ -103,8 +108,16 @@ class PoolRuntime:
             self._fold(None)
 
     def has_news(self) -> bool:
-        """Tell whether others wrote since our last cycle, be it read already or not."""
-        return self.ledger.head()[0] != self.seen or bool(self._events)
+        """Tell whether others wrote since our last cycle, be it read already or not, or it let
+        somebody go on.
+        """
+        return self.ledger.head()[0] != self.seen or bool(self._events) or self._is_due()
+
+    def _is_due(self) -> bool:
+        """Ask the reader once for each state."""
+        if self._reader is not None and self._looked[0] != self.seen:
+            self._looked = self.seen, self._reader.is_due(self.state)
+        return self._looked[1]
 
     def _fold(self, upto: int | None) -> None:
         for record in self.ledger.read(self.seen, upto):
@@ -132,7 +145,7 @@ class PoolRuntime:
         order.
         """
         parts = [Observed([], no_jobs(), self.hands.observe(self.state, now_s)), *self.inbox]
-        if self._reader is not None and self._events:
+        if self._reader is not None and (self._events or self._is_due()):
             parts.append(self._reader.observed(self.state, self._events, now_s))
         if len(parts) == 2 and not len(parts[0].facts):
             return parts[1]

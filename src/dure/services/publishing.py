@@ -115,6 +115,7 @@ class Publisher:
         since_s = max(0, now_s - state.now_s) if state.now_s >= 0 else 0
         booked = ((s[col.S_SUM : col.S_SUM + 7] + milli * since_s) // col.WHOLE).tolist()
         waiting = snap.jobs[:, snap.running : snap.running + snap.waiting]
+        asked_milli = int((waiting[col.J_GPUS] * waiting[col.J_MILLI]).sum())
         self._view = PoolView(
             name=self.title.name,
             title=self.title.title,
@@ -128,8 +129,8 @@ class Publisher:
             public_gpus=pool_map.public_gpus,
             kinds_milli=tuple(milli.tolist()),
             kinds_gpu_s=tuple(booked),
-            waiting_jobs=snap.waiting,
-            waiting_gpus=int((waiting[col.J_GPUS] * waiting[col.J_MILLI]).sum()) // col.WHOLE,
+            waiting_jobs=snap.waiting + len(look.held),
+            waiting_gpus=(asked_milli + look.held_milli()) // col.WHOLE,
             running_jobs=snap.running,
             done_jobs=self.stories.ended_count,
             supply=pool_map.supply(state, by_cluster),

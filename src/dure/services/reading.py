@@ -70,10 +70,15 @@ class EventReader:
             if isinstance(one, JobRequested)
             for job in self._demand.jobs_of(one.job)
         ]
+        opened = self._demand.held.opened(state)
+        self._latest += [one.job for one in opened]
+        for one in opened:
+            batch.add_job(one.job, is_aside=one.job in self._aside, failed_by=one.after)
         for event in events:
             if isinstance(event, JobRequested):
                 for job in self._demand.jobs_of(event.job):
-                    batch.add_job(job, is_aside=job in self._aside)
+                    if event.job not in self._demand.conditions:
+                        batch.add_job(job, is_aside=job in self._aside)
             elif isinstance(event, JobCancelRequested):
                 batch.add_cancel(event.job)
             elif isinstance(event, IdleStopped):
@@ -81,6 +86,10 @@ class EventReader:
             elif isinstance(event, NodeDrained | NodeResumed):
                 batch.add_closing(event)
         return batch.observed()
+
+    def is_due(self, state: State) -> bool:
+        """Tell whether a job that waited for others may go to the engine now."""
+        return bool(self._demand.held.opened(state))
 
     def set_aside(self) -> Sequence[str]:
         """Have the jobs read last refused from now on: a plan with them kept failing."""
@@ -137,14 +146,26 @@ class _Batch:
         found = seats.seat(shape, kind=kind, gpus=right.gpus, from_s=right.from_s, to_s=right.to_s)
         return [] if isinstance(found, SeatRefusal) else [(at, shape.nodes) for at in found]
 
-    def add_job(self, name: str, *, is_aside: bool) -> None:
+    def add_job(self, name: str, *, is_aside: bool, failed_by: str = "") -> None:
+        """List a job.
+
+        Args:
+            is_aside: no sound plan can be made with it; it is refused.
+            failed_by: a job that it comes after and that ended badly, which the engine refuses it
+                for.
+        """
         if name in self._state.job_index or name in self._jobs:
             return
         asked = self._demand.jobs[name]
         request = None if is_aside else asked.request
         self._jobs[name] = self._state.jobs_listed + len(self._names)
         self._names.append(name)
-        self._columns.append(self._job_columns(asked, request))
+        columns = self._job_columns(asked, request)
+        if failed_by:
+            columns[col.J_AFTER] = self._number_of(failed_by)
+        elif request is not None and asked.submission not in self._demand.conditions:
+            columns[col.J_AFTER] = self._number_of(request.after[0]) if request.after else -1
+        self._columns.append(columns)
         self._facts.append((col.K_SUBMITTED, self._now_s, self._jobs[name]))
 
     def add_cancel(self, name: str) -> None:
@@ -207,8 +228,6 @@ class _Batch:
         nodes = request.nodes or -(-request.gpus // self._node_gpus(types))
         columns[col.J_CPU] = request.cpu_milli * nodes
         columns[col.J_MEMORY] = request.memory_mib * nodes
-        if request.after:
-            columns[col.J_AFTER] = self._number_of(request.after[0])
         return columns
 
     def _is_one_site(self) -> bool:

@@ -36,6 +36,31 @@ class Coded(Sequence[str]):
         return (words[code] for code in self._codes.tolist())
 
 
+class Joined(Sequence[str]):
+    """Two columns of names, one below the other."""
+
+    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        count = len(self._first)
+        at = index + len(self) if index < 0 else index
+        return self._first[at] if at < count else self._second[at - count]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._first
+        yield from self._second
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """One moment of a pool's jobs and rights.

@@ -116,6 +116,8 @@ class JobRow:
         reason: why it waits or why it was refused, "" otherwise.
         earliest_s: the earliest start the plan foresees for a waiting job, or ``NEVER_S``.
         interactive: what session it is, "" for none.
+        held_s: how long it stood on GPUs, in all attempts so far; ``gpu_s`` on how many of them.
+        exit_code: how its process ended, None if it did not, or long ago.
     """
 
     job: str
@@ -134,6 +136,9 @@ class JobRow:
     reason: str
     earliest_s: int
     interactive: str = ""
+    held_s: int = 0
+    gpu_s: int = 0
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,14 @@ def test_every_index_named_is_there_once(parts: list[tuple[int, int, int]]) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "indices"), [("7", (7,)), ("0-2", (0, 1, 2)), ("3,1,3", (1, 3)), ("0-9:4", (0, 4, 8))]
+    ("text", "indices"),
+    [
+        ("7", (7,)),
+        ("0-2", (0, 1, 2)),
+        ("3,1,3", (1, 3)),
+        ("0-9:4", (0, 4, 8)),
+        ("0-2%2", (0, 1, 2)),
+    ],
 )
 def test_the_forms_of_slurm(text: str, indices: tuple[int, ...]) -> None:
     assert array_indices(text, "job") == indices
@@ -30,7 +37,24 @@ def test_the_forms_of_slurm(text: str, indices: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "1-", "5-3", "0-4:0", "a", "1,,2", "0-3%1", "1 2", "0-1000", "0-9999999:1", "١"],
+    [
+        "",
+        "-1",
+        "1-",
+        "5-3",
+        "0-4:0",
+        "a",
+        "1,,2",
+        "0-3%",
+        "0-3%0",
+        "0-3%-1",
+        "0-3%a",
+        "0-3%1%1",
+        "1 2",
+        "0-1000",
+        "0-9999999:1",
+        "١",
+    ],
 )
 def test_anything_else_is_refused_by_name(text: str) -> None:
     with pytest.raises(InputError, match="job, array"):

@@ -61,7 +61,7 @@ def test_json_that_is_no_request_is_refused_by_field(text: str, words: str) -> N
 HOSTILE_TEXT = ("NaN", "-Infinity", "1e400", "-1.5", "null", "[]", "{}", "9" * 30, "-" + "9" * 30)
 FIELDS = {one.encode_name: one.type for one in msgspec.structs.fields(JobRequest)}
 NUMBERS = sorted(name for name, kind in FIELDS.items() if kind is int)
-LISTS = {"command", "after", "env", "notes"}
+LISTS = {"command", "after", "after_any", "after_start", "env", "notes"}
 
 
 @given(name=st.sampled_from(sorted(set(FIELDS) - LISTS)), text=st.sampled_from(HOSTILE_TEXT))

@@ -149,8 +149,8 @@ def _own(section: Field, found: Found, places: dict[str, str]) -> None:
     for name, field in below.items():
         if name == "command":
             _set(found, places, "command", field, field.texts())
-        elif name == "after":
-            _set(found, places, "after", field, field.texts())
+        elif name in ("after", "after_any", "after_start"):
+            _set(found, places, name, field, field.texts())
         else:
             goes_to, read = OWN_FIELDS[name]
             _set(found, places, goes_to, field, read(field.text(), field.where))

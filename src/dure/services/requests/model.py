@@ -73,8 +73,11 @@ class JobRequest(
         preemptible: it may be stopped for another; False runs only inside its allocation.
         gang_class: the one way it may run (``own``, ``loan``, ``scavenge``); "" any it may.
         deadline_at_s: when its result is worth nothing any more, -1 never.
-        after: ids of jobs that must have completed.
-        array: indices of a job array, as ``0-15``: one job for each; "" for one job.
+        after: ids of jobs that must have completed; an array is all of its elements.
+        after_any: ids of jobs that must be over, however they ended.
+        after_start: ids of jobs that must have started, or be over.
+        array: indices of a job array, as ``0-15``: one job for each; ``0-15%4`` for four of them
+            at a time; "" for one job.
         notice_signal: see ``core.orders.Recipe``.
         workdir: the sender's own folder whose files it begins with, as the file names it.
         workdir_sha256: of the archive of that folder, which the sender sent before; "" for none.
@@ -107,6 +110,8 @@ class JobRequest(
     grade: Literal["C", "S", "O"] = "O"
     deadline_at_s: int = -1
     after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
+    after_start: tuple[str, ...] = ()
     array: str = ""
     env: dict[str, str] = {}
     notice_signal: str = "USR1"
@@ -283,12 +288,14 @@ def _check_words(request: JobRequest, place: Place) -> None:
             expected=f"one of {', '.join(NOTICE_SIGNALS)}, or none; 'B:' before it for the first "
             "process alone",
         )
-    if len(request.after) > AFTER_MAX or not all(map(JOB_ID.fullmatch, request.after)):
-        raise InputError(
-            place("after"),
-            found=shown(", ".join(request.after)),
-            expected=f"at most {AFTER_MAX} ids of jobs",
-        )
+    for name in ("after", "after_any", "after_start"):
+        jobs: tuple[str, ...] = getattr(request, name)
+        if len(jobs) > AFTER_MAX or not all(map(JOB_ID.fullmatch, jobs)):
+            raise InputError(
+                place(name),
+                found=shown(", ".join(jobs)),
+                expected=f"at most {AFTER_MAX} ids of jobs",
+            )
     if request.submit_dir and not (
         request.submit_dir.startswith("/") and without_break(request.submit_dir)
     ):

@@ -63,6 +63,8 @@ OWN_FIELDS: dict[str, tuple[str, Reader]] = {
     "grade": ("grade", one_of("C", "S", "O")),
     "deadline": ("deadline_at_s", moment_s),
     "after": ("after", ids),
+    "after_any": ("after_any", ids),
+    "after_start": ("after_start", ids),
     "array": ("array", array_text),
     "image": ("image", image_name),
     "interactive": ("interactive", one_of(*INTERACTIVE_KINDS)),

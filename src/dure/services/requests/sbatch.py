@@ -184,10 +184,12 @@ def _take_value(option: Option, value: str, asked: Asked) -> None:
             asked.put("checkpoint_takes_s", before_s, option)
             asked.explain(option, f"notice_signal: {name}, checkpoint_takes: {before_s}s")
         case "dependency":
-            jobs, is_strict = after_jobs(value, option.where)
-            asked.put("after", jobs, option)
-            if not is_strict:
+            for name, jobs in after_jobs(value, option.where).items():
+                asked.put(name, jobs, option)
+            if "aftercorr" in value:
                 asked.explain(option, f"after: {','.join(jobs)}; all of them must succeed")
+            if "+" in value:
+                asked.explain(option, "no delay after the start")
         case "switches":
             locality = switches(value, option.where)
             if locality is None:

@@ -30,6 +30,13 @@ REFUSED = {
     "test-only": "the script without it",
     "wrap": "the command in the script itself",
 }
+# Ways to come after another job. Element by element (aftercorr) is read as after all of them.
+AFTER = {
+    "afterok": "after",
+    "aftercorr": "after",
+    "afterany": "after_any",
+    "after": "after_start",
+}
 # Slurm waits this long for better switches unless the site says otherwise (max_switch_wait).
 SWITCH_WAIT_S = 300
 # Slurm signals this long before the end unless the script says otherwise.
@@ -151,21 +158,20 @@ def notice(value: str, where: str) -> tuple[str, int]:
     return first_only + name, int(form[3]) if form[3] else SIGNAL_BEFORE_S
 
 
-def after_jobs(value: str, where: str) -> tuple[tuple[str, ...], bool]:
-    """Read ``afterok:20:21,afterany:23``: (ids, whether all of them must have succeeded)."""
-    ids: list[str] = []
-    is_strict = True
+def after_jobs(value: str, where: str) -> dict[str, tuple[str, ...]]:
+    """Read ``afterok:20:21,afterany:23``: ids by the field of a request that they belong to."""
+    found: dict[str, tuple[str, ...]] = {}
     for part in value.split(","):
         kind, _, rest = part.partition(":")
-        if kind not in ("afterok", "afterany", "after", "aftercorr") or not rest:
+        if kind not in AFTER or not rest:
             raise InputError(
                 where,
                 found=shown(value),
                 expected="afterok:JOB[:JOB...] or afterany:JOB, with commas between several",
             )
-        is_strict = is_strict and kind == "afterok"
-        ids += (job.partition("+")[0] for job in rest.split(":"))
-    return tuple(ids), is_strict
+        ids = tuple(job.partition("+")[0] for job in rest.split(":"))
+        found[AFTER[kind]] = found.get(AFTER[kind], ()) + ids
+    return found
 
 
 def switches(value: str, where: str) -> str | None:
