@@ -42,7 +42,7 @@ def test_defaults_are_not_written_so_that_old_requests_stay_short() -> None:
         ('{"run":"x","gpu":8}', "unknown field `gpu`"),
         ('{"run":"x","class":"mine"}', "api class"),
         ('{"run":"x","env":{"A":3}}', "api env"),
-        ('{"run":"x","command":["y"]}', "both of run and command"),
+        ('{"run":"x","command":["y"]}', "found run and command"),
         ('{"command":[""]}', "the first ''"),
         ('{"run":"x","after":["a;b"]}', "a;b"),
         ('{"run":"x","notice_signal":"KILL"}', "'KILL'"),
