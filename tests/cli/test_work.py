@@ -149,7 +149,17 @@ def end_later(shell: Shell, state: str) -> threading.Thread:
         )
     )
 
+    looked = threading.Event()
+
+    def look(job: str) -> JobStory | None:
+        looked.set()
+        return view.story(job)
+
+    pool.shown = replace(view, story=look)  # type: ignore[attr-defined]
+
     def end() -> None:
+        # A busy machine may take a second until somebody follows.
+        assert looked.wait(30)
         time.sleep(0.8)
         text.append("bye\n")
         row = replace(story.row, state=state, end_at_s=NOW_S)
