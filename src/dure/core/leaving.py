@@ -55,15 +55,19 @@ def disturbance(c: Columns, job: int) -> int:
 
 
 @inner
-def saves_by(c: Columns, job: int, latest_s: int) -> bool:
-    """Tell whether a running job has all its work saved at some moment from now to ``latest_s``."""
-    now_s, takes_s = c.scalars[S_NOW], c.jobs[J_CKPT_TAKES, job]
+def saves_at(c: Columns, job: int, latest_s: int) -> int:
+    """Return when a running job that must stop by ``latest_s`` will have saved all: on notice, else
+    at its next checkpoint; -1 if it will not by then.
+    """
+    now_s, takes_s, every_s = c.scalars[S_NOW], c.jobs[J_CKPT_TAKES, job], c.jobs[J_CKPT_EVERY, job]
     if takes_s >= 0 and now_s + takes_s <= latest_s:
-        return True
-    every_s, saved_at_s = c.jobs[J_CKPT_EVERY, job], last_checkpoint(c, job, now_s)
-    if every_s <= 0:
-        return False
-    return bool(saved_at_s >= now_s or saved_at_s + every_s <= latest_s)
+        return int(now_s + takes_s)
+    if every_s > 0:
+        saved_at_s = last_checkpoint(c, job, now_s)
+        next_s = saved_at_s if saved_at_s >= now_s else saved_at_s + every_s
+        if next_s <= latest_s:
+            return int(next_s)
+    return -1
 
 
 @inner
@@ -77,15 +81,11 @@ def way_out(c: Columns, job: int, latest_s: int) -> tuple[int, int, int]:
     dearer = disturbance(c, job)
     if is_told(jobs, job):
         return int(jobs[J_STOP_AT, job]), int(jobs[J_STOP_SAVES, job]), 0
-    takes_s, every_s = jobs[J_CKPT_TAKES, job], jobs[J_CKPT_EVERY, job]
-    if takes_s >= 0 and now_s + takes_s <= latest_s:
-        return int(now_s + takes_s), 1, int(dearer)
-    saved_at_s = last_checkpoint(c, job, now_s)
-    if every_s > 0:
-        next_s = saved_at_s if saved_at_s >= now_s else saved_at_s + every_s
-        if next_s <= latest_s:
-            return int(next_s), 1, int(dearer)
-    return int(now_s), 0, int(dearer + max(0, now_s - saved_at_s) * jobs[J_USED, job])
+    saves_at_s = saves_at(c, job, latest_s)
+    if saves_at_s >= 0:
+        return saves_at_s, 1, int(dearer)
+    unsaved_s = max(0, now_s - last_checkpoint(c, job, now_s))
+    return int(now_s), 0, int(dearer + unsaved_s * jobs[J_USED, job])
 
 
 @inner

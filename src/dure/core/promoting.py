@@ -56,9 +56,9 @@ def promote(c: Columns) -> None:
 def exchange(c: Columns) -> None:
     """Let gangs that were called back twice run as own in place of others of their owner.
 
-    Nobody moves. Whoever runs on as a loan instead was never called back, and can save its work:
-    the next reclaim, if there is one, disturbs another than the last ones did. Elastic gangs do not
-    change places: they give up a part.
+    Nobody moves. Whoever runs on as a loan instead, one or several, was called back less often, and
+    can save its work: the next reclaim, if there is one, disturbs another than the last ones did.
+    Elastic gangs do not change places: they give up a part.
     """
     jobs = c.jobs
     if c.scalars[S_KIND + LOAN] + c.scalars[S_KIND + SCAVENGE] == 0:
@@ -76,7 +76,7 @@ def exchange(c: Columns) -> None:
     if count > 0:
         running = _running_in_order(c)
         for job in np.sort(called[:count]):
-            giving = _spared_so_far(c, running, job)
+            giving = _who_changes(c, running, job)
             for i in range(giving):
                 other = c.scratch[X_VICTIM, i]
                 emit(c, K_RECLASSED, other, jobs[J_ATTEMPT, other] + 1, LOAN, 0, 0, 0)
@@ -100,7 +100,7 @@ def _may_change(c: Columns, other: int, job: int) -> bool:
 
 
 @inner
-def _spared_so_far(c: Columns, running: np.ndarray, job: int) -> int:
+def _who_changes(c: Columns, running: np.ndarray, job: int) -> int:
     """Write own gangs whose parts of the entitlement are enough for a job of its owner to
     X_VICTIM: the smallest that is enough alone, else the largest and so on; return how many, or 0.
     """

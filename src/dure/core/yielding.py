@@ -17,7 +17,7 @@ from dure.core.elastic import is_elastic
 from dure.core.entitled import has_room, may_borrow, start_own
 from dure.core.facts import emit
 from dure.core.kernel import inner
-from dure.core.leaving import leave_by, left_s, saves_by
+from dure.core.leaving import leave_by, left_s, saves_at
 from dure.core.lending import find_claim, make_claim
 from dure.core.line import SAID_S_MAX, first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
@@ -89,7 +89,7 @@ def _who_may_yield(c: Columns) -> tuple[np.ndarray, np.ndarray]:
             continue
         if jobs[J_RECLAIMS, job] > 0 or jobs[J_STOP_AT, job] >= 0 or jobs[J_STATE, job] != RUNNING:
             continue
-        if is_elastic(jobs, job) or not may_borrow(jobs, job) or not saves_by(c, job, latest_s):
+        if is_elastic(jobs, job) or not may_borrow(jobs, job) or saves_at(c, job, latest_s) < 0:
             continue
         found[count] = job
         count += 1

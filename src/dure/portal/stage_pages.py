@@ -15,8 +15,9 @@ from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.programme_pages import call_of
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
-from dure.services.access import is_open_to
+from dure.services.access import Actor, is_open_to
 from dure.services.desks import Refused
+from dure.services.office_desks import OfficeDesk
 from dure.services.office_views import BoardRow, StageRow
 from dure.services.programme_views import FieldProblem
 
@@ -104,11 +105,7 @@ async def tick(
     request: AnyRequest, application: FromPath[str], stage: FromPath[str]
 ) -> Response[Any]:
     """Go through a stage's checklist: what is ticked is in order, the rest is not."""
-    sent, actor, office = (
-        await answers(request),
-        visitor_of(request).actor,
-        services_of(request).office,
-    )
+    sent, actor, office = await _asked(request)
     _, here = _mine(request, application, stage)
     ticked = sent.get("items", "").split(", ")
     items = {name: name in ticked for name, _ in here.items}
@@ -126,11 +123,7 @@ async def vote(
     request: AnyRequest, application: FromPath[str], stage: FromPath[str]
 ) -> Response[Any]:
     """Recognise an application, or not; a vote is cast once."""
-    sent, actor, office = (
-        await answers(request),
-        visitor_of(request).actor,
-        services_of(request).office,
-    )
+    sent, actor, office = await _asked(request)
     _mine(request, application, stage)
     wish, cause = sent.get("recognises", ""), sent.get("cause", "")
     if wish not in ("yes", "no"):
@@ -151,11 +144,7 @@ async def conclude(
     request: AnyRequest, application: FromPath[str], stage: FromPath[str]
 ) -> Response[Any]:
     """Say that an application passed or failed a stage, and why."""
-    sent, actor, office = (
-        await answers(request),
-        visitor_of(request).actor,
-        services_of(request).office,
-    )
+    sent, actor, office = await _asked(request)
     _mine(request, application, stage)
     cause = sent.get("cause", "")
     wish = next((one for one in OUTCOMES if one == sent.get("outcome")), None)
@@ -166,6 +155,11 @@ async def conclude(
         lambda: office.conclude(application, stage, outcome=wish, cause=cause, by=actor)
     )
     return _acted(request, application, stage, answer, sent)
+
+
+async def _asked(request: AnyRequest) -> tuple[Mapping[str, str], Actor, OfficeDesk]:
+    """Return what was sent, by whom, and the desk that does it."""
+    return await answers(request), visitor_of(request).actor, services_of(request).office
 
 
 def _mine(request: AnyRequest, application: str, stage: str) -> tuple[BoardRow, StageRow]:
