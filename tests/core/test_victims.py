@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dure.core import columns as col
+from dure.core.choosing import choose_victims
 from dure.core.columns import Columns
 from dure.core.kernel import kernel
 from dure.core.leaving import leave_by, way_out
 from dure.core.state import State
-from dure.core.victims import choose_victims
 from tests.core.brute import Look
 from tests.core.driving import Drive
 from tests.core.worlds import random_jobs, random_world

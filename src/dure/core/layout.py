@@ -335,8 +335,12 @@ ALARM_LAXITY = 6
     X_NODE,
     X_PATH,
     X_SHED,
+    X_TOUCHED,
+    X_PRICED,
+    X_PRICE,
+    X_LATE,
     X_COUNT,
-) = range(13)
+) = range(17)
 # The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
 # One cohort is one row, so that a look at it is a look at one place in memory: what a pass asks of
 # every cohort comes first.

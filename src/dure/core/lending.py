@@ -9,6 +9,7 @@ of its nodes fails; then it is made anew.
 
 import numpy as np
 
+from dure.core.choosing import choose_victims
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.elastic import goes_on, is_elastic
@@ -20,7 +21,6 @@ from dure.core.placement import find_own_place, is_open_to, seek_own
 from dure.core.profile import keep_dates
 from dure.core.sparing import is_owed_spares, open_spares
 from dure.core.starting import start
-from dure.core.victims import choose_victims
 
 
 @inner
@@ -188,18 +188,29 @@ def end_claim(c: Columns, job: int, outcome: int) -> None:
 
 
 @inner
-def _stands_on_closed(c: Columns, job: int) -> bool:
-    """Tell whether a node takes no such work any more that has devices held for the job."""
-    for node in range(c.nodes.shape[1]):
-        if c.nodes[N_HELD, node] == 0:
+def _note_held(c: Columns, is_closed: bool) -> int:
+    """Note, in ``X_LATE`` under the stamp returned, for whom devices are held that are not free yet
+    (or, with ``is_closed``, that stand on a node which takes no such work any more).
+
+    It is one look at all that is held, before any claim is looked at by itself.
+    """
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    stamp, nodes, devices = c.memo[M_STAMP, STAMP_MARKS], c.nodes, c.devices
+    for node in range(nodes.shape[1]):
+        if nodes[N_HELD, node] == 0:
             continue
-        is_open = is_open_to(c, c.jobs[J_OWNER, job], c.nodes[N_SHELF, node])
-        if c.nodes[N_CORDONED, node] > 0 or not is_open:
-            first = c.nodes[N_FIRST, node]
-            for d in range(first, first + c.nodes[N_GPUS, node]):
-                if c.devices[D_HOLD, d] == job + 1:
-                    return True
-    return False
+        for d in range(nodes[N_FIRST, node], nodes[N_FIRST, node] + nodes[N_GPUS, node]):
+            holder = devices[D_HOLD, d] - 1
+            if holder < 0:
+                continue
+            if is_closed:
+                is_open = is_open_to(c, c.jobs[J_OWNER, holder], nodes[N_SHELF, node])
+                is_noted = nodes[N_CORDONED, node] > 0 or not is_open
+            else:
+                is_noted = devices[D_FREE, d] < WHOLE or devices[D_CLEANING, d] > 0
+            if is_noted:
+                c.scratch[X_LATE, holder] = stamp
+    return int(stamp)
 
 
 @inner
@@ -209,6 +220,9 @@ def settle_claims(c: Columns) -> None:
     Of an owner's claims the youngest go first.
     """
     s, jobs, rights = c.scalars, c.jobs, c.rights
+    if s[S_CLAIMS] == 0:
+        return
+    closed = _note_held(c, True)
     i = s[S_CLAIMS] - 1
     while i >= 0:
         job, kind = c.claims[i, 0], c.claims[i, 1]
@@ -220,7 +234,7 @@ def settle_claims(c: Columns) -> None:
         over = over and c.accounts[A_KIND, owner] != ACCOUNT_POOL
         if over or jobs[J_STATE, job] != PENDING:
             end_claim(c, job, CLAIM_CANCELLED)
-        elif _stands_on_closed(c, job):
+        elif c.scratch[X_LATE, job] == closed:
             end_claim(c, job, CLAIM_FAULT)
         i -= 1
 
@@ -230,6 +244,9 @@ def serve_claims(c: Columns) -> None:
     """Start claimants whose devices are all there, or that fit elsewhere sooner; oldest claim
     first.
     """
+    if c.scalars[S_CLAIMS] == 0:
+        return
+    late = _note_held(c, False)
     waiting = np.empty(c.scalars[S_CLAIMS], dtype=np.int64)
     for i in range(waiting.size):
         waiting[i] = c.claims[i, 0]
@@ -237,7 +254,7 @@ def serve_claims(c: Columns) -> None:
         job = waiting[i]
         if not has_begun(c, job, c.claims[_position(c, job), 1]):
             continue
-        count = _held_rows(c, job)
+        count = _held_rows(c, job) if c.scratch[X_LATE, job] != late else 0
         if count > 0:
             start(c, job, OWN, count, 1)
             end_claim(c, job, CLAIM_SERVED)

@@ -1,4 +1,4 @@
-"""Who must go for a claim: the cheapest borrowers in the narrowest domain.
+"""Who must go for a claim on one node: the cheapest borrowers, and nobody in vain.
 
 An elastic gang that gives up some devices and goes on is not disturbed as one that is sent away: it
 costs the work that it loses by starting again, which is none if it saves first.
@@ -10,7 +10,6 @@ from dure.core.elastic import goes_on, is_elastic, is_told, shed_on
 from dure.core.kernel import inner
 from dure.core.leaving import disturbance, last_checkpoint, way_out
 from dure.core.moves import bits, share_of
-from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
 from dure.core.shapes import each_of
 
 DISTURBED = 4096  # a milli-second of work lost weighs as much as this many borrowers disturbed
@@ -69,17 +68,6 @@ def _may_leave(c: Columns, job: int, claimant: int, latest_s: int, ways: int) ->
 
 
 @inner
-def _is_asked(c: Columns, shelf: int, ways: int) -> bool:
-    """Tell whether a shelf is looked at: of one gang that gives way, only where it stands."""
-    if ways & YIELDING == 0:
-        return True
-    row = c.jobs[J_ROWS, ways >> YIELDER]
-    while row >= 0 and c.nodes[N_SHELF, c.rows[R_NODE, row]] != shelf:
-        row = c.rows[R_NEXT_OF_JOB, row]
-    return bool(row >= 0)
-
-
-@inner
 def _healthy_devices(c: Columns, node: int) -> int:
     """Return the mask of devices that are healthy and unheld; what stands on them is not asked."""
     devices, first, mask = c.devices, c.nodes[N_FIRST, node], 0
@@ -101,12 +89,12 @@ def _gone_from(c: Columns, row: int, leaves: int, stamp: int) -> int:
     if thought < 0:
         return 0
     if thought >= LESS:
-        return shed_on(c, other, row, _given(c, other, stamp))
+        return shed_on(c, other, row, given_by(c, other, stamp))
     return int(c.rows[R_MASK, row])
 
 
 @inner
-def _given(c: Columns, job: int, stamp: int) -> int:
+def given_by(c: Columns, job: int, stamp: int) -> int:
     """Return how many devices a gang gives up already in this pricing."""
     given = c.scratch[X_SHED, job]
     return int(given & ((1 << _SHED) - 1)) if given >> _SHED == stamp else 0
@@ -120,23 +108,35 @@ def _opened(
 
     It is 0 if ``each`` devices, with the job's CPU and memory, could not be had even then.
     """
-    nodes, jobs, mask = c.nodes, c.jobs, healthy
+    mask, row = healthy, c.nodes[N_ROWS, node]
+    while row >= 0:
+        mask &= ~(c.rows[R_MASK, row] & ~_gone_from(c, row, leaves, stamp))
+        row = c.rows[R_NEXT_OF_NODE, row]
+    if bits(mask) < each or not _has_limits(c, job, node, each, leaves, stamp):
+        return 0
+    return mask
+
+
+@inner
+def _has_limits(c: Columns, job: int, node: int, each: int, leaves: int, stamp: int) -> bool:
+    """Tell whether a node has the job's CPU and memory for ``each`` devices once they have left."""
+    nodes, jobs = c.nodes, c.jobs
+    asks_cpu = nodes[N_CPU, node] > 0 and jobs[J_CPU, job] > 0
+    asks_memory = nodes[N_MEMORY, node] > 0 and jobs[J_MEMORY, job] > 0
+    if not asks_cpu and not asks_memory:
+        return True
     cpu, memory = nodes[N_CPU_FREE, node], nodes[N_MEMORY_FREE, node]
     row = nodes[N_ROWS, node]
     while row >= 0:
         other = c.rows[R_JOB, row]
-        gone = _gone_from(c, row, leaves, stamp)
         # Gangs that give up a part have no CPU or memory to themselves.
-        cpu += share_of(jobs[J_CPU, other], bits(gone), jobs[J_GPUS, other])
-        memory += share_of(jobs[J_MEMORY, other], bits(gone), jobs[J_GPUS, other])
-        mask &= ~(c.rows[R_MASK, row] & ~gone)
+        gone = bits(_gone_from(c, row, leaves, stamp))
+        cpu += share_of(jobs[J_CPU, other], gone, jobs[J_GPUS, other])
+        memory += share_of(jobs[J_MEMORY, other], gone, jobs[J_GPUS, other])
         row = c.rows[R_NEXT_OF_NODE, row]
     gpus = jobs[J_GPUS, job]
-    if nodes[N_CPU, node] > 0 and jobs[J_CPU, job] > 0:
-        mask = mask if share_of(jobs[J_CPU, job], each, gpus) <= cpu else 0
-    if nodes[N_MEMORY, node] > 0 and jobs[J_MEMORY, job] > 0:
-        mask = mask if share_of(jobs[J_MEMORY, job], each, gpus) <= memory else 0
-    return mask if bits(mask) >= each else 0
+    has_cpu = not asks_cpu or share_of(jobs[J_CPU, job], each, gpus) <= cpu
+    return has_cpu and (not asks_memory or share_of(jobs[J_MEMORY, job], each, gpus) <= memory)
 
 
 @inner
@@ -182,7 +182,7 @@ def _dearest(c: Columns, node: int, latest_s: int, stamp: int, leaves: int) -> i
 
 
 @inner
-def _free_on_node(
+def free_on_node(
     c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, ways: int
 ) -> tuple[int, int]:
     """Find ``each`` devices of a node that can be had: (price, mask), price -1 if there are not.
@@ -245,7 +245,7 @@ def _note_given(c: Columns, node: int, mask: int, leaves: int, stamp: int) -> No
             given = bits(c.rows[R_MASK, row] & mask)
             if each_of(c.jobs, other) > 0:
                 given = bits(c.rows[R_MASK, row])
-            c.scratch[X_SHED, other] = (stamp << _SHED) + _given(c, other, stamp) + given
+            c.scratch[X_SHED, other] = (stamp << _SHED) + given_by(c, other, stamp) + given
         row = c.rows[R_NEXT_OF_NODE, row]
 
 
@@ -270,117 +270,3 @@ def _take_devices(
         others = usable & ~mask
         mask |= others & -others
     return price, mask
-
-
-@inner
-def _offers_segment(
-    c: Columns, job: int, shelf: int, each: int, span: int, latest_s: int, stamp: int, ways: int
-) -> bool:
-    """Tell whether a shelf has the nodes for one more segment, whatever they cost."""
-    left = span
-    for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-        if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
-            continue
-        left -= 1 if _free_on_node(c, job, node, each, latest_s, stamp, ways)[0] >= 0 else 0
-        if left == 0:
-            return True
-    return False
-
-
-@inner
-def _price_domain(
-    c: Columns, job: int, group: int, level: int, domain: int, latest_s: int, ways: int
-) -> tuple[int, int]:
-    """Pick nodes of a domain one by one at the least further price: (price, nodes) or (-1, 0)."""
-    need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-    total = need + (1 if extra > 0 else 0)
-    c.memo[M_STAMP, STAMP_MARKS] += 1
-    stamp, price, home = c.memo[M_STAMP, STAMP_MARKS], 0, -1
-    span = span_of(c, job, each)
-    for at in range(total):
-        want = each if at < need else extra
-        if at % span == 0:
-            home = -1
-        best_node, best_price = -1, 1 << 62
-        for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-            if domain_of(c, shelf, level) != domain or not suits(c, job, shelf):
-                continue
-            if not _is_asked(c, shelf, ways):
-                continue
-            is_begun = shelf == home or span == 1
-            if not is_begun and (
-                home >= 0 or not _offers_segment(c, job, shelf, each, span, latest_s, stamp, ways)
-            ):
-                continue
-            for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
-                if c.scratch[X_NODE, node] == stamp or c.nodes[N_DOWN, node] > 0:
-                    continue
-                cost, mask = _free_on_node(c, job, node, want, latest_s, stamp, ways)
-                if cost >= 0 and cost < best_price:
-                    best_node, best_price = node, cost
-                if best_price == 0:
-                    break
-            if best_price == 0:
-                break
-        if best_node < 0:
-            return -1, 0
-        cost, mask = _free_on_node(c, job, best_node, want, latest_s, stamp, ways | MARKING)
-        c.scratch[X_NODE, best_node] = stamp
-        home = c.nodes[N_SHELF, best_node]
-        c.picks[at, 0], c.picks[at, 1], c.picks[at, 2] = best_node, mask, c.jobs[J_MILLI, job]
-        price += cost
-    if total > 1:
-        _spare_the_needless(c, job, total, need, each, extra, latest_s, ways)
-    return price, total
-
-
-@inner
-def _spare_the_needless(
-    c: Columns, job: int, total: int, need: int, each: int, extra: int, latest_s: int, ways: int
-) -> None:
-    """Look at the picked nodes once more: who leaves several of them may make others needless."""
-    c.memo[M_STAMP, STAMP_MARKS] += 1
-    stamp = c.memo[M_STAMP, STAMP_MARKS]
-    for at in range(total):
-        row = c.nodes[N_ROWS, c.picks[at, 0]]
-        while row >= 0:
-            other = c.rows[R_JOB, row]
-            is_wide = c.rows[R_NEXT_OF_JOB, c.jobs[J_ROWS, other]] >= 0
-            is_rigid = not is_elastic(c.jobs, other)
-            if is_wide and is_rigid and c.rows[R_MASK, row] & c.picks[at, 1]:
-                c.marks[other] = stamp
-            row = c.rows[R_NEXT_OF_NODE, row]
-    for at in range(total):
-        want = each if at < need else extra
-        cost, mask = _free_on_node(c, job, c.picks[at, 0], want, latest_s, stamp, ways | MARKING)
-        if cost >= 0:
-            c.picks[at, 1] = mask
-
-
-@inner
-def choose_victims(c: Columns, job: int, types: int, latest_s: int, ways: int) -> int:
-    """Fill ``picks`` with the cheapest devices of the narrowest domain; return how many rows.
-
-    With ``MOVING`` as the way, small own gangs may be asked to move as well.
-    """
-    for group in range(c.groups.shape[1]):
-        if not types >> c.groups[G_TYPE, group] & 1:
-            continue
-        need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
-        if each > c.groups[G_GPUS, group] or span_of(c, job, each) == 0:
-            continue
-        spread = need > 1 or extra > 0
-        widest = widest_level(c, job) if spread else AT_ANY
-        for level in range(AT_LEAF if spread else AT_ANY, widest + 1):
-            best_domain, best_price, seen = -1, 1 << 62, -1
-            for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
-                domain = domain_of(c, shelf, level)
-                if domain == seen:
-                    continue
-                seen = domain
-                price, _ = _price_domain(c, job, group, level, domain, latest_s, ways)
-                if price >= 0 and price < best_price:
-                    best_domain, best_price = domain, price
-            if best_domain >= 0:
-                return int(_price_domain(c, job, group, level, best_domain, latest_s, ways)[1])
-    return 0
