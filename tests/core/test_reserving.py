@@ -68,3 +68,24 @@ def test_a_node_that_fails_lets_the_gang_hold_another() -> None:
 
     assert bench.told(col.K_CLAIM_ENDED) == [[large, col.CLAIM_FAULT, 0, 0, 0, 0]]
     assert bench.is_(large) == "PENDING"
+
+
+def test_what_an_elastic_gang_keeps_busy_is_ready_when_it_ends_with_what_it_has() -> None:
+    rules = {"reserve_s": PATIENCE_S, "cleaning_s": 0, "start_s": 0, "grow_s": 9 * HOUR_S}
+    bench = Bench(flat_pool(8, 8, 8), **rules)
+    first = bench.submit(gpus=8, estimate=HOUR_S)
+    bench.submit(gpus=8, estimate=HOUR_S)
+    bench.at(0)
+    # With half of what it could use it takes four hours: until 4 h, not until 8 h.
+    bench.submit(gpus=16, min_gpus=8, estimate=2 * HOUR_S, ckpt_every=60)
+    bench.at(1)
+    bench.entitle("owner", 24)
+    large = bench.submit("owner", gpus=24, estimate=HOUR_S)
+    bench.at(2)
+    too_long = bench.submit(gpus=8, estimate=4 * HOUR_S)
+    short = bench.submit(gpus=8, estimate=2 * HOUR_S)
+
+    end_first(bench, first, HOUR_S)
+
+    assert bench.number(col.J_CLAIM_DUE, large) == col.FOREVER_S
+    assert (bench.is_(short), bench.is_(too_long)) == ("RUNNING", "PENDING")

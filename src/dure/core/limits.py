@@ -12,9 +12,8 @@ from dure.core.columns import Columns
 from dure.core.easy import soonest
 from dure.core.fitting import fits_now
 from dure.core.kernel import inner
-from dure.core.line import limit_of
 from dure.core.moves import refresh_node
-from dure.core.pace import run_s_of
+from dure.core.pace import ends_by_word_s
 from dure.core.starting import is_ready
 
 
@@ -42,10 +41,7 @@ def _ready_s(c: Columns, holder: int) -> int:
     ready_s = c.scalars[S_NOW]
     for i in range(c.scalars[S_RUNNING]):
         job = c.running[i]
-        row, end_s = (
-            c.jobs[J_ROWS, job],
-            c.jobs[J_STARTED, job] + run_s_of(c, job, limit_of(c, job)),
-        )
+        row, end_s = c.jobs[J_ROWS, job], ends_by_word_s(c, job)
         while row >= 0 and end_s > ready_s:
             first = c.nodes[N_FIRST, c.rows[R_NODE, row]]
             for d in range(c.nodes[N_GPUS, c.rows[R_NODE, row]]):

@@ -38,6 +38,20 @@ def work_s_of(c: Columns, job: int, run_s: int) -> int:
 
 
 @inner
+def ends_by_word_s(c: Columns, job: int) -> int:
+    """Return when a running gang ends by its own word, where it stands and with what it has.
+
+    What an elastic gang did with other devices counts as done.
+    """
+    jobs, work_s = c.jobs, c.jobs[J_ESTIMATE, job]
+    if work_s < 0:
+        work_s = UNKNOWN_S + 1
+    elif jobs[J_SIZE, job] < jobs[J_GPUS, job]:
+        work_s = max(0, work_s - jobs[J_SAVED, job])
+    return int(jobs[J_STARTED, job] + run_s_of(c, job, work_s))
+
+
+@inner
 def _rank(c: Columns, job: int, kind: int) -> int:
     """Return a type's place among those that the job named; the others come after."""
     preferred, rank = c.jobs[J_PREFERRED, job], 0

@@ -16,9 +16,9 @@ from dure.core.entitled import entitled_types, has_begun, is_covered, start_as, 
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.lending import claim, end_claim
-from dure.core.line import first_of, first_within, limit_of, order_heads, replace_head
+from dure.core.line import first_of, first_within, order_heads, replace_head
 from dure.core.moves import refresh_node, stands_aside
-from dure.core.pace import run_s_of
+from dure.core.pace import ends_by_word_s
 from dure.core.placement import (
     domain_of,
     find_own_place,
@@ -95,7 +95,7 @@ def _ready_s(c: Columns, node: int, each: int) -> int:
         # What is lent comes back by a claim; it is nothing to wait for.
         if c.jobs[J_CLASS, job] != OWN:
             return FOREVER_S
-        ready_s = max(ready_s, c.jobs[J_STARTED, job] + run_s_of(c, job, limit_of(c, job)))
+        ready_s = max(ready_s, ends_by_word_s(c, job))
         row = c.rows[R_NEXT_OF_NODE, row]
     return int(ready_s)
 
@@ -234,9 +234,7 @@ def _free_and_ready(c: Columns, job: int) -> tuple[np.ndarray, np.ndarray, int]:
         row = c.nodes[N_ROWS, node]
         while row >= 0:
             if c.rows[R_MASK, row] & held:
-                other = c.rows[R_JOB, row]
-                limit_s = run_s_of(c, other, limit_of(c, other))
-                ready_s = max(ready_s, c.jobs[J_STARTED, other] + limit_s)
+                ready_s = max(ready_s, ends_by_word_s(c, c.rows[R_JOB, row]))
             row = c.rows[R_NEXT_OF_NODE, row]
         if free:
             nodes[count], masks[count] = node, free
