@@ -128,6 +128,19 @@ def test_who_may_not_borrow_starts_beside_long_work_without_stopping_it() -> Non
     assert (bench.is_(0), bench.kind(0)) == ("RUNNING", "loan")
 
 
+def test_one_gang_gives_way_once_to_all_who_start_beside_it_in_a_pass() -> None:
+    bench = Bench(flat_pool(24))
+    bench.entitle("A", 8)
+    bench.submit("A", **LONG)
+    bench.at(0)
+    for _ in range(2):
+        bench.submit("A", gpus=8, estimate=3600, preemptible=0)
+    bench.at(100)
+
+    assert bench.told(col.K_RECLASSED) == [[0, 2, col.LOAN, 0, 0, 0]]
+    assert [bench.is_(job) for job in (1, 2)] == ["RUNNING", "PENDING"]
+
+
 def test_a_claim_that_is_not_needed_any_more_leaves_the_long_gang_alone() -> None:
     bench = two_of_one_owner({}, {})
     bench.observe(col.K_CANCELLED, 1)

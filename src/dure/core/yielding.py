@@ -119,6 +119,9 @@ def _longer(c: Columns, theirs: np.ndarray, job: int) -> int:
             continue
         if jobs[J_STOP_AT, other] >= 0 or not jobs[J_TYPES, job] >> kind & 1:
             continue
+        # One that gave way in this pass, to a gang that needed no claim, has nothing left to give.
+        if jobs[J_CLASS, other] != OWN:
+            continue
         # Each of several that give way waits as long as the gang runs, and so does a larger one.
         stays_s = left_s(c, other)
         if stays_s < ratio * asks_s or stays_s * used < ratio * asks_s * milli:
