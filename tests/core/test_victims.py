@@ -11,6 +11,7 @@ from dure.core.columns import Columns
 from dure.core.kernel import kernel
 from dure.core.leaving import leave_by, way_out
 from dure.core.state import State
+from dure.core.victims import free_on_node
 from tests.core.brute import Look
 from tests.core.driving import Drive
 from tests.core.worlds import random_jobs, random_world
@@ -28,7 +29,30 @@ def price_of(c: Columns, job: int) -> int:
     return int(way_out(c, job, leave_by(c, c.scalars[S_NOW]))[2])
 
 
+@kernel
+def kept_prices(c: Columns, job: int) -> tuple[int, int]:
+    """Return how many prices the last plan left, and how many of them are not what is found now."""
+    kept, stale, latest_s = 0, 0, leave_by(c, c.scalars[S_NOW])
+    for want in range(1, 9):
+        asked, slot = c.memo[M_PRICED, want], (want >> 1 if want in (1, 2, 4) else PRICES - 1)
+        for node in range(c.nodes.shape[1]):
+            if asked > c.memo[M_STAMP, STAMP_PLAN] and c.scratch[X_PRICED + slot, node] == asked:
+                c.memo[M_STAMP, STAMP_MARKS] += 1
+                stamp = c.memo[M_STAMP, STAMP_MARKS]
+                price = free_on_node(c, job, node, want, latest_s, stamp, 0)[0]
+                kept += 1
+                stale += 1 if price != c.scratch[X_PRICE + slot, node] else 0
+    return kept, stale
+
+
 J_TYPES, S_NOW = col.J_TYPES, col.S_NOW
+M_PRICED, M_STAMP, STAMP_PLAN, STAMP_MARKS = (
+    col.M_PRICED,
+    col.M_STAMP,
+    col.STAMP_PLAN,
+    col.STAMP_MARKS,
+)
+X_PRICED, X_PRICE, PRICES = col.X_PRICED, col.X_PRICE, col.PRICES
 
 
 def lent_out(seed: int) -> State:
@@ -177,3 +201,19 @@ def least_price(look: Look, job: int, node: int, everyone: set[int], each: int) 
         if had(look, job, node, set(some)) >= each
     ]
     return min(prices, default=1 << 60)
+
+
+def test_a_price_that_is_kept_is_what_would_be_found() -> None:
+    kept = stale = 0
+    for seed in range(24):
+        run = Drive(random_world(seed, jobs=140, spares_pct=seed % 2 * 10), fold_too=False)
+        for _ in run.cycles():
+            c = run.state.c
+            alone = np.flatnonzero(
+                (c.jobs[col.J_CPU] == 0) & (c.jobs[col.J_MEMORY] == 0) & (c.jobs[col.J_GPUS] > 0)
+            )
+            found = kept_prices(c, int(alone[0])) if alone.size else (0, 0)
+            kept, stale = kept + found[0], stale + found[1]
+
+    assert stale == 0
+    assert kept > 2_000

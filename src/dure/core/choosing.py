@@ -1,14 +1,14 @@
 """Where a claim finds its devices: the cheapest nodes of the narrowest domain.
 
-What a node costs is found once for a claim and kept. It changes only where somebody stands who
-leaves another node of the same choice already; there it is asked again.
+What a node costs is found once in a plan and kept. It is asked again where something was decided
+since, and where somebody stands who leaves another node of the same choice already.
 """
 
 from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.elastic import is_elastic
 from dure.core.kernel import inner
-from dure.core.placement import domain_of, shape_of, span_of, suits, widest_level
+from dure.core.placement import domain_of, is_plain, shape_of, span_of, suits, widest_level
 from dure.core.victims import MARKING, YIELDER, YIELDING, free_on_node, given_by
 
 _NONE = 1 << 62  # dearer than any price
@@ -29,15 +29,30 @@ def _price_on(
 
     Args:
         stamp: of this choice of nodes, in which some are told to leave already.
-        asked: of the question, which is the same for all choices of one claim.
+        asked: of the question (``_question``).
     """
-    x = c.scratch
+    x, slot = c.scratch, (want >> 1 if want in (1, 2, 4) else PRICES - 1)
     if x[X_TOUCHED, node] == stamp:
         return int(free_on_node(c, job, node, want, latest_s, stamp, ways)[0])
-    if x[X_PRICED, node] != asked:
-        x[X_PRICED, node] = asked
-        x[X_PRICE, node] = free_on_node(c, job, node, want, latest_s, stamp, ways)[0]
-    return int(x[X_PRICE, node])
+    if x[X_PRICED + slot, node] != asked:
+        x[X_PRICED + slot, node] = asked
+        x[X_PRICE + slot, node] = free_on_node(c, job, node, want, latest_s, stamp, ways)[0]
+    return int(x[X_PRICE + slot, node])
+
+
+@inner
+def _question(c: Columns, job: int, want: int, ways: int) -> int:
+    """Return the stamp under which ``want`` devices of a node are asked for a claim.
+
+    It is one for all claims of a plan that ask for whole devices alone and may have nobody moved:
+    what they pay is the same. ``ask_again`` sees to it that what changes is asked anew.
+    """
+    if ways == 0 and is_plain(c, job) and c.memo[M_PRICED, want] > c.memo[M_STAMP, STAMP_PLAN]:
+        return int(c.memo[M_PRICED, want])
+    c.memo[M_STAMP, STAMP_MARKS] += 1
+    if ways == 0 and is_plain(c, job):
+        c.memo[M_PRICED, want] = c.memo[M_STAMP, STAMP_MARKS]
+    return int(c.memo[M_STAMP, STAMP_MARKS])
 
 
 @inner
@@ -143,6 +158,7 @@ def _price_domain(
     latest_s: int,
     ways: int,
     asked: int,
+    asked_rest: int,
 ) -> tuple[int, int]:
     """Pick nodes of a domain, the shelves from ``begin`` to before ``end``, one by one at the least
     further price: (price, nodes) or (-1, 0).
@@ -153,7 +169,7 @@ def _price_domain(
     stamp, price, home = c.memo[M_STAMP, STAMP_MARKS], 0, -1
     span = span_of(c, job, each)
     for at in range(total):
-        want, question = (each, asked) if at < need else (extra, asked + 1)
+        want, question = (each, asked) if at < need else (extra, asked_rest)
         if span == 1 or at % span == 0:
             home = -1
         node = _cheapest(c, job, begin, end, want, span, home, latest_s, stamp, ways, question)
@@ -204,7 +220,14 @@ def _end_of_domain(c: Columns, begin: int, last: int, level: int) -> int:
 
 @inner
 def _choose_at(
-    c: Columns, job: int, group: int, level: int, latest_s: int, ways: int, asked: int
+    c: Columns,
+    job: int,
+    group: int,
+    level: int,
+    latest_s: int,
+    ways: int,
+    asked: int,
+    asked_rest: int,
 ) -> int:
     """Fill ``picks`` from the cheapest domain of a level; return how many rows, or 0."""
     gpus, last = c.groups[G_GPUS, group], c.groups[G_TO, group]
@@ -212,13 +235,15 @@ def _choose_at(
     begin = c.groups[G_FROM, group]
     while begin < last:
         end = _end_of_domain(c, begin, last, level)
-        price, _ = _price_domain(c, job, begin, end, gpus, latest_s, ways, asked)
+        price, _ = _price_domain(c, job, begin, end, gpus, latest_s, ways, asked, asked_rest)
         if 0 <= price < best_price:
             best_begin, best_end, best_price = begin, end, price
         begin = end
     if best_begin < 0:
         return 0
-    return int(_price_domain(c, job, best_begin, best_end, gpus, latest_s, ways, asked)[1])
+    return int(
+        _price_domain(c, job, best_begin, best_end, gpus, latest_s, ways, asked, asked_rest)[1]
+    )
 
 
 @inner
@@ -233,13 +258,12 @@ def choose_victims(c: Columns, job: int, types: int, latest_s: int, ways: int) -
         need, each, extra = shape_of(c, job, c.groups[G_GPUS, group])
         if each > c.groups[G_GPUS, group] or span_of(c, job, each) == 0:
             continue
-        # Two questions: what ``each`` devices of a node cost, and what ``extra``.
-        c.memo[M_STAMP, STAMP_MARKS] += 2
-        asked = c.memo[M_STAMP, STAMP_MARKS] - 1
+        asked = _question(c, job, each, ways)
+        asked_rest = _question(c, job, extra, ways) if extra > 0 else 0
         spread = need > 1 or extra > 0
         widest = widest_level(c, job) if spread else AT_ANY
         for level in range(AT_LEAF if spread else AT_ANY, widest + 1):
-            count = _choose_at(c, job, group, level, latest_s, ways, asked)
+            count = _choose_at(c, job, group, level, latest_s, ways, asked, asked_rest)
             if count > 0:
                 return int(count)
     return 0

@@ -32,8 +32,12 @@ from dure.core.moves import (
     vacate,
 )
 from dure.core.numbers import column_of, is_of_job
+from dure.core.prices import ask_again_of
 from dure.core.rights import allocate, count_rights, wake_when_due
 from dure.core.shapes import recognise
+
+# What is decided of a running gang as a whole, and changes what its devices cost.
+_OF_GANGS = (K_RECLASSED, K_NOTICED, K_WITHDRAWN, K_STOP_ORDERED, K_LENT, K_RESIZE_DUE)
 
 
 @inner
@@ -384,6 +388,8 @@ def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int
     apply_fact(c, f)
     if job >= 0:
         f[2] = c.jobs[J_NUMBER, job]
+        if kind in _OF_GANGS:
+            ask_again_of(c, job)
     if kind in (K_NOTICED, K_WITHDRAWN):
         f[3] = c.jobs[J_NUMBER, x]
 

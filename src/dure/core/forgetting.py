@@ -109,7 +109,7 @@ def _renumber(c: Columns, row: int, count: int) -> None:
 def forget_passes(c: Columns) -> None:
     """Empty what passes only remember for speed."""
     c.memo[:], c.marks[:], c.scratch[:] = 0, 0, 0
-    c.memo[col.M_STAMP, :4] = 1, col.MARKS_FROM, 1, 1
+    c.memo[col.M_STAMP, :5] = 1, col.MARKS_FROM, 1, 1, col.MARKS_FROM
     c.memo[col.M_LEAST] = 1 << 60
 
 

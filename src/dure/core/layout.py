@@ -309,19 +309,24 @@ ALARM_LAXITY = 6
 # What came free since the last pass: room that anyone sees, or only rights and devices to clean;
 # and whether leaves changed holders.
 (FREED_ROOM, FREED_RIGHTS, FREED_CELLS) = (1, 2, 4)
-# Columns of the stamp row: of this pass, of marks, the last given, of claims.
-(STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS) = range(4)
+# Columns of the stamp row: of this pass, of marks, the last given, of claims, of marks when the
+# plan began.
+(STAMP_PASS, STAMP_MARKS, STAMP_LAST, STAMP_CLAIMS, STAMP_PLAN) = range(5)
 (
     M_EVER,
     M_FAILED,
     M_LEAST,
     M_LEAST_LONG,
     M_UNCLAIMED,
+    M_UNCLAIMED_TYPES,
     M_UNMOVED,
+    M_UNMOVED_TYPES,
+    M_NOWHERE,
+    M_PRICED,
     M_BESIDE,
     M_STAMP,
     M_COUNT,
-) = range(9)
+) = range(13)
 (
     X_FIT,
     X_DOMAIN,
@@ -336,11 +341,14 @@ ALARM_LAXITY = 6
     X_PATH,
     X_SHED,
     X_TOUCHED,
-    X_PRICED,
-    X_PRICE,
     X_LATE,
-    X_COUNT,
-) = range(17)
+    X_PRICED,
+) = range(15)
+# What 1, 2, 4 and any other number of a node's devices cost: under which stamp it was asked, and
+# the answer.
+PRICES = 4
+X_PRICE = X_PRICED + PRICES
+X_COUNT = X_PRICE + PRICES
 # The line by cohorts (``core.line``): trees hold job + 1, so that 0 is none.
 # One cohort is one row, so that a look at it is a look at one place in memory: what a pass asks of
 # every cohort comes first.

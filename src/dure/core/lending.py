@@ -7,8 +7,6 @@ unless one
 of its nodes fails; then it is made anew.
 """
 
-import numpy as np
-
 from dure.core.choosing import choose_victims
 from dure.core.columns import *
 from dure.core.columns import Columns
@@ -240,36 +238,55 @@ def settle_claims(c: Columns) -> None:
 
 
 @inner
+def _find_elsewhere(c: Columns, job: int, kind: int, stamp: int) -> int:
+    """Find a place for a claimant apart from what is held for it; return how many rows, or 0.
+
+    Args:
+        stamp: since when nothing came free; what failed since then is not tried again.
+    """
+    if c.scalars[S_FREED] == 0 or c.scalars[S_KIND + IDLE] == 0:
+        return 0
+    shape, question = c.jobs[J_SHAPE, job], stamp << 6 | kind
+    if shape > 0 and c.memo[M_NOWHERE, shape] == question:
+        return 0
+    count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << kind))
+    # Where there are cells, one owner's failure says nothing of another's.
+    if count == 0 and shape > 0 and c.scalars[S_CELLS] == 0:
+        c.memo[M_NOWHERE, shape] = question
+    return int(count)
+
+
+@inner
+def _serve(c: Columns, job: int, kind: int, is_late: bool, stamp: int) -> bool:
+    """Start a claimant that holds devices of a kind if it can start now; tell whether it did."""
+    if not has_begun(c, job, kind):
+        return False
+    count = 0 if is_late else _held_rows(c, job)
+    if count > 0:
+        start(c, job, OWN, count, 1)
+        end_claim(c, job, CLAIM_SERVED)
+        return True
+    count = _find_elsewhere(c, job, kind, stamp)
+    if count == 0 or not keep_dates(c, job, count):
+        return False
+    start(c, job, OWN, count, 0)
+    end_claim(c, job, CLAIM_ELSEWHERE)
+    return True
+
+
+@inner
 def serve_claims(c: Columns) -> None:
     """Start claimants whose devices are all there, or that fit elsewhere sooner; oldest claim
     first.
     """
-    if c.scalars[S_CLAIMS] == 0:
-        return
-    late = _note_held(c, False)
-    waiting = np.empty(c.scalars[S_CLAIMS], dtype=np.int64)
-    for i in range(waiting.size):
-        waiting[i] = c.claims[i, 0]
-    for i in range(waiting.size):
-        job = waiting[i]
-        if not has_begun(c, job, c.claims[_position(c, job), 1]):
-            continue
-        count = _held_rows(c, job) if c.scratch[X_LATE, job] != late else 0
-        if count > 0:
-            start(c, job, OWN, count, 1)
-            end_claim(c, job, CLAIM_SERVED)
-            continue
-        if c.scalars[S_FREED] > 0 and c.scalars[S_KIND + IDLE] > 0:
-            held_type = c.claims[_position(c, job), 1]
-            count = find_own_place(c, job, c.jobs[J_TYPES, job] & (1 << held_type))
-            if count > 0 and keep_dates(c, job, count):
-                start(c, job, OWN, count, 0)
-                end_claim(c, job, CLAIM_ELSEWHERE)
-
-
-@inner
-def _position(c: Columns, job: int) -> int:
-    for i in range(c.scalars[S_CLAIMS]):
-        if c.claims[i, 0] == job:
-            return i
-    return -1
+    i, stamp = 0, -1
+    late = _note_held(c, False) if c.scalars[S_CLAIMS] > 0 else 0
+    while i < c.scalars[S_CLAIMS]:
+        if stamp < 0:
+            c.memo[M_STAMP, STAMP_MARKS] += 1
+            stamp = c.memo[M_STAMP, STAMP_MARKS]
+        job = c.claims[i, 0]
+        if _serve(c, job, c.claims[i, 1], c.scratch[X_LATE, job] == late, stamp):
+            stamp = -1
+        else:
+            i += 1

@@ -12,6 +12,7 @@ from dure.core.idle import measure_beside
 from dure.core.kernel import inner, kernel
 from dure.core.lending import end_claim
 from dure.core.preempting import refill
+from dure.core.prices import forget_prices
 from dure.core.refusing import refuse_impossible, refuse_orphans
 from dure.core.sharing import share
 from dure.core.starting import start_in_order, start_what_fits
@@ -133,6 +134,7 @@ def plan_share(c: Columns, now_s: int, observed: IntArray) -> int:
     """Plan a cycle of ``dure``, which swaps where the others only stop."""
     _see(c, now_s, observed)
     _trip_breakers(c)
+    forget_prices(c)
     swap_struck(c)
     swap_departed(c)
     stop_due(c)

@@ -90,11 +90,39 @@ def _open_entitled(c: Columns) -> None:
 
 
 @inner
+def _found_nothing(c: Columns, job: int, types: int, row: int) -> bool:
+    """Tell whether the same shape found nothing to claim on any of these types in this pass.
+
+    Args:
+        row: of the memo, ``M_UNCLAIMED`` or ``M_UNMOVED``; the row after it says on which types.
+    """
+    shape, memo = c.jobs[J_SHAPE, job], c.memo
+    # Where there are cells, one owner's failure says nothing of another's.
+    if shape == 0 or c.scalars[S_CELLS] > 0 or memo[row, shape] != memo[M_STAMP, STAMP_CLAIMS]:
+        return False
+    return bool(types & ~memo[row + 1, shape] == 0)
+
+
+@inner
+def _try_claim(c: Columns, job: int, types: int, ways: int, row: int) -> bool:
+    """Claim, or remember on which types there was nothing to claim; a claim is of one type."""
+    if _found_nothing(c, job, types, row):
+        return False
+    if claim(c, job, types, ways):
+        return True
+    shape, stamp = c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
+    if c.memo[row, shape] != stamp:
+        c.memo[row, shape], c.memo[row + 1, shape] = stamp, 0
+    c.memo[row + 1, shape] |= types
+    return False
+
+
+@inner
 def _claim_once(c: Columns, job: int, types: int) -> bool:
     """Claim, unless the same shape found nothing to claim in this pass, or all that is lent,
     cleaned and idle together is too little.
     """
-    s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
+    s = c.scalars
     lent = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE]
     if s[S_SPARES] > 0 and is_owed_spares(c, job):
         lent += 1
@@ -104,20 +132,13 @@ def _claim_once(c: Columns, job: int, types: int) -> bool:
         return False
     if coming + s[S_KIND + IDLE] < c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]:
         return False
-    # Where there are cells, one owner's failure says nothing of another's.
-    if shape > 0 and c.memo[M_UNCLAIMED, shape] == stamp and s[S_CELLS] == 0:
-        return False
-    if claim(c, job, types, 0):
-        return True
-    if types == c.jobs[J_TYPES, job]:
-        c.memo[M_UNCLAIMED, shape] = stamp
-    return False
+    return bool(_try_claim(c, job, types, 0, M_UNCLAIMED))
 
 
 @inner
 def _move_once(c: Columns, job: int, types: int) -> bool:
     """Claim places of small own gangs, which move: the last resort, if only places are missing."""
-    s, shape, stamp = c.scalars, c.jobs[J_SHAPE, job], c.memo[M_STAMP, STAMP_CLAIMS]
+    s = c.scalars
     if c.policy[P_RELOCATE] == 0:
         return False
     if c.accounts[A_KIND, c.jobs[J_OWNER, job]] == ACCOUNT_POOL:
@@ -125,13 +146,7 @@ def _move_once(c: Columns, job: int, types: int) -> bool:
     coming = s[S_KIND + LOAN] + s[S_KIND + SCAVENGE] + s[S_KIND + DRAINING] + s[S_KIND + IDLE]
     if coming < c.jobs[J_SIZE, job] * c.jobs[J_MILLI, job]:
         return False
-    if shape > 0 and c.memo[M_UNMOVED, shape] == stamp and s[S_CELLS] == 0:
-        return False
-    if claim(c, job, types, MOVING):
-        return True
-    if types == c.jobs[J_TYPES, job]:
-        c.memo[M_UNMOVED, shape] = stamp
-    return False
+    return bool(_try_claim(c, job, types, MOVING, M_UNMOVED))
 
 
 @inner

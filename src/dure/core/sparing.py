@@ -10,6 +10,7 @@ from dure.core.columns import Columns
 from dure.core.facts import emit
 from dure.core.kernel import inner
 from dure.core.placement import domain_of, is_plain, suits
+from dure.core.prices import ask_again
 
 
 @inner
@@ -50,6 +51,7 @@ def open_spares(c: Columns, is_open: int) -> None:
     for node in range(c.nodes.shape[1]):
         if c.nodes[N_SPARE, node] > 0:
             c.nodes[N_SPARE, node] = IS_OPEN_SPARE if is_open else IS_SPARE
+            ask_again(c, node)
 
 
 @inner
