@@ -200,7 +200,7 @@ def owner_name(state: State, job: int) -> str:
 def _at_providers(
     state: State, who: str, stay: Stay, from_s: int, to_s: int
 ) -> Iterator[tuple[tuple[str, str, str], int]]:
-    """Yield ((month, provider, who), milli-GPU-seconds) of a time on a stay's nodes, equal parts."""
+    """Yield ((month, provider, who), milli-GPU-seconds) of a time on the nodes of a stay."""
     counts = Counter(state.pool.provider[node] for node in stay.nodes)
     for month, seconds in months_between(from_s, to_s):
         for provider, nodes in counts.items():
