@@ -226,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--nodes", type=int, default=16)
-    parser.add_argument("--jobs-per-s", type=float, default=1.5)
+    parser.add_argument("--jobs-per-s", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", help="a folder to work in, which stays")
     asked = vars(parser.parse_args())

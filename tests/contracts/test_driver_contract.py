@@ -1,5 +1,6 @@
 """What every backend owes the pool, whatever it runs work on."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,6 +70,29 @@ def test_an_end_is_reported_with_its_exit_code(bench: Bench) -> None:
 
     assert (good.kind, good.exit_code, good.saved) == ("ended", 0, False)
     assert (bad.kind, bad.exit_code, bad.saved) == ("ended", 3, False)
+
+
+def test_a_receipt_says_when_its_nodes_began_it_and_were_done(bench: Bench) -> None:
+    ordered_s = int(time.time())
+    start_and_see_at_work(bench, "metered", Behaviour.RUNS_ON)
+    worked_s = int(time.time())
+    until(lambda: int(time.time()) > worked_s)
+    bench.driver.stop("metered", 1)
+
+    over = end_of(bench, "metered")
+
+    assert ordered_s <= over.began_at_s <= worked_s < over.at_s <= time.time()
+
+
+def test_who_never_began_used_nothing(bench: Bench) -> None:
+    start(bench, "early", Behaviour.RUNS_ON)
+    bench.driver.notify("early", 1, stop_by_s=STOP_BY_S)
+    bench.driver.stop("early", 1)
+
+    over = end_of(bench, "early")
+
+    assert bench.starts("early") == 0
+    assert over.began_at_s == over.at_s > 0
 
 
 def test_what_cannot_start_has_a_named_failure(bench: Bench) -> None:

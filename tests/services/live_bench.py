@@ -184,11 +184,20 @@ class LiveBench:
         text = "run: train\n" + (f"dure: {{{dure}}}\n" if dure else "")
         return Submission(WorkForm.YAML, text, project, key)
 
-    def end(self, job: str, *, exit_code: int = 0, kind: str = "ended", reason: str = "") -> None:
-        """Have the newest attempt of a job end."""
+    def end(
+        self,
+        job: str,
+        *,
+        exit_code: int = 0,
+        kind: str = "ended",
+        reason: str = "",
+        measured: tuple[int, int] | None = None,
+    ) -> None:
+        """Have the newest attempt of a job end; ``measured`` is when it began and was over."""
         attempt = max(one.attempt for one in self.machine.started if one.job == job)
+        began_at_s, at_s = measured or (0, self.clock.at_s)
         self.machine.receipts[job, attempt] = Receipt(
-            kind, job, attempt, self.clock.at_s, exit_code, exit_code == 85, reason
+            kind, job, attempt, at_s, exit_code, exit_code == 85, reason, began_at_s
         )
 
     def story(self, job: str) -> JobStory:

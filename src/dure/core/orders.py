@@ -152,6 +152,8 @@ class Receipt:
         saved: its work up to now is in a checkpoint (a job that said so, exit 85).
         exit_code: of the process; 0 for success, 128 + N if signal N ended it.
         reason: why it failed, or what else is worth knowing; "" if there is nothing.
+        began_at_s: when its nodes began it, <= ``at_s``; ``at_s`` if they never did, 0 if the
+            backend does not know.
     """
 
     kind: str
@@ -161,6 +163,7 @@ class Receipt:
     exit_code: int = 0
     saved: bool = False
     reason: str = ""
+    began_at_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

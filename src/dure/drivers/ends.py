@@ -42,6 +42,10 @@ def receipt_of(end: Written, places: Places, *, asked_to_stop: bool, now_s: int)
     kind = str(end.get("kind"))
     if kind not in ("ended", "stopped", "failed"):
         kind = "ended"
+    at_s = whole(end, "at_s", now_s)
+    lock = written_at(places.of_attempt("lock")) or {}
+    # A lock of our own says that nobody will begin it any more.
+    began_at_s = at_s if "kind" in lock else whole(lock, "at_s")
     is_saved = code == EXIT_SAVED
     left_on_notice = is_saved and places.of_attempt("notice").exists()
     if kind == "ended" and (left_on_notice or asked_to_stop):
@@ -50,10 +54,11 @@ def receipt_of(end: Written, places: Places, *, asked_to_stop: bool, now_s: int)
         kind=kind,
         job=places.job,
         attempt=places.attempt,
-        at_s=whole(end, "at_s", now_s),
+        at_s=at_s,
         exit_code=code,
         saved=is_saved,
         reason=str(end.get("reason", "EndUnreadable")),
+        began_at_s=min(max(0, began_at_s), at_s),
     )
 
 

@@ -34,7 +34,11 @@ def main(arguments: list[str]) -> None:
         # Whoever stops the pool's own programme must not take the ends of its jobs with it.
         signal.signal(number, signal.SIG_IGN)
     _inherit_orphans()
-    mine = {"launcher": processes.identity(os.getpid()), "action_id": intent["action_id"]}
+    mine = {
+        "launcher": processes.identity(os.getpid()),
+        "action_id": intent["action_id"],
+        "at_s": int(time.time()),
+    }
     if not files.create_exclusively(intent["lock"], json.dumps(mine)):
         return
     end = {"kind": "ended", "exit_code": 0, "reason": ""}

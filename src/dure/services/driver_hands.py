@@ -152,7 +152,8 @@ class DriverHands:
             reason = self._failed[name, attempt]
             log.error("job %s: attempt %d cannot be started: %s", name, attempt, reason)
             job = state.job_index[name]
-            rows.append((col.K_ENDED, now_s, job, self._attempt(state, job), col.FAILED, 1))
+            ended = (col.K_ENDED, now_s, job, self._attempt(state, job), col.FAILED, 1)
+            rows.append((*ended, now_s, now_s))
         rows += [(col.K_CANCELLED, now_s, job) for job in self.standing.unheard(state)]
         return facts_of(rows)
 
@@ -244,23 +245,28 @@ class DriverHands:
         return bool(found["is_clean"] or found.get("withheld"))
 
     def _facts(self, state: State, receipt: Receipt, now_s: int) -> list[tuple[int, ...]]:
-        """Translate a receipt; one of an attempt that does not run here any more says nothing."""
+        """Translate a receipt; one of an attempt that does not run here any more says nothing.
+
+        The last two numbers of an end are what its nodes measured, for who meters: from, to; the
+        engine's own books do not look at them.
+        """
         job = state.job_index.get(receipt.job)
         if job is None or not is_running(state, job):
             return []
         if self.standing.started_as(job) != receipt.attempt:
             return []
         attempt = self._attempt(state, job)
+        measured = (receipt.began_at_s, receipt.at_s) if receipt.began_at_s else (0, 0)
         lost = receipt.reason in LOST_REASONS and self.standing.times_lost(job) < LOST_MAX
         if receipt.kind == "stopped" or receipt.exit_code == EXIT_SAVED or lost:
-            left = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost))
+            left = (col.K_VACATED, now_s, job, attempt, int(receipt.saved), int(lost), *measured)
             if is_leaving(state, self._demand, job):
                 # It saved and left before it was stopped; it has been lent out all the same.
                 return [stop_fact(state, job, now_s), left]
             return [left]
         fine = receipt.kind == "ended" and receipt.exit_code == 0
         end = col.COMPLETED if fine else col.FAILED
-        return [(col.K_ENDED, now_s, job, attempt, end, receipt.exit_code)]
+        return [(col.K_ENDED, now_s, job, attempt, end, receipt.exit_code, *measured)]
 
 
 def _key(receipt: Receipt) -> Key:

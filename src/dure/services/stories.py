@@ -18,7 +18,12 @@ _ENDS = (col.K_ENDED, col.K_STOPPED, col.K_REFUSED, col.K_CANCELLED)
 
 
 class Stay(NamedTuple):
-    """One attempt in the engine's words: kind of use, nodes and milli-GPU by number."""
+    """One attempt in the engine's words: kind of use, nodes and milli-GPU by number.
+
+    The books count from the order to start until the devices are free again. What its nodes
+    measured lies inside: ``began_s`` and ``left_s``, known when its processes are gone.
+    ``run_from_s`` is when they were ordered, if that was under another class.
+    """
 
     attempt: int
     kind: int
@@ -30,10 +35,24 @@ class Stay(NamedTuple):
     cause: int = -1
     lost_milli_s: int = 0
     lent_milli: int = 0  # what of an own gang's is on loan
+    run_from_s: int = NEVER_S
+    began_s: int = NEVER_S
+    left_s: int = NEVER_S
 
     def by_kind(self) -> tuple[tuple[int, int], ...]:
         """Return (kind of use, milli-GPU) of its parts."""
         return (self.kind, self.milli - self.lent_milli), (col.LOAN, self.lent_milli)
+
+    @property
+    def ordered_s(self) -> int:
+        """When its processes were ordered to start."""
+        return self.from_s if self.run_from_s == NEVER_S else self.run_from_s
+
+    def unmeasured(self) -> tuple[tuple[int, int], ...]:
+        """Return (from, to) of the parts of its run, over now, that its nodes did not count."""
+        if self.left_s == NEVER_S:
+            return ()
+        return (self.ordered_s, self.began_s), (self.left_s, self.to_s)
 
 
 class _Memory(NamedTuple):
@@ -41,6 +60,7 @@ class _Memory(NamedTuple):
     exit_codes: dict[int, int]
     ended: list[int]
     ended_count: int
+    measured: dict[int, tuple[int, int]] = {}
 
 
 # state, job, the stay that is over
@@ -62,6 +82,8 @@ class Stories(Follower):
     def reset(self) -> None:
         self._stays: dict[int, tuple[Stay, ...]] = {}
         self._exit_codes: dict[int, int] = {}
+        # Of jobs that left their devices and whose stay the engine has not closed yet.
+        self._measured: dict[int, tuple[int, int]] = {}
         self.ended: deque[int] = deque()
         self.ended_count = 0
 
@@ -71,13 +93,15 @@ class Stories(Follower):
                 self._take_in(state, facts.tolist())
 
     def keep(self) -> bytes:
-        memory = _Memory(self._stays, self._exit_codes, list(self.ended), self.ended_count)
+        ended = list(self.ended)
+        memory = _Memory(self._stays, self._exit_codes, ended, self.ended_count, self._measured)
         return msgspec.msgpack.encode(memory)
 
     def begin_from(self, state: State, kept: bytes) -> None:
         memory = msgspec.msgpack.decode(kept, type=_Memory)
         self.begin_at(state)
         self._stays, self._exit_codes = memory.stays, memory.exit_codes
+        self._measured = memory.measured
         self.ended, self.ended_count = deque(memory.ended), memory.ended_count
 
     def stays(self, job: int) -> tuple[Stay, ...]:
@@ -114,21 +138,25 @@ class Stories(Follower):
     def _take_in(self, state: State, facts: list[list[int]]) -> None:
         at = 0
         while at < len(facts):
-            kind, at_s, job, a, b, c, d, _ = facts[at]
+            kind, at_s, job, a, b, c, d, e = facts[at]
             at += 1
+            if kind in (col.K_ENDED, col.K_VACATED) and e:
+                self._measured[job] = d, e
             if kind == col.K_STARTED:
                 # A start is followed by the rows that it stands on.
                 begin = at
                 while at < len(facts) and facts[at][0] == col.K_PLACED:
                     at += 1
+                self._measured.pop(job, None)
                 self._open(job, _stay(a, b, at_s, facts[begin:at]))
             elif kind == col.K_LENT:
                 self._lend(job, b.bit_count())
             elif kind == col.K_ENDED:
-                if self._close(state, job, a, at_s, col.BY_DONE, 0) and c:
+                measured = self._measured.pop(job, None)
+                if self._close(state, job, a, at_s, col.BY_DONE, 0, measured) and c:
                     self._exit_codes[job] = c
             elif kind == col.K_STOPPED:
-                self._close(state, job, a, at_s, b, d)
+                self._close(state, job, a, at_s, b, d, self._measured.pop(job, None))
             elif kind == col.K_RECLASSED:
                 self._reclass(state, job, a, b, at_s)
             if kind in _ENDS and state.c.jobs[col.J_STATE, job] >= col.COMPLETED:
@@ -144,13 +172,25 @@ class Stories(Follower):
         self._stays[job] = (*before, last._replace(lent_milli=more))
 
     def _close(
-        self, state: State, job: int, attempt: int, at_s: int, cause: int, lost: int
+        self,
+        state: State,
+        job: int,
+        attempt: int,
+        at_s: int,
+        cause: int,
+        lost: int,
+        measured: tuple[int, int] | None = None,
     ) -> Stay | None:
         """Close the running stay; word of an older attempt is ignored, as the engine does."""
         stays = self._stays.get(job, ())
         if not stays or stays[-1].to_s != NEVER_S or stays[-1].attempt != attempt:
             return None
         last = stays[-1]._replace(to_s=at_s, cause=cause, lost_milli_s=lost)
+        if measured is not None:
+            # Whoever writes what its nodes measured may be wrong; it lies within the run.
+            began_s, left_s = measured
+            began_s = min(max(began_s, last.ordered_s), at_s)
+            last = last._replace(began_s=began_s, left_s=min(max(left_s, began_s), at_s))
         self._stays[job] = (*stays[:-1], last)
         if self._closed is not None:
             self._closed(state, job, last)
@@ -159,7 +199,8 @@ class Stories(Follower):
     def _reclass(self, state: State, job: int, attempt: int, kind: int, at_s: int) -> None:
         last = self._close(state, job, attempt - 1, at_s, col.BY_RESIZE, 0)
         if last is not None:
-            self._open(job, Stay(attempt, kind, last.nodes, last.gpus, last.milli, at_s))
+            same = last.nodes, last.gpus, last.milli
+            self._open(job, Stay(attempt, kind, *same, at_s, run_from_s=last.ordered_s))
 
     def _end(self, state: State, job: int) -> None:
         if state.c.jobs[col.J_STATE, job] != col.REFUSED:

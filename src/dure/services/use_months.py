@@ -97,8 +97,11 @@ class UseMonths(Follower):
         for month, seconds in months_between(stay.from_s, stay.to_s):
             for kind, milli in stay.by_kind():
                 self._sums[month, who][kind] += milli * seconds
-        for cell, amount in _at_providers(state, who, stay, stay.to_s):
+        for cell, amount in _at_providers(state, who, stay, stay.from_s, stay.to_s):
             self._at_providers[cell] += amount
+        for from_s, to_s in stay.unmeasured():
+            for cell, amount in _at_providers(state, who, stay, from_s, to_s):
+                self._at_providers[cell] -= amount
         if stay.lost_milli_s and month:
             # What a stop lost is told in the month of the stop.
             self._sums[month, who][_LOST] += stay.lost_milli_s
@@ -135,11 +138,15 @@ class UseMonths(Follower):
         month: str,
         provider: str,
     ) -> dict[str, int]:
-        """Return the GPU-seconds used on a provider's nodes in a month, by who used them."""
+        """Return the GPU-seconds used on a provider's nodes in a month, by who used them.
+
+        It is what a provider counts: from the moment its nodes began an attempt to the moment they
+        were done with it, by their receipts; from the order to now for what still runs.
+        """
         sums = dict(self._at_providers)
         for job, stay in open_stays:
             if who := owner_name(state, job):
-                for cell, amount in _at_providers(state, who, stay, now_s):
+                for cell, amount in _at_providers(state, who, stay, stay.from_s, now_s):
                     sums[cell] = sums.get(cell, 0) + amount
         return {
             who: amount // col.WHOLE
@@ -191,11 +198,11 @@ def owner_name(state: State, job: int) -> str:
 
 
 def _at_providers(
-    state: State, who: str, stay: Stay, to_s: int
+    state: State, who: str, stay: Stay, from_s: int, to_s: int
 ) -> Iterator[tuple[tuple[str, str, str], int]]:
-    """Yield ((month, provider, who), milli-GPU-seconds) of a stay; its nodes bear equal parts."""
+    """Yield ((month, provider, who), milli-GPU-seconds) of a time on the nodes of a stay."""
     counts = Counter(state.pool.provider[node] for node in stay.nodes)
-    for month, seconds in months_between(stay.from_s, to_s):
+    for month, seconds in months_between(from_s, to_s):
         for provider, nodes in counts.items():
             yield (month, provider, who), stay.milli * seconds * nodes // len(stay.nodes)
 

@@ -366,5 +366,5 @@ class SiteDesk:
 
 
 def _taken_back(opened: _Open, key: Key, at_s: int) -> None:
-    opened.receipt = Receipt("stopped", *key, at_s, reason=SITE_OUT_OF_REACH)
+    opened.receipt = Receipt("stopped", *key, at_s, reason=SITE_OUT_OF_REACH, began_at_s=at_s)
     opened.evidence = {"at_s": at_s, "is_clean": True, "is_sent": False}

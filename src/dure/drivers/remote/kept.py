@@ -86,10 +86,12 @@ class KeptFiles:
 
 def sound(receipt: Receipt, now_s: int) -> Receipt:
     """Return a receipt that cannot harm the books, whatever an agent made of it."""
+    at_s = min(max(0, receipt.at_s), now_s)
     return replace(
         receipt,
         kind=receipt.kind if receipt.kind in KINDS else "ended",
-        at_s=min(max(0, receipt.at_s), now_s),
+        at_s=at_s,
+        began_at_s=min(max(0, receipt.began_at_s), at_s),
         exit_code=receipt.exit_code if 0 <= receipt.exit_code <= 255 else 255,
         reason=receipt.reason[:REASON_LENGTH_MAX],
     )

@@ -198,6 +198,8 @@ class SlurmAttempt:
         self.stop_by_s = stop_by_s
         path = self.places.of_attempt("notice")
         if files.text_at(str(path)) != f"{stop_by_s}\n":
+            # It may be called back before it was laid out: Slurm has not answered yet, say.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write_durably(str(path), f"{stop_by_s}\n")
 
     def look_for_end(self) -> None:
