@@ -108,6 +108,11 @@ def percent(lang: Lang, value_milli: int) -> str:
     return f"{sign}{size // 10}.{size % 10}%"
 
 
+def share(lang: Lang, value_milli: int) -> str:
+    """Show a chosen part of a whole as exactly as it was chosen: 500 -> 50%, 125 -> 12.5%."""
+    return percent(lang, value_milli) if value_milli % 10 else f"{value_milli // 10}%"
+
+
 def points(lang: Lang, value_milli: int) -> str:
     """Show a score exactly, for a thousandth may decide: 81,250 -> 81.250점; 81.250 points."""
     sign, size = ("-" if value_milli < 0 else ""), abs(value_milli)
@@ -138,6 +143,7 @@ SPECS: dict[str, Callable[[Lang, int], str]] = {
     "number": number,
     "percent": percent,
     "points": points,
+    "share": share,
     "size": size,
     "won": won,
 }

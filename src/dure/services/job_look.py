@@ -213,6 +213,7 @@ class Look:
         elif status == col.REFUSED:
             reason = REFUSALS[int(column[col.J_REASON])]
         types = self._snap.state.pool.types
+        is_placed = has_run and column[col.J_FIRST_START] >= 0
         wished = asked.request.accelerator if asked and asked.request else ""
         return JobRow(
             name,
@@ -222,7 +223,7 @@ class Look:
             asked.user if asked else "",
             col.JOB_STATES[status],
             col.KINDS[int(column[col.J_CLASS])] if stands else "",
-            types[int(column[col.J_PLACED_TYPE])] if stands else wished,
+            types[int(column[col.J_PLACED_TYPE])] if is_placed else wished,
             int(column[col.J_GPUS]),
             int(column[col.J_MILLI]),
             int(column[col.J_SUBMIT]),
