@@ -76,6 +76,12 @@ def day(lang: Lang, at_s: int) -> str:
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
+def date(lang: Lang, at_s: int) -> str:
+    """Show a day of a year that is known, where there is little room: 3/9; 9 Mar."""
+    at = civil(at_s)
+    return f"{at.month}/{at.day}" if lang == "ko" else f"{at.day} {_MONTHS[at.month - 1]}"
+
+
 def clock(lang: Lang, at_s: int) -> str:
     """Show the time of day on the 24-hour clock: 09:05."""
     return civil(at_s).strftime("%H:%M")
