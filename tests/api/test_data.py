@@ -254,7 +254,7 @@ def test_a_page_downloads_with_its_cookie_and_changes_nothing(services: Services
     from litestar.testing import TestClient
 
     from dure.api.application import make_app
-    from dure.portal.visitor import SESSION_COOKIE
+    from dure.services.browser_words import SESSION_COOKIE
     from dure.services.people import SignedIn
     from tests.portal.filled_programme import PASSWORD
 

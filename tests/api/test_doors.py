@@ -8,8 +8,8 @@ import pytest
 from litestar.testing import TestClient
 
 from dure.api.application import make_app
-from dure.portal.visitor import SESSION_COOKIE
 from dure.services.access import ACCESS, Role
+from dure.services.browser_words import SESSION_COOKIE
 from dure.services.desks import Services
 from dure.services.people import FREE_FAILURES, SignedIn
 from tests.api.calling import Caller, calling

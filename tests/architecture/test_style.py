@@ -94,12 +94,12 @@ def test_names_say_what_the_thing_is() -> None:
     assert empty_names() - set(excused("name")) == set()
 
 
-def test_public_functions_of_the_core_say_what_they_are_for() -> None:
+def test_public_names_of_the_core_say_what_they_are_for() -> None:
     silent = [
         f"{path}::{node.name}"
         for path in CORE
-        for node in tree(path).body
-        if isinstance(node, FUNCTION)
+        for node in ast.walk(tree(path))
+        if isinstance(node, (*FUNCTION, ast.ClassDef))
         and not node.name.startswith("_")
         and ast.get_docstring(node) is None
     ]

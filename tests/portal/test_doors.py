@@ -8,9 +8,11 @@ from litestar.testing import TestClient
 
 from dure.api.application import make_app
 from dure.portal.site import make_site
-from dure.portal.visitor import SESSION_COOKIE
+from dure.portal.visitor import csrf_of
 from dure.services.access import ACCESS, Role
+from dure.services.browser_words import SESSION_COOKIE
 from dure.services.desks import Services
+from dure.services.people import SignedIn
 from tests.portal.filled_programme import PASSWORD, filled_services
 from tests.portal.visiting import hidden_fields, visiting
 
@@ -130,6 +132,43 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_plain_http_elsewhere() -> No
 
         assert "HttpOnly" in cookie and "SameSite=lax" in cookie
         assert ("Secure" in cookie) == is_secure
+
+
+def test_over_https_the_session_cookie_belongs_to_this_very_host() -> None:
+    services = filled_services()
+    site = make_site(services, is_secure=True)
+    with TestClient(site, base_url="https://portal.test") as client:
+        form = {"user": "kang.min", "password": PASSWORD}
+        form |= hidden_fields(client.get("/login").text)
+        signed_in = client.post("/login", data=form, follow_redirects=False)
+        own = client.get("/me", follow_redirects=False)
+        (token,) = (one for one in client.cookies if one.endswith("session"))
+        value = client.cookies[token]
+        out = client.post("/logout", data={"csrf": csrf_of(value)}, follow_redirects=False)
+        left = dict(client.cookies)
+        client.cookies.set(SESSION_COOKIE, value)
+        planted = client.get("/me", follow_redirects=False)
+
+    for answer, name in ((signed_in, "dure_session"), (signed_in, "dure_visit"), (out, token)):
+        # What browsers ask of the prefix, also of a cookie that is to be forgotten.
+        cookies = answer.headers.get_list("set-cookie")
+        (cookie,) = (one for one in cookies if one.split("=")[0].endswith(name))
+        fields = set(cookie.split("; ")[1:])
+        assert cookie.startswith("__Host-") and {"Path=/", "Secure"} <= fields
+        assert not any(one.startswith("Domain") for one in fields)
+    assert (own.status_code, left) == (200, {})
+    assert planted.status_code == 303
+
+
+def test_the_api_reads_the_cookie_that_the_pages_set(services: Services) -> None:
+    signed_in = services.people.sign_in("kang.min", PASSWORD, address="test")
+    assert isinstance(signed_in, SignedIn)
+    for is_secure, name in ((True, "__Host-dure_session"), (False, "dure_session")):
+        app = make_app(services, is_secure=is_secure)
+        for cookie in ("__Host-dure_session", "dure_session"):
+            with TestClient(app, cookies={cookie: signed_in.token}) as client:
+                answer = client.get("/api/v1/me")
+            assert (answer.status_code == 200) == (cookie == name)
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/nothing", "/static/dure.css", "/jobs"])

@@ -32,6 +32,21 @@ def test_a_letter_is_a_page_of_its_own_in_both_languages() -> None:
     assert foreign.status_code == missing.status_code == 404
 
 
+def test_a_member_is_not_led_to_an_application_that_is_its_applicants() -> None:
+    world = OfferWorld()
+    services = world.services()
+    services.people.change_roles("kang.min", [Role.MEMBER], by="test", projects=["p-t-0001"])
+    with visiting(services, Role.MEMBER) as visit:
+        notices, letter = visit.get("/notices"), visit.get("/letters/2026-00005")
+    with visiting(services, Role.APPLICANT) as visit:
+        own = visit.get("/notices")
+
+    link = 'href="/applications/t-0001"'
+    assert "/letters/2026-00005" in notices.text and letter.status_code == 200
+    assert link not in notices.text and link not in letter.text
+    assert link in own.text
+
+
 def test_where_mail_goes_and_how_often_is_chosen_on_the_page() -> None:
     services = OfferWorld().services()
     with visiting(services, Role.APPLICANT) as visit:

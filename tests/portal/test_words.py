@@ -6,11 +6,12 @@ from itertools import product
 
 import pytest
 
-from dure.core.columns import END_CAUSES, JOB_STATES, LEVELS
+from dure.core.columns import JOB_STATES, LEVELS
 from dure.reports.messages import catalogue, has
 from dure.services.access import Role
 from dure.services.desks import CancelAnswer
 from dure.services.people import SignInRefusal
+from dure.services.stories import END_CAUSES
 from dure.services.views import DEVICE_STATES
 from dure.services.words import REFUSALS
 
@@ -31,6 +32,7 @@ FAMILIES = {
     "kind_help": DEVICE_STATES,
     "jobstate": JOB_STATES,
     "end_cause": END_CAUSES,
+    "stop_by": ["reclaimed", "yielded", "preempted", "ordered"],
     "role": [role.value for role in Role],
     "whyshort": [refusal for refusal in REFUSALS if refusal],
     "use": ["public", "own", "mixed"],

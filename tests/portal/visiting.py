@@ -8,8 +8,9 @@ from httpx import Response
 from litestar.testing import TestClient
 
 from dure.portal.site import make_site
-from dure.portal.visitor import SESSION_COOKIE, csrf_of
+from dure.portal.visitor import csrf_of
 from dure.services.access import Role
+from dure.services.browser_words import SESSION_COOKIE
 from dure.services.desks import Services
 from dure.services.people import SignedIn
 from tests.portal.filled_programme import PASSWORD, USERS, CountedBytes

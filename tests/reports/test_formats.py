@@ -42,6 +42,14 @@ def test_counts_have_their_counters() -> None:
     assert (formats.nodes("ko", 1_714), formats.nodes("en", 2)) == ("1,714대", "2 nodes")
 
 
+def test_a_short_date_is_not_taken_for_another() -> None:
+    assert [formats.date(lang, NOON) for lang in formats.LANGS] == ["3/9", "9 Mar"]
+
+
+def test_a_share_of_a_device_is_shown_as_it_was_chosen() -> None:
+    assert [formats.share("ko", milli) for milli in (500, 810, 125)] == ["50%", "81%", "12.5%"]
+
+
 def test_moments_are_korean_civil_time_on_24_hours() -> None:
     assert formats.moment("ko", NOON) == "2026년 3월 9일(월) 14:05"
     assert formats.moment("en", NOON) == "9 Mar 2026, 14:05"

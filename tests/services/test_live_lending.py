@@ -84,6 +84,21 @@ def test_a_promoted_loan_keeps_its_process_and_ends_by_it() -> None:
     assert len(bench.machine.started) == 2
 
 
+def test_long_work_that_makes_room_for_work_of_its_owner_is_told_so() -> None:
+    bench = LiveBench(slots=2)
+    bench.allocate("owner", 2)
+    long = bench.submit(f"{BORROWER}, estimate: 20-00:00:00", project="owner")
+    bench.turn(2)
+
+    bench.submit("gpus: 2, estimate: 10m", project="owner")
+    bench.turn()
+    assert bench.story(long).stop_cause == "yielded"
+    bench.end(long, exit_code=85, kind="stopped")
+    bench.turn(3)
+
+    assert bench.attempts(long) == [(1, "own", "resized"), (2, "loan", "yielded")]
+
+
 def test_a_borrower_may_stay_when_the_claimant_is_cancelled() -> None:
     bench = LiveBench(slots=2)
     bench.allocate("owner", 2)
@@ -93,11 +108,12 @@ def test_a_borrower_may_stay_when_the_claimant_is_cancelled() -> None:
     owner = bench.submit("gpus: 2", project="owner")
     bench.turn()
     assert bench.story(borrower).stop_by_s > bench.clock.at_s
+    assert bench.story(borrower).stop_cause == "reclaimed"
 
     bench.desk.cancel(owner, by=ADMIN)
     bench.turn(2)
 
-    assert bench.story(borrower).stop_by_s == -1
+    assert (bench.story(borrower).stop_by_s, bench.story(borrower).stop_cause) == (-1, "")
     assert bench.desk.view().reclaims[0].outcome == "withdrawn"
     bench.turn(120)
     assert bench.attempts(borrower) == [(1, "loan", "")]

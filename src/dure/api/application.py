@@ -47,8 +47,12 @@ HEADERS: dict[str, Any] = {
 }
 
 
-def make_app(services: Services) -> Litestar:
-    """Make the API over a set of services."""
+def make_app(services: Services, *, is_secure: bool = False) -> Litestar:
+    """Make the API over a set of services.
+
+    Args:
+        is_secure: browsers come by HTTPS, as pages were made for.
+    """
     public = {"action": "service.read"}
     versioned = Router(
         "/api/v1",
@@ -100,6 +104,7 @@ def make_app(services: Services) -> Litestar:
             {
                 "services": services,
                 "sites": services.sites,
+                "is_secure": is_secure,
                 "repeats": Repeats(),
                 "listeners": Listeners(),
             }

@@ -6,11 +6,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from dure.services.access import PUBLIC_ACTOR, Actor, Forbidden, is_open_to
+from dure.services.browser_words import SESSION_COOKIE, host_cookie
 from dure.services.desks import Services
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-SESSION_COOKIE = "dure_session"
 
 
 def services_of(connection: Connection) -> Services:
@@ -33,7 +33,8 @@ def _read(connection: Connection) -> Actor:
         return people.actor_of_token(token.strip())
     # A cookie is sent by the browser whoever asks it to, so it opens nothing that changes anything.
     if connection.scope.get("method") in SAFE_METHODS:
-        return people.actor_of_session(connection.cookies.get(SESSION_COOKIE, ""))
+        cookie = host_cookie(SESSION_COOKIE, is_secure=connection.app.state.is_secure)
+        return people.actor_of_session(connection.cookies.get(cookie, ""))
     return PUBLIC_ACTOR
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import anyio.to_thread
 import msgspec
@@ -35,6 +34,7 @@ from dure.core.storage import (
     checked_snapshot,
 )
 from dure.services.access import Actor, may
+from dure.services.browser_words import saved_as
 from dure.services.ports import Content
 from dure.services.storage import Storage
 
@@ -159,12 +159,10 @@ def download(request: AnyRequest, project: FromPath[str]) -> Response[Any]:
 
 def _headers_of(entry: FileEntry) -> dict[str, str]:
     return {
+        **saved_as(entry.name),
         "ETag": f'"{entry.etag}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
-        # Saved, whatever it calls itself; shown nowhere, so that no script of a stranger runs.
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(entry.name, safe='')}",
-        "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
     }
 
 

@@ -1,7 +1,6 @@
 """Drafts of applications with their files, and requests about awards and decisions."""
 
 from typing import Any, Literal
-from urllib.parse import quote
 
 import anyio
 import msgspec
@@ -14,6 +13,7 @@ from dure.api.problems import documented, missing, taken
 from dure.api.schemas import ApplicationTaken, out
 from dure.api.work_routes import repeats_of
 from dure.services.attachments import SIZE_BYTES_MAX
+from dure.services.browser_words import saved_as
 from dure.services.desks import PaperDesk, Refused
 from dure.services.office_views import RequestRow, WrittenRow
 
@@ -21,12 +21,6 @@ AnyRequest = Request[Any, Any, Any]
 Kind = Literal["renewal", "extension", "supplement", "transfer", "advance", "appeal"]
 # A little more than a file may have, so that one that is too large is refused by its own rule.
 UPLOAD_BYTES_MAX = SIZE_BYTES_MAX + 1024 * 1024
-# Saved, never opened: whatever a file contains, no browser runs it here.
-DOWNLOAD_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, no-store",
-}
 
 
 class DraftIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -289,12 +283,7 @@ def _file(found: tuple[Any, bytes] | None) -> Response[bytes]:
     if found is None:
         raise missing("attachment")
     row, content = found
-    disposition = f"attachment; filename*=UTF-8''{quote(row.name, safe='')}"
-    return Response(
-        content,
-        media_type="application/octet-stream",
-        headers={**DOWNLOAD_HEADERS, "Content-Disposition": disposition},
-    )
+    return Response(content, media_type="application/octet-stream", headers=saved_as(row.name))
 
 
 @get(

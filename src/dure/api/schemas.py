@@ -127,6 +127,7 @@ class JobDetail(msgspec.Struct, frozen=True):
     attempts: list[AttemptOut]
     asked: dict[str, str]
     stop_by_s: int | None
+    stop_cause: str
 
 
 class Help(msgspec.Struct, frozen=True):

@@ -113,6 +113,7 @@ def job_detail(request: AnyRequest, job: FromPath[str]) -> JobDetail:
         [out(AttemptOut, one, nodes=list(one.nodes)) for one in story.attempts],
         dict(story.asked),
         None if story.stop_by_s == NEVER_S else story.stop_by_s,
+        story.stop_cause,
     )
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 
 from dure.app.backends import Backend, backend_of
 from dure.app.care import Care, Cared, assemble_care
-from dure.app.engine import Engine, RealTime
+from dure.app.engine import Engine, RealTime, Turns
 from dure.app.leading import Claim, Following, turns_of
 from dure.app.settings import HERE, LOCAL, Settings
 from dure.app.site_pool import AgentSites
@@ -96,26 +96,21 @@ def assemble_here(
     book.attach(demand)
     cared = Cared.attached_to(book)
     programme = Programme(book, clock)
-    pool = _founded_with(ledger)
-    is_new, backend = pool is None, backend_of(settings, pool, clock.now_s, agents=agents)
-    standing, reader = Standing(), EventReader(demand)
+    reader = EventReader(demand)
     runtime = PoolRuntime(ledger, NoHands(), reader=reader, decode=decode)
-    publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
-    keeper = Keeper(runtime, book, {"hands": standing, "views": publisher})
-    if is_new:
-        runtime.found(backend.pool, _policy(settings, backend), at_s=clock.now_s())
-    keeper.begin()
-    leader = _Leader(
-        settings, backend, runtime, reader, publisher, clock, book, keeper, demand, standing, is_new
-    )
-    following = Following(runtime, publisher, clock.now_s, book.lock, poll_s=settings.poll_s)
-    turns = turns_of(HERE, following, leader.lead if settings.plans else None, claim)
+    leader = _folded(settings, runtime, reader, book, demand, clock, agents)
+    backend, publisher = leader.backend, leader.publisher
+    engine = Engine(HERE, leader.turns(claim))
     publisher.publish(runtime.state, clock.now_s())
-    engine = Engine(HERE, turns)
-    waits = programme.supply.awaits_acceptance
-    lines = LocalLines(root) if settings.backend == LOCAL else None
     desk = WorkingPool(
-        publisher, book, demand, clock, PrintedFiles(root), engine.wake, waits, lines
+        publisher,
+        book,
+        demand,
+        clock,
+        PrintedFiles(root),
+        engine.wake,
+        programme.supply.awaits_acceptance,
+        LocalLines(root) if settings.backend == LOCAL else None,
     )
     care = assemble_care(
         root,
@@ -137,10 +132,33 @@ def assemble_here(
         backend,
         programme,
         demand,
-        keeper,
+        leader.keeper,
         care,
         leader.troubles,
         *_files(settings, book, clock),
+    )
+
+
+def _folded(
+    settings: Settings,
+    runtime: PoolRuntime,
+    reader: EventReader,
+    book: KeptBook,
+    demand: Demand,
+    clock: SystemClock,
+    agents: AgentSites | None,
+) -> "_Leader":
+    """Fold the pool's ledger, found a new one; return who may lead it."""
+    pool = _founded_with(runtime.ledger)
+    is_new, backend = pool is None, backend_of(settings, pool, clock.now_s, agents=agents)
+    standing = Standing()
+    publisher = Publisher(Title(HERE, backend.title, names={HERE: backend.title}), demand)
+    keeper = Keeper(runtime, book, {"hands": standing, "views": publisher})
+    if is_new:
+        runtime.found(backend.pool, _policy(settings, backend), at_s=clock.now_s())
+    keeper.begin()
+    return _Leader(
+        settings, backend, runtime, reader, publisher, clock, book, keeper, demand, standing, is_new
     )
 
 
@@ -160,6 +178,17 @@ class _Leader:
     standing: Standing
     is_new: bool
     hands: DriverHands | None = None
+
+    def turns(self, claim: Claim | None) -> Turns:
+        """Lead where this process plans, as long as its claim holds; follow otherwise."""
+        follow = Following(
+            self.runtime,
+            self.publisher,
+            self.clock.now_s,
+            self.book.lock,
+            poll_s=self.settings.poll_s,
+        )
+        return turns_of(HERE, follow, self.lead if self.settings.plans else None, claim)
 
     def lead(self) -> RealTime:
         root = self.settings.data / HERE

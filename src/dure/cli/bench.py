@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from dure.cli.groups import command_group
 from dure.cli.ledger import DbOption
 
-bench = typer.Typer(
-    help="Measure the hot paths on this machine.", no_args_is_help=True, rich_markup_mode=None
-)
+bench = command_group("Measure the hot paths on this machine.")
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dure.cli.cells import code, made_column, moment_column, number_column, text_column
+from dure.cli.groups import command_group
 from dure.cli.options import (
     HERE,
     URL,
@@ -19,9 +20,7 @@ from dure.cli.options import (
 )
 from dure.cli.output import Output, Row, note, say, show_facts, show_rows, stop
 
-idle = typer.Typer(
-    help="GPUs that running jobs hold idle.", no_args_is_help=True, rich_markup_mode=None
-)
+idle = command_group("GPUs that running jobs hold idle.")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dure.cli.cells import code_column, made_column, moment_column, number_column, text_column
+from dure.cli.groups import command_group
 from dure.cli.ledger import DEFAULT_DATA, DataOption
 from dure.cli.options import (
     LIMIT,
@@ -20,11 +21,7 @@ from dure.cli.options import (
 )
 from dure.cli.output import Output, lang, note, plain, say, show_facts, show_rows, stop
 
-data = typer.Typer(
-    help="Files of a project: list, send, fetch, keep.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+data = command_group("Files of a project: list, send, fetch, keep.")
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="The project.")]
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Inside the project's folder.")]
 SnapshotArgument = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A snapshot's name.")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dure.cli.groups import command_group
 from dure.cli.output import Output, note, say
 from dure.cli.progress import far
 
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
 
     Look = Callable[[Decoders, Path | None, Progress], Examination]
 
-ledger = typer.Typer(
-    help="Look at the ledgers of a data directory.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+ledger = command_group("Look at the ledgers of a data directory.")
 
 DataOption = Annotated[
     Path,

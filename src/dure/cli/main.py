@@ -30,6 +30,7 @@ from dure.cli import (
     usage_cli,
     work,
 )
+from dure.cli.groups import command_group
 from dure.core.errors import DureError, InputError
 
 # A sibling module has `register(app)`, which adds its commands, and stands here in the order of the
@@ -57,15 +58,7 @@ REGISTRATIONS: tuple[Callable[[typer.Typer], None], ...] = (
     bench.register,
 )
 
-# Plain text: help and errors are read by scripts and over slow lines too.
-app = typer.Typer(
-    name="dure",
-    help="Dure (두레) runs a nation's GPU pool.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = command_group("Dure (두레) runs a nation's GPU pool.")
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -25,6 +25,7 @@ from dure.cli.cells import (
     number_column,
     text_column,
 )
+from dure.cli.groups import command_group
 from dure.cli.options import (
     LIMIT,
     URL,
@@ -73,7 +74,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _group(app: typer.Typer, name: str, about: str) -> typer.Typer:
-    group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+    group = command_group(about)
     # A group of one command would otherwise be that command.
     group.callback(help=about)(lambda: None)
     app.add_typer(group, name=name)

@@ -32,13 +32,7 @@ def replay(
     from dure.core.errors import DureError
     from dure.services.replaying import replay as decide_again
 
-    match = re.fullmatch(r"(\d+)?\.\.(\d+)?|(\d+)", span)
-    if match is None:
-        typer.echo(f"dure replay: found {span!r}; expected A..B, A.., ..B or one number.", err=True)
-        raise typer.Exit(2)
-    single = match[3]
-    first = int(single or match[1] or 1)
-    last = int(single) if single else int(match[2]) if match[2] else None
+    first, last = _records(span)
     path = data / "ledger.db"
     if not path.exists():
         path = data / pool / "ledger.db"
@@ -76,3 +70,14 @@ def replay(
         )
     if found.different:
         raise typer.Exit(1)
+
+
+def _records(span: str) -> tuple[int, int | None]:
+    """Read the first and the last record of A..B; None is the ledger's end."""
+    match = re.fullmatch(r"(\d+)?\.\.(\d+)?|(\d+)", span)
+    if match is None:
+        typer.echo(f"dure replay: found {span!r}; expected A..B, A.., ..B or one number.", err=True)
+        raise typer.Exit(2)
+    if match[3]:
+        return int(match[3]), int(match[3])
+    return int(match[1] or 1), int(match[2]) if match[2] else None

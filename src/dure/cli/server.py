@@ -126,8 +126,9 @@ def make_server(
         is_behind_proxy: believe the proxy's word for the caller's address and the scheme.
     """
     door = door or Door()
-    api = make_app(services)
-    site = make_site(services, is_secure=door.tls is not None or is_behind_proxy)
+    is_secure = door.tls is not None or is_behind_proxy
+    api = make_app(services, is_secure=is_secure)
+    site = make_site(services, is_secure=is_secure)
     config = door.config(front_door(api, site), port, is_behind_proxy=is_behind_proxy)
     return Server(config, api)
 

@@ -8,6 +8,7 @@ import typer
 
 from dure.cli.cells import code_column, moment_column, number_column, text_column
 from dure.cli.following import ALIVE
+from dure.cli.groups import command_group
 from dure.cli.options import (
     HERE,
     URL,
@@ -52,7 +53,7 @@ BrowserOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``dure``."""
-    group = typer.Typer(no_args_is_help=True, help="A notebook or a terminal on GPUs.")
+    group = command_group("A notebook or a terminal on GPUs.")
     tail = "wait for its start and print a link that opens it once."
     group.command("jupyter", help=f"Begin a notebook server, {tail}")(_beginning("jupyter"))
     group.command("shell", help=f"Begin a terminal, {tail}")(_beginning("shell"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dure.cli.cells import code_column, moment_column, number_column, text_column
+from dure.cli.groups import command_group
 from dure.cli.ledger import DEFAULT_DATA, DataOption, DbOption
 from dure.cli.options import URL, OutputOption, UrlOption, connect
 from dure.cli.output import Output, note, say, show_rows
@@ -17,9 +18,7 @@ from dure.cli.output import Output, note, say, show_rows
 if TYPE_CHECKING:
     from dure.services.enrolments import Enrolments
 
-site = typer.Typer(
-    help="Keys for the agents of sites.", no_args_is_help=True, rich_markup_mode=None
-)
+site = command_group("Keys for the agents of sites.")
 # Whoever may read the data directory.
 BY = "rule:site-command"
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The site.")]

@@ -228,13 +228,22 @@ def negotiate(
         str, typer.Option("--provider", metavar="PROVIDER", help="As the pool names it.")
     ],
     application: Annotated[
-        str, typer.Option("--application", metavar="APPLICATION", help="A proposal selected; or")
+        str,
+        typer.Option(
+            "--application", metavar="APPLICATION", help="Of a proposal that was selected."
+        ),
     ] = "",
     call: Annotated[
-        str, typer.Option("--call", metavar="CALL", help="a call that failed often enough, with")
+        str,
+        typer.Option(
+            "--call", metavar="CALL", help="Or directly: a call that failed often enough."
+        ),
     ] = "",
     organisation: Annotated[
-        str, typer.Option("--organisation", metavar="NAME", help="the provider's full name.")
+        str,
+        typer.Option(
+            "--organisation", metavar="NAME", help="With --call: the provider's full name."
+        ),
     ] = "",
     url: UrlOption = URL,
     output: OutputOption = Output.TABLE,

@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-trace = typer.Typer(
-    help="Bring traces and pools into the twin's tables.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+from dure.cli.groups import command_group
+
+trace = command_group("Bring traces and pools into the twin's tables.")
 
 
 def register(app: typer.Typer) -> None:

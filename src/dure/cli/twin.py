@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dure.cli.groups import command_group
+
 if TYPE_CHECKING:
     from dure.twin.run import Result
 
-twin = typer.Typer(
-    help="The digital twin: the engine that runs the pool, in virtual time.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+twin = command_group("The digital twin: the engine that runs the pool, in virtual time.")
 
 ScenarioArgument = Annotated[
     str | None,

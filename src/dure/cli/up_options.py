@@ -5,18 +5,25 @@ from typing import Annotated
 
 import typer
 
-PortOption = Annotated[int, typer.Option(min=1, max=65_535, help="Where to serve.")]
+PortOption = Annotated[int, typer.Option(min=1, max=65_535, metavar="PORT", help="Where to serve.")]
 ScenarioOption = Annotated[
-    str, typer.Option(help="founding: an imagined nation beside this machine; empty.")
+    str,
+    typer.Option(
+        metavar="NAME", help="founding (an imagined nation beside this machine) or empty."
+    ),
 ]
 SpeedOption = Annotated[
-    int, typer.Option(help="Seconds of the imagined pool in one of ours; 0 stands still.")
+    int,
+    typer.Option(metavar="N", help="Seconds of the imagined pool in one of ours; 0 stands still."),
 ]
 SlotsOption = Annotated[
-    int | None, typer.Option(help="Count so many slots here, not GPUs or CPUs.")
+    int | None, typer.Option(metavar="N", help="Count so many slots here, not GPUs or CPUs.")
 ]
 BackendOption = Annotated[
-    str, typer.Option(help="What runs the pool here: local (this machine), slurm, or agents.")
+    str,
+    typer.Option(
+        metavar="NAME", help="What runs the pool here: local (this machine), slurm or agents."
+    ),
 ]
 AllocateOption = Annotated[
     list[str] | None,
@@ -24,12 +31,20 @@ AllocateOption = Annotated[
 ]
 QuotaOption = Annotated[str, typer.Option(metavar="SIZE", help="What a project's files may take.")]
 RoleOption = Annotated[
-    str, typer.Option(help="all; portal or engine beside others on the same --db; agent.")
+    str,
+    typer.Option(
+        metavar="ROLE", help="all; portal or engine, beside others on the same --db; or agent."
+    ),
 ]
 MeterOption = Annotated[
-    str, typer.Option(help="built-in, or the address of a Prometheus with DCGM's names.")
+    str,
+    typer.Option(
+        metavar="METER", help="built-in, or the address of a Prometheus with DCGM's names."
+    ),
 ]
-HostOption = Annotated[str, typer.Option(help="Where to listen; beyond loopback with TLS only.")]
+HostOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond loopback with TLS only.")
+]
 CertificateOption = Annotated[
     Path | None, typer.Option("--certificate", metavar="FILE", help="Serve HTTPS with it (PEM).")
 ]
@@ -64,7 +79,12 @@ SmtpPasswordFileOption = Annotated[
 MailFromOption = Annotated[str, typer.Option(metavar="ADDRESS", help="Where mail comes from.")]
 SessionsPortOption = Annotated[
     int,
-    typer.Option(min=0, max=65_535, help="Where to let people into sessions; 0: after --port."),
+    typer.Option(
+        min=0,
+        max=65_535,
+        metavar="PORT",
+        help="Where to let people into sessions; 0: after --port.",
+    ),
 ]
 SessionsUrlOption = Annotated[
     str, typer.Option(metavar="URL", help="Where people reach sessions: https://*.example.kr.")

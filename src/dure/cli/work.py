@@ -254,7 +254,9 @@ def why(
             ("end", moment(row["end_at_s"])),
         ]
     if detail["stop_by_s"] is not None:
-        facts.append(("stop_by", moment(detail["stop_by_s"])))
+        by_s = detail["stop_by_s"]
+        sentence = words(f"stop_by.{detail['stop_cause']}", otherwise="", stop_by_s=by_s)
+        facts.append(("stop_by", sentence or moment(by_s)))
     facts += [("attempt", _attempt(one)) for one in detail["attempts"]]
     facts += [
         ("asked", f"{words(f'asked.{name}', otherwise=name)}: {value}")

@@ -174,6 +174,7 @@ def scaled_gpus(sizes: Mapping[str, int], capacity_gpus: int, call: Call) -> dic
     given = {name: max(n * capacity // wanted, least[name]) for name, n in whole.items()}
 
     def part(name: str) -> Fraction:
+        """Return how much of its whole size one is given."""
         return Fraction(given[name], whole[name])
 
     while sum(given.values()) > capacity:

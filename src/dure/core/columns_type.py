@@ -61,6 +61,7 @@ class _ColumnsAttributes(AttributeTemplate):
     key = _ColumnsType
 
     def generic_resolve(self, type_: Any, name: str) -> Any:  # type: ignore[override]
+        """Tell Numba the type of a matrix; of a name that is none, nothing."""
         return _MATRIX_TYPES.get(name)
 
 
@@ -71,6 +72,7 @@ def _lower_matrix(context: Any, builder: Any, type_: _ColumnsType, table: Any, n
     matrix_type = _MATRIX_TYPES[name]
 
     def word(at: int) -> Any:
+        """Load a word of the matrix's row in the table."""
         loaded = builder.load(builder.gep(table, [_WORD(row + at)]))
         # The table stays as it is while a kernel runs: read once, kept in a register.
         loaded.set_metadata("invariant.load", builder.module.add_metadata([]))

@@ -27,9 +27,6 @@ def empty_columns(pool: Pool, policy: Policy) -> Columns:
     capacity[col.T_SPEED] = [pool.rate_of(kind).speed_milli for kind in pool.types]
     capacity[col.T_EXCHANGE] = [pool.rate_of(kind).exchange_milli for kind in pool.types]
 
-    def zeros(*shape: int) -> IntArray:
-        return np.zeros(shape, dtype=np.int64)
-
     columns = Columns(
         scalars=scalars,
         policy=policy.vector(),
@@ -70,6 +67,11 @@ def empty_columns(pool: Pool, policy: Policy) -> Columns:
     )
     forget_passes(columns)
     return columns
+
+
+def zeros(*shape: int) -> IntArray:
+    """Return a column of zeros."""
+    return np.zeros(shape, dtype=np.int64)
 
 
 def wider(array: IntArray, size: int) -> IntArray:

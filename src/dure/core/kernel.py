@@ -35,6 +35,7 @@ def inner_of_ints(count: int) -> Callable[[_Kernel], _Kernel]:
     """Return a decorator for an inner kernel of ``Columns`` and ``count`` integers."""
 
     def compile_once(function: _Kernel) -> _Kernel:
+        """Compile for this one signature, at once: nothing is inferred at a call."""
         signature = types.void(COLUMNS, *[types.int64] * count)
         return cast(_Kernel, njit(signature, **_INNER)(function))
 

@@ -31,6 +31,7 @@ class Plan:
 
     @property
     def facts(self) -> IntArray:
+        """Return what was decided, shape (fact, FACT_WIDTH)."""
         return self.record.decided
 
 

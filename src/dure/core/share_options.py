@@ -37,6 +37,7 @@ class Option:
 
     @property
     def to_month(self) -> int:
+        """Return the month after its last."""
         return self.from_month + self.months
 
     @property
@@ -62,6 +63,7 @@ class Pick:
 
     @property
     def value(self) -> int:
+        """Return what the option is worth at this size."""
         return self.option.value(self.gpus)
 
 
@@ -180,6 +182,7 @@ class Room:
         self.organisations = defaultdict(lambda: [0] * months)
 
     def put(self, picks: Iterable[Pick]) -> "Room":
+        """Take room for each pick; return this room."""
         for pick in picks:
             self.take(pick.option, pick.gpus)
         return self

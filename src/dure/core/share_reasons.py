@@ -69,6 +69,7 @@ class Standing:
         self._edges = edges(space, picks)
 
     def edge(self, one: Candidate) -> Edge:
+        """Return where selected and waiting meet in a candidate's group."""
         return self._edges.get(group_of(one), Edge(NOBODY_MILLI, NOBODY_MILLI))
 
 

@@ -20,16 +20,22 @@ MIRROR_BYTES_MAX: Final = 8 << 20
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
+    """Start an attempt."""
+
     order: StartOrder
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    """Tell an attempt to save: it is stopped at ``stop_by_s`` at the latest."""
+
     job: str
     attempt: int
     stop_by_s: int
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Stop an attempt now."""
+
     job: str
     attempt: int
 

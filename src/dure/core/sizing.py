@@ -79,6 +79,7 @@ class PastUse:
 
     @property
     def percent(self) -> int:
+        """Return the use of what was held, rounded down; 0 where nothing was held."""
         return 100 * self.used_gpu_s // self.held_gpu_s if self.held_gpu_s else 0
 
 

@@ -116,6 +116,7 @@ class State:
 
     @property
     def now_s(self) -> int:
+        """Return the moment that the state stands at, -1 before the first cycle."""
         return int(self.c.scalars[col.S_NOW])
 
     @property

@@ -89,6 +89,7 @@ class Upload:
 
     @property
     def path(self) -> str:
+        """Return where the file will lie, inside the project's folder."""
         return "/".join(self.parts)
 
 
@@ -109,6 +110,7 @@ class SpaceUse:
 
     @property
     def total_bytes(self) -> int:
+        """Return what counts against the project's quota."""
         return self.files_bytes + self.uploads_bytes + self.snapshots_bytes
 
 
@@ -135,6 +137,7 @@ def checked_path(text: str, *, is_new: bool = False) -> Parts:
     """
 
     def refuse(expected: str) -> InputError:
+        """Make the error that names this path."""
         return InputError("path", found=repr(text[:80]), expected=expected)
 
     text = text.removeprefix("/").removesuffix("/")

@@ -129,52 +129,93 @@ def _walk(
     Args:
         times: so many times the flow of the past.
     """
-    waiting = list(line)
-    tracks, homes = dict(room.track_gpus), dict(room.organisation_gpus)
-    free, came = room.free_gpus, dict.fromkeys(SOURCES, 0)
-    # What those hold who hold something now; what comes before its time does not come again.
-    held, since_held = sum(one.gpus for one in coming if one.source == "term"), 0
     moments = [one.soonest_s if times > 1 else one.at_s for one in coming]
-    queue = [
+    arrivals = [
         (max(at_s, now_s), place, one)
         for place, (at_s, one) in enumerate(zip(moments, coming, strict=True))
     ]
     step_s = flow.days * DAY_S * flow.chunk_gpus // (flow.gpus * times) if flow.gpus * times else 0
     if step_s:
         chunk = Coming(max(now_s, flow.from_s) + step_s, flow.chunk_gpus, "flow")
-        queue.append((chunk.at_s, len(queue), chunk))
-    heapq.heapify(queue)
-    served: dict[str, tuple[int | None, dict[str, int]]] = {}
-    number = first = len(queue)
-    while waiting and queue:
-        at_s, place, one = heapq.heappop(queue)
-        if at_s > now_s + HORIZON_S:
-            break
+        arrivals.append((chunk.at_s, len(arrivals), chunk))
+    heapq.heapify(arrivals)
+    held = sum(one.gpus for one in coming if one.source == "term")
+    walk = _Walk(list(line), room, arrivals, step_s, term_s, held)
+    while walk.waiting and arrivals and arrivals[0][0] <= now_s + HORIZON_S:
+        walk.serve(walk.arrive())
+    return walk.served
+
+
+class _Walk:
+    """A walk through what comes free, as far as it has come.
+
+    Attributes:
+        arrivals: a heap of what comes free: moment, number, what.
+        step_s: between two arrivals of the flow.
+        held, since_held: GPUs of those who hold something now, and of those served on the walk.
+        served: who was served when, and what had come by then.
+    """
+
+    def __init__(
+        self,
+        waiting: list[Waiting],
+        room: Room,
+        arrivals: list[tuple[int, int, Coming]],
+        step_s: int,
+        term_s: Mapping[str, int],
+        held: int,
+    ) -> None:
+        self.waiting, self.arrivals, self.step_s, self.term_s = waiting, arrivals, step_s, term_s
+        self.room, self.free = room, room.free_gpus
+        self.tracks, self.homes = dict(room.track_gpus), dict(room.organisation_gpus)
+        self.held, self.since_held = held, 0
+        self.came: dict[str, int] = dict.fromkeys(SOURCES, 0)
+        self.served: dict[str, tuple[int | None, dict[str, int]]] = {}
+        # Arrivals from this number on are the walk's own.
+        self.first = self.number = len(arrivals)
+
+    def arrive(self) -> int:
+        """Let the next arrival come free, as far as anybody holds it then; return its moment."""
+        at_s, number, one = heapq.heappop(self.arrivals)
         # A walk's own awards end by themselves; what is held now never comes twice.
         is_flow = one.source == "flow"
-        is_own = place >= first and not is_flow
-        before = 0 if is_own else min(one.gpus, held)
-        since = min(one.gpus - before, since_held) if is_own or is_flow else 0
-        held, since_held, gpus = held - before, since_held - since, before + since
-        free, came[one.source] = free + gpus, came[one.source] + gpus
-        tracks[one.track] = max(0, tracks.get(one.track, 0) - gpus)
-        homes[one.organisation] = max(0, homes.get(one.organisation, 0) - gpus)
-        if is_flow and held + since_held:
-            number += 1
-            heapq.heappush(queue, (at_s + step_s, number, replace(one, at_s=at_s + step_s)))
-        while waiting and free >= min(other.gpus for other in waiting):
-            now = replace(room, free_gpus=free, track_gpus=tracks, organisation_gpus=homes)
-            chosen = next_in_line(waiting, now)
+        is_own = number >= self.first and not is_flow
+        before = 0 if is_own else min(one.gpus, self.held)
+        since = min(one.gpus - before, self.since_held) if is_own or is_flow else 0
+        self.held, self.since_held = self.held - before, self.since_held - since
+        self.came[one.source] += before + since
+        self._hold(one.track, one.organisation, -before - since)
+        if is_flow and self.held + self.since_held:
+            self._await(replace(one, at_s=at_s + self.step_s))
+        return at_s
+
+    def serve(self, at_s: int) -> None:
+        """Give what is free to those whose turn it is; it comes back when their terms end."""
+        while self.waiting and self.free >= min(one.gpus for one in self.waiting):
+            now = replace(
+                self.room,
+                free_gpus=self.free,
+                track_gpus=self.tracks,
+                organisation_gpus=self.homes,
+            )
+            chosen = next_in_line(self.waiting, now)
             if isinstance(chosen, Refusal):
-                break
-            next_ = chosen.waiting
-            waiting.remove(next_)
-            served[next_.application] = at_s, {name: sum_ for name, sum_ in came.items() if sum_}
-            free, since_held = free - next_.gpus, since_held + next_.gpus
-            tracks[next_.track] = tracks.get(next_.track, 0) + next_.gpus
-            homes[next_.organisation] = homes.get(next_.organisation, 0) + next_.gpus
-            number += 1
-            end = Coming(at_s + term_s[next_.application], next_.gpus, "term", next_.track,
-                         next_.organisation)  # fmt: skip
-            heapq.heappush(queue, (end.at_s, number, end))
-    return served
+                return
+            one = chosen.waiting
+            self.waiting.remove(one)
+            came = {source: gpus for source, gpus in self.came.items() if gpus}
+            self.served[one.application] = at_s, came
+            self.since_held += one.gpus
+            self._hold(one.track, one.organisation, one.gpus)
+            end_s = at_s + self.term_s[one.application]
+            self._await(Coming(end_s, one.gpus, "term", one.track, one.organisation))
+
+    def _hold(self, track: str, organisation: str, gpus: int) -> None:
+        """Count GPUs as held by a track and an institution, no longer held if negative."""
+        self.free -= gpus
+        self.tracks[track] = max(0, self.tracks.get(track, 0) + gpus)
+        self.homes[organisation] = max(0, self.homes.get(organisation, 0) + gpus)
+
+    def _await(self, one: Coming) -> None:
+        self.number += 1
+        heapq.heappush(self.arrivals, (one.at_s, self.number, one))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, get_args
-from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.params import FromPath
@@ -13,17 +12,12 @@ from dure.portal.asking import answers, in_thread, part_of
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import SECURITY_HEADERS, page
 from dure.portal.visitor import services_of, visitor_of
+from dure.services.browser_words import saved_as
 from dure.services.desks import Refused
 from dure.services.office_views import AttachmentRow
 from dure.services.programme_views import ApplicationRow, FieldProblem
 from dure.services.sights import visible_application
 
-# Saved, never opened: whatever a file contains, no browser runs it here.
-DOWNLOAD_HEADERS = {
-    **SECURITY_HEADERS,
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cache-Control": "private, no-store",
-}
 SAID = ("sent", "asked", "withdrawn")
 
 
@@ -210,12 +204,8 @@ def _file(found: tuple[AttachmentRow, bytes] | None) -> Response[bytes]:
     if found is None:
         raise MissingPage("there is no such file")
     row, content = found
-    disposition = f"attachment; filename*=UTF-8''{quote(row.name, safe='')}"
-    return Response(
-        content,
-        media_type="application/octet-stream",
-        headers={**DOWNLOAD_HEADERS, "Content-Disposition": disposition},
-    )
+    headers = {**SECURITY_HEADERS, **saved_as(row.name)}
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 ROUTES = (

@@ -13,6 +13,7 @@ from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
 from dure.reports.letters import letter_in
 from dure.services.notice_desk import MAIL_WISHES
+from dure.services.sights import visible_application, visible_applications
 
 
 @get("/notices", opt={"action": "notice.read"}, sync_to_thread=True)
@@ -22,14 +23,18 @@ def notices(request: AnyRequest) -> Response[Any]:
 
 
 def _page(request: AnyRequest, *, bad_email: str = "") -> Response[Any]:
-    desk, visitor = services_of(request).notices, visitor_of(request)
+    services, visitor = services_of(request), visitor_of(request)
+    desk = services.notices
     rows = desk.notices(visitor.actor)
+    # Members are told what becomes of their project; its application is its applicant's.
+    own = visible_applications(visitor.actor, services.programme)
     return page(
         request,
         "notices.html",
         status_code=422 if bad_email else 200,
         bad_email=bad_email,
         part=part_of(request, rows),
+        readable={row.application for row in own},
         unread=sum(not row.is_read for row in rows),
         wish=desk.mail_wish(visitor.actor),
         wishes=MAIL_WISHES,
@@ -67,11 +72,18 @@ async def choose_mail(request: AnyRequest) -> Response[Any]:
 @get("/letters/{letter:str}", opt={"action": "letter.read"}, sync_to_thread=True)
 def letter(request: AnyRequest, letter: FromPath[str]) -> Response[Any]:
     """Show an official letter."""
-    desk, visitor = services_of(request).notices, visitor_of(request)
-    found = desk.letter(letter, visitor.actor)
+    services, visitor = services_of(request), visitor_of(request)
+    found = services.notices.letter(letter, visitor.actor)
     if found is None:
         raise MissingPage("there is no such letter")
-    return page(request, "letter.html", letter=letter_in(visitor.lang, found), issued=found)
+    of = visible_application(visitor.actor, services.programme, found.application)
+    return page(
+        request,
+        "letter.html",
+        letter=letter_in(visitor.lang, found),
+        issued=found,
+        application_is_readable=of is not None,
+    )
 
 
 ROUTES = (notices, mark_read, choose_mail, letter)

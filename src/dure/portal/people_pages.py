@@ -3,20 +3,14 @@
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
 from dure.core.errors import InputError
 from dure.portal.asking import answers, in_thread
 from dure.portal.doors import AnyRequest, is_from_here, safe_path
-from dure.portal.render import is_secure, page
-from dure.portal.visitor import (
-    SESSION_COOKIE,
-    VISIT_COOKIE,
-    csrf_of,
-    services_of,
-    visitor_of,
-)
+from dure.portal.render import page
+from dure.portal.visitor import VISIT_COOKIE, csrf_of, secret_cookie, services_of, visitor_of
+from dure.services.browser_words import SESSION_COOKIE
 from dure.services.people import SESSION_S, SignInRefusal
 from dure.services.sights import visible_applications, visible_projects
 
@@ -45,15 +39,7 @@ async def login(request: AnyRequest) -> Response[Any]:
     )
     if isinstance(answer, SignInRefusal):
         return _login_page(request, next_path, answer.value, carried, user=given.get("user", ""))
-    cookie = Cookie(
-        key=SESSION_COOKIE,
-        value=answer.token,
-        path="/",
-        max_age=SESSION_S,
-        httponly=True,
-        samesite="lax",
-        secure=is_secure(request),
-    )
+    cookie = secret_cookie(request, SESSION_COOKIE, answer.token, max_age=SESSION_S)
     if carried and is_from_here(request):
         response: Response[Any] = page(
             request,
@@ -64,9 +50,8 @@ async def login(request: AnyRequest) -> Response[Any]:
         )
         response.cookies = [*response.cookies, cookie]
         return response
-    done = Redirect(next_path, status_code=303, cookies=[cookie])
-    done.delete_cookie(VISIT_COOKIE, path="/")
-    return done
+    visit = secret_cookie(request, VISIT_COOKIE, "", max_age=0)
+    return Redirect(next_path, status_code=303, cookies=[cookie, visit])
 
 
 def _login_page(
@@ -87,9 +72,8 @@ def _login_page(
 def logout(request: AnyRequest) -> Response[Any]:
     """End the session."""
     services_of(request).people.sign_out(visitor_of(request).session)
-    done = Redirect("/", status_code=303)
-    done.delete_cookie(SESSION_COOKIE, path="/")
-    return done
+    forgotten = secret_cookie(request, SESSION_COOKIE, "", max_age=0)
+    return Redirect("/", status_code=303, cookies=[forgotten])
 
 
 @get("/me", opt={"action": "self.read"}, sync_to_thread=False)

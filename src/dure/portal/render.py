@@ -24,6 +24,8 @@ from dure.portal.visitor import (
     VISIT_COOKIE,
     Visitor,
     csrf_of,
+    is_secure,
+    secret_cookie,
     services_of,
     visitor_of,
 )
@@ -124,26 +126,12 @@ def _new_cookies(request: AnyRequest, visitor: Visitor) -> tuple[list[Cookie], V
     ]
     if not visitor.session and not visitor.visit and request.url.path == "/login":
         visit = request.app.state.random_bytes(32).hex()
-        cookies.append(
-            Cookie(
-                key=VISIT_COOKIE,
-                value=visit,
-                path="/",
-                httponly=True,
-                samesite="lax",
-                secure=secure,
-            )
-        )
+        cookies.append(secret_cookie(request, VISIT_COOKIE, visit))
         visitor = Visitor(
             visitor.actor, visitor.account, visitor.lang, visitor.theme, visitor.session, visit
         )
         assert visitor.csrf == csrf_of(visit)
     return cookies, visitor
-
-
-def is_secure(request: AnyRequest) -> bool:
-    """Tell whether cookies are marked Secure: always, but on plain http on this very machine."""
-    return bool(request.app.state.is_secure)
 
 
 def _with_query(request: AnyRequest, key: str, value: str) -> str:

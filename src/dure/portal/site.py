@@ -46,7 +46,7 @@ def make_site(
     """Make the pages over a set of services.
 
     Args:
-        is_secure: mark cookies Secure; False only for plain http on this very machine.
+        is_secure: browsers come by HTTPS; False only for plain http on this very machine.
         random_bytes: a source fit for secrets.
     """
     headers: Any = dict(SECURITY_HEADERS)

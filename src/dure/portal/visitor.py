@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
 
 from dure.reports.formats import LANGS, Lang
 from dure.services.access import Actor
+from dure.services.browser_words import SESSION_COOKIE, host_cookie
 from dure.services.desks import Services
 from dure.services.people_view import Account
 
-SESSION_COOKIE = "dure_session"
 # Before signing in there is no session yet; this one ties the sign-in form to the browser.
 VISIT_COOKIE = "dure_visit"
 LANG_COOKIE, THEME_COOKIE = "dure_lang", "dure_theme"
@@ -62,9 +63,34 @@ def services_of(connection: Connection) -> Services:
     return cast(Services, connection.app.state.services)
 
 
+def is_secure(connection: Connection) -> bool:
+    """Tell whether browsers come by HTTPS: always, but on plain http on this very machine."""
+    return bool(connection.app.state.is_secure)
+
+
+def kept_as(connection: Connection, name: str) -> str:
+    """Return the name of a cookie that holds a secret."""
+    return host_cookie(name, is_secure=is_secure(connection))
+
+
+def secret_cookie(
+    connection: Connection, name: str, value: str, *, max_age: int | None = None
+) -> Cookie:
+    """Return a cookie that no script and no other site gets at; of ``max_age`` 0 to forget it."""
+    return Cookie(
+        key=kept_as(connection, name),
+        value=value,
+        path="/",
+        max_age=max_age,
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(connection),
+    )
+
+
 def _read(connection: Connection) -> Visitor:
     cookies, people = connection.cookies, services_of(connection).people
-    session = cookies.get(SESSION_COOKIE, "")
+    session = cookies.get(kept_as(connection, SESSION_COOKIE), "")
     actor = people.actor_of_session(session)
     return Visitor(
         actor=actor,
@@ -72,7 +98,7 @@ def _read(connection: Connection) -> Visitor:
         lang=_lang(connection),
         theme=_theme(connection),
         session=session if actor.is_signed_in else "",
-        visit=cookies.get(VISIT_COOKIE, ""),
+        visit=cookies.get(kept_as(connection, VISIT_COOKIE), ""),
     )
 
 

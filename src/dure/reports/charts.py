@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dure.core.calendar import DAY_S, civil, moment_s
-from dure.reports.formats import Lang, compact, number
+from dure.reports.formats import Lang, compact, date, number
 
 Int64Array = NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def use_over_time(
             + ("" if band.kind in PLAIN else f'<path d="{outline}" fill="url(#pat-{band.kind})"/>')
         )
         floor = top
-    shapes.append(_days(at_s, HEIGHT - BOTTOM))
+    shapes.append(_days(at_s, HEIGHT - BOTTOM, lang))
     shapes.append(_queue(x, columns[-1], lang, waiting_label))
     return (
         f'<svg class="chart-area" viewBox="0 0 {WIDTH} {HEIGHT + QUEUE_HEIGHT}" role="img" '
@@ -163,7 +163,7 @@ def _grid(most: int, top: int, bottom: int, lang: Lang) -> str:
     return "".join(lines)
 
 
-def _days(at_s: Int64Array, bottom: int) -> str:
+def _days(at_s: Int64Array, bottom: int, lang: Lang) -> str:
     """Write dates under the time axis, at midnights, about eight of them."""
     first, last = int(at_s[0]), int(at_s[-1])
     span_days = max((last - first) // DAY_S, 1)
@@ -174,11 +174,10 @@ def _days(at_s: Int64Array, bottom: int) -> str:
         if day_s < first:
             continue
         place = round(LEFT + (WIDTH - RIGHT - LEFT) * (day_s - first) / max(last - first, 1), 1)
-        at = civil(day_s)
         parts.append(
             f'<line class="axis" x1="{place}" x2="{place}" y1="{bottom}" y2="{bottom + 5}"/>'
             f'<text class="tick" x="{place}" y="{bottom + 19}" text-anchor="middle">'
-            f"{at.month}/{at.day}</text>"
+            f"{date(lang, day_s)}</text>"
         )
     return "".join(parts)
 

@@ -76,6 +76,12 @@ def day(lang: Lang, at_s: int) -> str:
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
+def date(lang: Lang, at_s: int) -> str:
+    """Show a day of a year that is known, where there is little room: 3/9; 9 Mar."""
+    at = civil(at_s)
+    return f"{at.month}/{at.day}" if lang == "ko" else f"{at.day} {_MONTHS[at.month - 1]}"
+
+
 def clock(lang: Lang, at_s: int) -> str:
     """Show the time of day on the 24-hour clock: 09:05."""
     return civil(at_s).strftime("%H:%M")
@@ -108,6 +114,11 @@ def percent(lang: Lang, value_milli: int) -> str:
     return f"{sign}{size // 10}.{size % 10}%"
 
 
+def share(lang: Lang, value_milli: int) -> str:
+    """Show a chosen part of a whole as exactly as it was chosen: 500 -> 50%, 125 -> 12.5%."""
+    return percent(lang, value_milli) if value_milli % 10 else f"{value_milli // 10}%"
+
+
 def points(lang: Lang, value_milli: int) -> str:
     """Show a score exactly, for a thousandth may decide: 81,250 -> 81.250점; 81.250 points."""
     sign, size = ("-" if value_milli < 0 else ""), abs(value_milli)
@@ -138,6 +149,7 @@ SPECS: dict[str, Callable[[Lang, int], str]] = {
     "number": number,
     "percent": percent,
     "points": points,
+    "share": share,
     "size": size,
     "won": won,
 }

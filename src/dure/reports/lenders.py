@@ -40,22 +40,7 @@ def lent_by_owner(
         GPU-seconds an hour below it (shares are rounded down).
     """
     assert to_s > from_s
-    entitled = [
-        allocations.select(
-            pl.col("project").alias("owner"), "accelerator", "gpus", "from_s", "to_s"
-        )
-    ]
-    if own_use is not None:
-        entitled.append(
-            own_use.select(
-                ("provider:" + pl.col("provider")).alias("owner"),
-                "accelerator",
-                "gpus",
-                pl.lit(from_s).alias("from_s"),
-                pl.lit(to_s).alias("to_s"),
-            )
-        )
-    rights = pl.concat(entitled, how="vertical_relaxed")
+    rights = _rights(allocations, own_use, from_s, to_s)
     if nodes is None:
         ran = ran.with_columns(pl.lit("").alias("accelerator"))
         rights = rights.with_columns(pl.lit("").alias("accelerator"))
@@ -79,6 +64,28 @@ def lent_by_owner(
         {"owner": list(lent), "lent_gpu_s": list(lent.values())},
         schema={"owner": pl.String, "lent_gpu_s": pl.Int64},
     ).sort("owner")
+
+
+def _rights(
+    allocations: pl.DataFrame, own_use: pl.DataFrame | None, from_s: int, to_s: int
+) -> pl.DataFrame:
+    """Return what projects and, all the time, providers are entitled to, by ``owner``."""
+    entitled = [
+        allocations.select(
+            pl.col("project").alias("owner"), "accelerator", "gpus", "from_s", "to_s"
+        )
+    ]
+    if own_use is not None:
+        entitled.append(
+            own_use.select(
+                ("provider:" + pl.col("provider")).alias("owner"),
+                "accelerator",
+                "gpus",
+                pl.lit(from_s).alias("from_s"),
+                pl.lit(to_s).alias("to_s"),
+            )
+        )
+    return pl.concat(entitled, how="vertical_relaxed")
 
 
 def _shares(

@@ -71,6 +71,13 @@ def use_by_provider(
                 "provider", pl.col("amount").alias(f"{kind}_gpu_s")
             )
             table = table.join(one, on="provider", how="left")
+    table = _with_idle(table, from_s, to_s)
+    columns = ["provider", "nodes", "gpus", *(f"{kind}_gpu_s" for kind in KINDS), "capacity_gpu_s"]
+    return table.select(columns).sort("provider")
+
+
+def _with_idle(table: pl.DataFrame, from_s: int, to_s: int) -> pl.DataFrame:
+    """Count what no other kind took as idle; refuse a provider whose kinds took more than all."""
     used = [f"{kind}_gpu_s" for kind in KINDS if kind != "idle"]
     table = table.with_columns(pl.col(used).fill_null(0)).with_columns(
         (pl.col("capacity_gpu_s") - pl.sum_horizontal(used)).alias("idle_gpu_s")
@@ -82,8 +89,7 @@ def use_by_provider(
             f"provider {first['provider']}: {-first['idle_gpu_s']} GPU-seconds more in use than "
             f"its {first['gpus']} GPUs have from {from_s} to {to_s}; check placements and faults."
         )
-    columns = ["provider", "nodes", "gpus", *(f"{kind}_gpu_s" for kind in KINDS), "capacity_gpu_s"]
-    return table.select(columns).sort("provider")
+    return table
 
 
 def use_by_project(

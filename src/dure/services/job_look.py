@@ -13,7 +13,7 @@ from dure.services.forecasts import Known
 from dure.services.reasons import Reasons, why_just_taken
 from dure.services.returns import Returns
 from dure.services.snapshot import Coded, Joined, Snapshot
-from dure.services.stories import Stories
+from dure.services.stories import END_CAUSES, YIELDED, Stories
 from dure.services.views import (
     NEVER_S,
     NO_JOB,
@@ -115,7 +115,8 @@ class Look:
         exit_code = self._stories.exit_code(job)
         if asked is not None and exit_code is not None:
             wishes["exit_code"] = str(exit_code)
-        return JobStory(row, self._stories.attempts(state, job), wishes, stop_by_s)
+        cause = self._stop_cause(job, column) if stop_by_s != NEVER_S else ""
+        return JobStory(row, self._stories.attempts(state, job), wishes, stop_by_s, cause)
 
     def loans(self) -> Sequence[LoanRow]:
         """Return the running gangs that stand on somebody's entitlement, all or in part."""
@@ -188,6 +189,14 @@ class Look:
         """Return when the GPUs that were called back for a job are expected, if any were."""
         return self._returns.expected_start_s(self._snap.state, int(self._snap.index[place]))
 
+    def _stop_cause(self, job: int, column: IntArray) -> str:
+        if column[col.J_STOP_CAUSE] == col.BY_MOVE:
+            return col.END_CAUSES[col.BY_MOVE]
+        if self._returns.open_of_borrower(job) is None:
+            return "ordered"
+        stays = self._stories.stays(job)
+        return END_CAUSES[YIELDED if stays and stays[-1].gives_way else col.BY_RECLAIM]
+
     def _user(self, name: str) -> str:
         asked = self._demand.jobs.get(name)
         return asked.user if asked else ""
@@ -204,6 +213,7 @@ class Look:
         elif status == col.REFUSED:
             reason = REFUSALS[int(column[col.J_REASON])]
         types = self._snap.state.pool.types
+        is_placed = has_run and column[col.J_FIRST_START] >= 0
         wished = asked.request.accelerator if asked and asked.request else ""
         return JobRow(
             name,
@@ -213,7 +223,7 @@ class Look:
             asked.user if asked else "",
             col.JOB_STATES[status],
             col.KINDS[int(column[col.J_CLASS])] if stands else "",
-            types[int(column[col.J_PLACED_TYPE])] if stands else wished,
+            types[int(column[col.J_PLACED_TYPE])] if is_placed else wished,
             int(column[col.J_GPUS]),
             int(column[col.J_MILLI]),
             int(column[col.J_SUBMIT]),

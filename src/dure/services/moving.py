@@ -47,15 +47,13 @@ class Moving(Reimbursing):
             if not isinstance(terms, Call):
                 return terms
             names, now_s = tuple(dict.fromkeys(nodes)), self.clock.now_s()
-            wrong = self._check_place(names, provider, site, grade)
+            wrong = (
+                self._check_place(names, provider, site, grade)
+                or too_far(drain=drain_at_s, moves=move_at_s, back=back_at_s)
+                or _out_of_order(now=now_s, drain=drain_at_s, moves=move_at_s, back=back_at_s)
+            )
             if wrong:
                 return wrong
-            far = too_far(drain=drain_at_s, moves=move_at_s, back=back_at_s)
-            if far:
-                return far
-            late = _out_of_order(now=now_s, drain=drain_at_s, moves=move_at_s, back=back_at_s)
-            if late:
-                return late
             moving = self._away(drain_at_s, back_at_s)
             problem = check_nodes(names, pool, self.supply.moving(), grade=grade)
             if problem is not None:

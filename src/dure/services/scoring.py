@@ -114,14 +114,9 @@ def judged(
     Args:
         draws: a call with a lottery is refused until its lots are drawn.
     """
-    published = tables.calls.get(call)
-    if published is None:
-        return Refusal.CALL_IS_UNKNOWN
-    if not published.rolling:
-        if now_s < published.closes_at_s:
-            return Refusal.CALL_IS_STILL_OPEN
-        if call in tables.decided_at_s:
-            return Refusal.CALL_IS_DECIDED
+    published = _closed_call(tables, call, now_s)
+    if isinstance(published, Refusal):
+        return published
     states = {
         name: state
         for name in tables.of_call[call]
@@ -167,6 +162,19 @@ def judged(
         failed,
         late,
     )
+
+
+def _closed_call(tables: ProgrammeTables, call: str, now_s: int) -> Call | Refusal:
+    """Return a call that takes no more applications and is not decided, or any rolling one."""
+    published = tables.calls.get(call)
+    if published is None:
+        return Refusal.CALL_IS_UNKNOWN
+    if not published.rolling:
+        if now_s < published.closes_at_s:
+            return Refusal.CALL_IS_STILL_OPEN
+        if call in tables.decided_at_s:
+            return Refusal.CALL_IS_DECIDED
+    return published
 
 
 def awards_by_rank(found: Judged) -> tuple[Award, ...] | Refusal:

@@ -14,6 +14,9 @@ from dure.services.views import NEVER_S, Attempt
 ENDED_MAX = 5_000
 # The last ones of a job that is stopped and started for weeks.
 ATTEMPTS_MAX = 200
+# Beside the engine's causes of an end: a reclaim of whose claimant the owner is the job's own.
+YIELDED = len(col.END_CAUSES)
+END_CAUSES = (*col.END_CAUSES, "yielded")
 _ENDS = (col.K_ENDED, col.K_STOPPED, col.K_REFUSED, col.K_CANCELLED)
 
 
@@ -38,6 +41,7 @@ class Stay(NamedTuple):
     run_from_s: int = NEVER_S
     began_s: int = NEVER_S
     left_s: int = NEVER_S
+    gives_way: bool = False  # it is called back for another job of its owner
 
     def by_kind(self) -> tuple[tuple[int, int], ...]:
         """Return (kind of use, milli-GPU) of its parts."""
@@ -129,7 +133,7 @@ class Stories(Follower):
                 stay.gpus,
                 stay.from_s,
                 stay.to_s,
-                col.END_CAUSES[stay.cause] if stay.cause >= 0 else "",
+                END_CAUSES[stay.cause] if stay.cause >= 0 else "",
                 stay.lost_milli_s // col.WHOLE,
             )
             for stay in self.stays(job)
@@ -149,6 +153,11 @@ class Stories(Follower):
                     at += 1
                 self._measured.pop(job, None)
                 self._open(job, _stay(a, b, at_s, facts[begin:at]))
+            elif kind == col.K_NOTICED:
+                # An own gang that is moved (2) makes room for whoever it may be.
+                self._notice(job, c < 2 and _have_one_owner(state, job, a))
+            elif kind == col.K_WITHDRAWN:
+                self._notice(job, False)
             elif kind == col.K_LENT:
                 self._lend(job, b.bit_count())
             elif kind == col.K_ENDED:
@@ -164,6 +173,10 @@ class Stories(Follower):
 
     def _open(self, job: int, stay: Stay) -> None:
         self._stays[job] = (*self._stays.get(job, ())[1 - ATTEMPTS_MAX :], stay)
+
+    def _notice(self, job: int, gives_way: bool) -> None:
+        *before, last = self._stays[job]
+        self._stays[job] = (*before, last._replace(gives_way=gives_way))
 
     def _lend(self, job: int, devices: int) -> None:
         """Book some of an elastic gang's devices as on loan; they are whole."""
@@ -185,6 +198,8 @@ class Stories(Follower):
         stays = self._stays.get(job, ())
         if not stays or stays[-1].to_s != NEVER_S or stays[-1].attempt != attempt:
             return None
+        if cause == col.BY_RECLAIM and stays[-1].gives_way:
+            cause = YIELDED
         last = stays[-1]._replace(to_s=at_s, cause=cause, lost_milli_s=lost)
         if measured is not None:
             # Whoever writes what its nodes measured may be wrong; it lies within the run.
@@ -210,6 +225,11 @@ class Stories(Follower):
             forgotten = self.ended.popleft()
             self._stays.pop(forgotten, None)
             self._exit_codes.pop(forgotten, None)
+
+
+def _have_one_owner(state: State, one: int, other: int) -> bool:
+    owners = state.c.jobs[col.J_OWNER]
+    return bool(owners[one] == owners[other])
 
 
 def _stay(attempt: int, kind: int, at_s: int, placed: list[list[int]]) -> Stay:

@@ -224,12 +224,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobStory:
-    """All that is known of one job, also after its end."""
+    """All that is known of one job, also after its end.
+
+    Attributes:
+        stop_by_s, stop_cause: when it must have left, and for what: reclaimed, yielded (to another
+            job of its owner), preempted (moved) or ordered.
+    """
 
     row: JobRow
     attempts: tuple[Attempt, ...]
     asked: Mapping[str, str]
     stop_by_s: int = NEVER_S
+    stop_cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

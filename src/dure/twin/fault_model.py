@@ -106,19 +106,7 @@ def draw_faults(
         return pl.DataFrame(schema=SCHEMA)
     nodes = nodes.sort("node")
     plan = _prepare(model, nodes, seed=seed, fleet=fleet)
-    # Far enough back that every interval which could reach into the window is among the rows.
-    back = math.ceil(model.repair_s_max / CHUNK_S) + RETURNS_CHUNKS + 1
-    first, last = (from_s - epoch_s) // CHUNK_S, (to_s - 1 - epoch_s) // CHUNK_S
-    drawn = [_draw_chunk(plan, chunk) for chunk in range(max(0, first - back), last + 1)]
-    rows = _one_at_a_time(
-        _Rows(
-            np.concatenate([one.node for one in drawn]),
-            np.concatenate([one.kind for one in drawn]),
-            np.concatenate([one.from_s for one in drawn]) + epoch_s,
-            np.concatenate([one.to_s for one in drawn]) + epoch_s,
-        )
-    )
-    rows = rows.where((rows.from_s >= from_s) & (rows.from_s < to_s))
+    rows = _draw_window(plan, from_s, to_s, epoch_s)
     whole = np.array([one.blast in ("node", "link") for one in plan.classes])
     classes = pl.Series([one.name for one in plan.classes], dtype=pl.String)
     frame = pl.DataFrame(
@@ -132,6 +120,22 @@ def draw_faults(
         schema=SCHEMA,
     )
     return frame.sort("from_s", "node")
+
+
+def _draw_window(plan: _Fleet, from_s: int, to_s: int, epoch_s: int) -> _Rows:
+    """Draw every chunk that could reach into the window; keep what begins in it."""
+    back = math.ceil(plan.model.repair_s_max / CHUNK_S) + RETURNS_CHUNKS + 1
+    first, last = (from_s - epoch_s) // CHUNK_S, (to_s - 1 - epoch_s) // CHUNK_S
+    drawn = [_draw_chunk(plan, chunk) for chunk in range(max(0, first - back), last + 1)]
+    rows = _one_at_a_time(
+        _Rows(
+            np.concatenate([one.node for one in drawn]),
+            np.concatenate([one.kind for one in drawn]),
+            np.concatenate([one.from_s for one in drawn]) + epoch_s,
+            np.concatenate([one.to_s for one in drawn]) + epoch_s,
+        )
+    )
+    return rows.where((rows.from_s >= from_s) & (rows.from_s < to_s))
 
 
 def lemon_nodes(model: FaultModel, nodes: pl.DataFrame, *, seed: int) -> list[str]:

@@ -13,10 +13,11 @@ from dure.app.settings import FOUNDING
 from dure.core.calendar import DAY_S
 from dure.core.errors import InputError
 from dure.core.policy import Policy
+from dure.services.keeping import Follows
 from dure.services.ports import Ledger
 from dure.twin.chronicle import Chronicle
 from dure.twin.endless import Tell
-from dure.twin.founding_pool import FOUNDING_TO_S, OPERATION_S, Follows, Founding
+from dure.twin.founding_pool import FOUNDING_TO_S, OPERATION_S, Founding
 from dure.twin.founding_reports import (
     Document,
     allocation_table,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -15,12 +15,13 @@ from dure.core.genesis import pack_pool, seed_of, unpack_pool
 from dure.core.ledger_record import KIND_POOL, Entry
 from dure.core.policy import Policy, policy_named
 from dure.core.snapshot import pack_state, unpack_state
-from dure.core.state import Account, CycleRecord, Jobs, State
+from dure.core.state import Account, Jobs, State
 from dure.drivers.imagined import ImaginedHands
 from dure.ledger.codec import decode_events, encode_events
 from dure.ledger.memory import MemoryLedger
 from dure.services.asked import Demand
 from dure.services.book import Book, View
+from dure.services.keeping import KEEP_EVERY, Follows
 from dure.services.kept_book import KeptBook
 from dure.services.ports import Ledger
 from dure.services.programme import Programme
@@ -42,20 +43,6 @@ OPERATION_S = moment_s("2026-03-09")
 FOUNDING_TO_S = moment_s("2026-06-08")
 # Projections, with the version of what they hold.
 STATE, BOOK, FOLLOWERS = ("founding.state", 1), ("founding.book", 1), ("founding.followers", 1)
-# A start folds about so many records at most that no kept state covers.
-KEEP_EVERY = 16_384
-
-
-class Follows(Protocol):
-    """Listens to a pool's records; can be kept beside a state and go on from there."""
-
-    def listen(self, state: State, record: CycleRecord) -> None: ...
-
-    def keep(self) -> bytes: ...
-
-    def begin_from(self, state: State, kept: bytes) -> None:
-        """Raises DureError if it was kept by another version, or is damaged."""
-        ...
 
 
 class PoolClock:

@@ -65,25 +65,10 @@ def month_document(
         to_s,
         held=_stood(metered, nodes["node"]),
     )
-    own = own_use.select(
-        (OF_PROVIDER + pl.col("provider")).alias("project"),
-        "accelerator",
-        "gpus",
-        pl.lit(from_s, pl.Int64).alias("from_s"),
-        pl.lit(to_s, pl.Int64).alias("to_s"),
-    )
-    is_of_provider = (pl.col("project") == "") & (pl.col("provider") != "")
-    whose = pl.when(is_of_provider).then(OF_PROVIDER + pl.col("provider")).otherwise("project")
-    started = pl.col("submit_at_s") + pl.col("wait_s") < to_s
     projects = use_by_project(
         placements,
-        jobs.select(
-            "job",
-            whose.alias("project"),
-            "submit_at_s",
-            pl.when(started).then("wait_s").alias("wait_s"),
-        ),
-        pl.concat([allocations, own]),
+        _jobs_until(jobs, to_s),
+        pl.concat([allocations, _own_rights(own_use, from_s, to_s)]),
         from_s,
         to_s,
         nodes=nodes.select("node", "accelerator", "gpus"),
@@ -101,6 +86,26 @@ def month_document(
         "is_synthetic": True,
         "own_use": kept.rename({"project": "provider"}).to_dicts(),
     }
+
+
+def _own_rights(own_use: pl.DataFrame, from_s: int, to_s: int) -> pl.DataFrame:
+    """Return what providers keep for themselves as allocations of projects ``provider:NAME``."""
+    return own_use.select(
+        (OF_PROVIDER + pl.col("provider")).alias("project"),
+        "accelerator",
+        "gpus",
+        pl.lit(from_s, pl.Int64).alias("from_s"),
+        pl.lit(to_s, pl.Int64).alias("to_s"),
+    )
+
+
+def _jobs_until(jobs: pl.DataFrame, to_s: int) -> pl.DataFrame:
+    """Return the jobs as they stood then, those of providers under projects ``provider:NAME``."""
+    is_of_provider = (pl.col("project") == "") & (pl.col("provider") != "")
+    whose = pl.when(is_of_provider).then(OF_PROVIDER + pl.col("provider")).otherwise("project")
+    started = pl.col("submit_at_s") + pl.col("wait_s") < to_s
+    waited = pl.when(started).then("wait_s")
+    return jobs.select("job", whose.alias("project"), "submit_at_s", waited.alias("wait_s"))
 
 
 def allocation_table(programme: Programme) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from dure.portal.render import SECURITY_HEADERS, bare_page, static_files
 from dure.portal.sessions.headers import Field, cookies_named
 from dure.portal.visitor import LANG_COOKIE, preferred
 from dure.reports.formats import LANGS, Lang
+from dure.services.browser_words import host_cookie
 from dure.services.interactive import ENTER, Admitted, Interactive
 from dure.services.people import SESSION_S
 
@@ -77,7 +78,7 @@ class Door:
         address = interactive.address
         assert address is not None, "a door has an address"
         self._interactive, self._address = interactive, address
-        self.cookie = "__Host-dure_admission" if address.is_secure else "dure_admission"
+        self.cookie = host_cookie("dure_admission", is_secure=address.is_secure)
         self._lock = Lock()
         self._asked: dict[tuple[str, str], tuple[float, Admitted | None]] = {}
 
