@@ -1,6 +1,4 @@
-"""Facts move the state: one compiled function applies any fact, decided just now or read from a
-log.
-"""
+"""Facts move the state: one compiled function applies any fact, just decided or read from a log."""
 
 import numpy as np
 
@@ -32,12 +30,9 @@ from dure.core.moves import (
     vacate,
 )
 from dure.core.numbers import column_of, is_of_job
-from dure.core.prices import ask_again_of
+from dure.core.prices import ask_again_after
 from dure.core.rights import allocate, count_rights, wake_when_due
 from dure.core.shapes import recognise
-
-# What is decided of a running gang as a whole, and changes what its devices cost.
-_OF_GANGS = (K_RECLASSED, K_NOTICED, K_WITHDRAWN, K_STOP_ORDERED, K_LENT, K_RESIZE_DUE)
 
 
 @inner
@@ -140,8 +135,7 @@ def _drop_claim(c: Columns, job: int) -> None:
     for node in range(nodes.shape[1]):
         if nodes[N_HELD, node] == 0:
             continue
-        first = nodes[N_FIRST, node]
-        held = 0
+        first, held = nodes[N_FIRST, node], 0
         for d in range(first, first + nodes[N_GPUS, node]):
             if devices[D_HOLD, d] == job + 1:
                 devices[D_HOLD, d] = 0
@@ -388,8 +382,7 @@ def emit(c: Columns, kind: int, job: int, x: int, y: int, z: int, u: int, v: int
     apply_fact(c, f)
     if job >= 0:
         f[2] = c.jobs[J_NUMBER, job]
-        if kind in _OF_GANGS:
-            ask_again_of(c, job)
+        ask_again_after(c, kind, job)
     if kind in (K_NOTICED, K_WITHDRAWN):
         f[3] = c.jobs[J_NUMBER, x]
 

@@ -4,6 +4,9 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 
+# What is decided of a running gang as a whole, and changes what its devices cost.
+_OF_GANGS = (K_RECLASSED, K_NOTICED, K_WITHDRAWN, K_STOP_ORDERED, K_LENT, K_RESIZE_DUE)
+
 
 @inner
 def forget_prices(c: Columns) -> None:
@@ -19,12 +22,19 @@ def ask_again(c: Columns, node: int) -> None:
 
 
 @inner
-def ask_again_of(c: Columns, job: int) -> None:
+def _ask_again_of(c: Columns, job: int) -> None:
     """Let it be found again wherever a running gang stands."""
     row = c.jobs[J_ROWS, job]
     while row >= 0:
         ask_again(c, c.rows[R_NODE, row])
         row = c.rows[R_NEXT_OF_JOB, row]
+
+
+@inner
+def ask_again_after(c: Columns, kind: int, job: int) -> None:
+    """Let it be found again after a decision of a running gang."""
+    if kind in _OF_GANGS:
+        _ask_again_of(c, job)
 
 
 @inner
@@ -37,5 +47,5 @@ def ask_again_around(c: Columns, node: int) -> None:
     while row >= 0:
         job = c.rows[R_JOB, row]
         if c.jobs[J_SIZE, job] < c.jobs[J_GPUS, job]:
-            ask_again_of(c, job)
+            _ask_again_of(c, job)
         row = c.rows[R_NEXT_OF_NODE, row]

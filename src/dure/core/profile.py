@@ -337,9 +337,13 @@ def can_spare(c: Columns, group: int, chosen: np.ndarray) -> bool:
 
 
 @inner
-def runs_as_own_only(c: Columns, cohort: np.ndarray) -> bool:
-    """Tell whether gangs that just could not start as own need not be tried as borrowers: they draw
-    on the pool, and only dates keep them from it.
+def may_run_on_loan(c: Columns, cohort: np.ndarray) -> bool:
+    """Tell whether gangs of a cohort are worth trying as borrowers.
+
+    Those that draw on the pool and just could not start as own are not while there are dates: only
+    dates keep them from it.
     """
+    if cohort[C_FLAGS] & MAY_BORROW == 0:
+        return False
     is_pool = c.accounts[A_KIND, cohort[C_OWNER]] == ACCOUNT_POOL
-    return bool(c.scalars[S_BOOKED] > 0 and is_pool and cohort[C_FLAGS] & MAY_OWN > 0)
+    return not (c.scalars[S_BOOKED] > 0 and is_pool and cohort[C_FLAGS] & MAY_OWN > 0)

@@ -22,7 +22,7 @@ from dure.core.lending import claim, serve_claims, settle_claims
 from dure.core.line import first_of, next_of, order_heads, replace_head
 from dure.core.moves import skip_dead
 from dure.core.pairs import sink_pair
-from dure.core.profile import open_stairs, runs_as_own_only
+from dure.core.profile import may_run_on_loan, open_stairs
 from dure.core.promoting import demote, exchange, promote
 from dure.core.reserving import fill_reserved, reserve_for_longest, start_reserved
 from dure.core.sparing import is_owed_spares
@@ -156,8 +156,7 @@ def _chain_borrowers(c: Columns) -> None:
     head[: s[S_ACCOUNTS]] = -1
     for i in range(s[S_STANDING]):
         cohort = c.cohorts[c.standing[i]]
-        may = cohort[C_FLAGS] & MAY_BORROW > 0 and not runs_as_own_only(c, cohort)
-        if may and is_hopeful(cohort, c.memo):
+        if may_run_on_loan(c, cohort) and is_hopeful(cohort, c.memo):
             chain_cohort(c, c.standing[i])
 
 

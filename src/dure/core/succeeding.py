@@ -9,7 +9,7 @@ from dure.core.groups import may_go_on
 from dure.core.kernel import inner
 from dure.core.line import next_of
 from dure.core.moves import refresh_node
-from dure.core.profile import runs_as_own_only
+from dure.core.profile import may_run_on_loan
 from dure.core.starting import is_ready, new_stamp
 from dure.core.turns import chain_cohort, is_lendable, next_turn, pass_turn
 
@@ -101,7 +101,7 @@ def _chain_of(c: Columns, owners: np.ndarray, kind: int) -> None:
         if owners[cohort[C_OWNER]] == 0:
             continue
         if kind == LOAN:
-            may = cohort[C_FLAGS] & MAY_BORROW > 0 and not runs_as_own_only(c, cohort)
+            may = may_run_on_loan(c, cohort)
         else:
             may = cohort[C_FLAGS] & IS_ODD > 0 or is_covered(cohort, c.rights)
         if may:
