@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dure.core.errors import DriverError
 from dure.drivers.interactive.jupyter import PROGRAMS
-from dure.drivers.interactive.lines import SOCKET, LocalLines, listen
+from dure.drivers.interactive.lines import SOCKET, Line, LocalLines, listen
 from dure.drivers.interactive.websocket import CLOSE, PING, PONG
-from dure.drivers.launch import launch_of
 from dure.drivers.local import LocalDriver
-from dure.drivers.machine import NODE
 from dure.drivers.places import Places
 from tests.drivers.local_bench import driver_at, end_of, order, said
 from tests.drivers.polling import until
@@ -43,11 +40,11 @@ def stream_to(driver: LocalDriver, job: str) -> socket.socket:
     """Wait until a session listens; return a stream to it."""
     lines = LocalLines(driver.root)
 
-    def look() -> int | None:
+    def look() -> Line | None:
         driver.observe()
         return lines.reach(job, 1)
 
-    return socket.socket(fileno=until(look))
+    return socket.socket(fileno=until(look).descriptor)
 
 
 def begin(
@@ -246,16 +243,3 @@ def test_nothing_but_a_socket_is_connected_to(deep: Path, tmp_path: Path) -> Non
     places.scratch_dir.symlink_to(elsewhere)
     assert lines.reach("here-1", 1) is None
     listener.close()
-
-
-def test_another_backend_refuses_a_session_before_anything_is_written(tmp_path: Path) -> None:
-    places = Places(tmp_path, "j-1", 1)
-
-    with pytest.raises(DriverError, match="only the backend local has these"):
-        launch_of(
-            order("j-1", interactive="shell", interactive_s=60),
-            places,
-            gpus={NODE: 1},
-            env={},
-            own={},
-        )

@@ -11,6 +11,7 @@ from dure.services.desks import (
     Submission,
     Submitted,
 )
+from dure.services.ports import Line
 from dure.services.programme_views import FieldProblem
 from dure.services.views import (
     IDLE,
@@ -133,5 +134,5 @@ class FilledPool:
     def has_sessions(self) -> bool:
         return self._takes_jobs
 
-    def line(self, job: str) -> int | None:
+    def line(self, job: str) -> Line | None:
         return None

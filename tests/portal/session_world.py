@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dure.cli.up import _listening
+from dure.drivers.interactive.lines import Line
 from dure.drivers.interactive.websocket import accept_word
 from dure.portal.sessions.server import SessionServer
 from dure.services.access import Actor
@@ -118,7 +119,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class SessionPool(FilledPool):
     """A pool with sessions: ``rows`` may be changed, ``reach`` is the way to each."""
 
-    def __init__(self, reach: Callable[[str], int | None], *, kind: str = "jupyter") -> None:
+    def __init__(self, reach: Callable[[str], Line | None], *, kind: str = "jupyter") -> None:
         super().__init__(here_view(), takes_jobs=True)
         row = replace(here_view().jobs.row(0), interactive=kind)
         self.rows: dict[str, JobRow] = {
@@ -139,7 +140,7 @@ class SessionWorld:
 
     def __init__(
         self,
-        reach: Callable[[str], int | None] | None = None,
+        reach: Callable[[str], Line | None] | None = None,
         *,
         kind: str = "jupyter",
         address: str = "http://*.sessions.test:8471",
@@ -149,10 +150,10 @@ class SessionWorld:
         self._app = _Server(place, Hostile)
         Thread(target=self._app.serve_forever, args=(0.02,), daemon=True).start()
 
-        def hostile(job: str) -> int | None:
+        def hostile(job: str) -> Line | None:
             line = socket.socket(socket.AF_UNIX)
             line.connect(place)
-            return line.detach()
+            return Line(line.detach())
 
         self.clock = FixedClock()
         self.pool = SessionPool(reach or hostile, kind=kind)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dure.drivers.interactive.jupyter import PROGRAMS
-from dure.drivers.interactive.lines import LocalLines
+from dure.drivers.interactive.lines import Line, LocalLines
 from tests.drivers.local_bench import driver_at, end_of, order
 from tests.drivers.polling import until
 from tests.drivers.web_socket import TEXT
@@ -192,7 +192,7 @@ def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(tmp_path:
     driver.start(order("here-1", interactive="shell", interactive_s=600, notice_signal="none"))
     lines = LocalLines(driver.root)
 
-    def reach(job: str) -> int | None:
+    def reach(job: str) -> Line | None:
         driver.observe()
         return until(lambda: lines.reach(job, 1))
 

@@ -11,13 +11,15 @@ from dure.app.settings import AGENTS, HERE, SLURM, Settings
 from dure.app.site_pool import AgentSites
 from dure.core.errors import InputError
 from dure.core.pool import GPUS_PER_NODE_MAX, Pool
+from dure.drivers.interactive.gate import GatedLines
+from dure.drivers.interactive.lines import LocalLines
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import SLOT, MachineNode, this_machine
 from dure.drivers.sampler import NoMeter, Sampler
 from dure.drivers.slurm.commands import SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
 from dure.drivers.slurm.site import Site
-from dure.services.ports import Driver, Meter
+from dure.services.ports import Driver, Lines, Meter
 from dure.services.views import Name
 
 log = logging.getLogger("dure.here")
@@ -38,6 +40,7 @@ class Backend:
         summary: its devices in a few words; ``note``: what a person should know, "" if nothing.
         start_s: what a start takes after a reclaim.
         runs_here: its jobs lie in this data directory, so that only who has it may lead.
+        lines: the ways to its interactive sessions; None where nobody reaches them.
     """
 
     open: Callable[[], Driver]
@@ -48,6 +51,7 @@ class Backend:
     note: str = ""
     start_s: int = 1
     runs_here: bool = True
+    lines: Lines | None = None
 
 
 def backend_of(
@@ -111,6 +115,7 @@ def own_backend(
         title=THIS_MACHINE,
         summary=f"{machine.accelerator}(s), {machine.node}",
         note=machine.note,
+        lines=LocalLines(root),
     )
 
 
@@ -147,6 +152,7 @@ def _slurm(root: Path, pool: Pool | None, now_s: Callable[[], int]) -> Backend:
         summary=f"{', '.join(sorted(set(pool.accelerator)))}, {len(pool.node)} nodes of Slurm",
         # Between a release and the first word of a job lie a look of Slurm and a launch.
         start_s=5,
+        lines=GatedLines(root),
     )
 
 

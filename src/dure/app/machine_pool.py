@@ -11,7 +11,7 @@ from dure.app.backends import Backend, backend_of
 from dure.app.care import Care, Cared, assemble_care
 from dure.app.engine import Engine, RealTime, Turns
 from dure.app.leading import Claim, Following, turns_of
-from dure.app.settings import HERE, LOCAL, Settings
+from dure.app.settings import HERE, Settings
 from dure.app.site_pool import AgentSites
 from dure.core.errors import InputError
 from dure.core.events import Event
@@ -21,7 +21,6 @@ from dure.core.policy import Policy
 from dure.core.pool import Pool
 from dure.drivers.clock import SystemClock
 from dure.drivers.ends import PrintedFiles
-from dure.drivers.interactive.lines import LocalLines
 from dure.drivers.storage import LocalFiles
 from dure.drivers.workdirs import LocalWorkdirs
 from dure.ledger.codec import decode_events, encode_events
@@ -110,7 +109,7 @@ def assemble_here(
         PrintedFiles(root),
         engine.wake,
         programme.supply.awaits_acceptance,
-        LocalLines(root) if settings.backend == LOCAL else None,
+        backend.lines,
     )
     care = assemble_care(
         root,

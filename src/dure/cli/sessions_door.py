@@ -35,12 +35,12 @@ def sessions_listener(
     Raises:
         InputError: if an address cannot be one of sessions, or the port that is wished is taken.
     """
-    from dure.app.settings import LOCAL
+    from dure.app.settings import AGENTS
     from dure.services.interactive import Address
 
     pages = urlsplit(settings.public_url).hostname or door.host
     is_ours_alone = is_loopback(door.host) and is_loopback(pages) and door.tls is None
-    if settings.backend != LOCAL or not (settings.sessions_url or is_ours_alone):
+    if settings.backend == AGENTS or not (settings.sessions_url or is_ours_alone):
         yield replace(settings, sessions_url=""), None
         return
     if settings.sessions_url:

@@ -78,7 +78,6 @@ def plan_launch(
         env=_base(places),
         own=own,
         inside=inside,
-        sessions=places.scratch_dir,
     )
 
 
@@ -91,7 +90,7 @@ def launch_of(
     own: Mapping[str, str],
     reserved: tuple[str, ...] = ("DURE_",),
     inside: tuple[str, ...] = (),
-    sessions: Path | None = None,
+    gate: Path | None = None,
 ) -> Launch:
     """Put a launch together, or refuse the order.
 
@@ -101,7 +100,7 @@ def launch_of(
         reserved: what names of variables begin with that no job may set.
         inside: the words before each step that run it in the order's image; without them what
             asks for an image runs as a plain process, and is told.
-        sessions: folder where an interactive session listens; None where nobody could reach it.
+        gate: folder of an interactive session's gate; None where it is reached without one.
 
     Raises:
         DriverError: as ``plan_launch``.
@@ -120,13 +119,8 @@ def launch_of(
         steps.append(recipe.command)
     steps = [(*inside, *step) for step in steps]
     if recipe.interactive:
-        if sessions is None:
-            raise DriverError(
-                f"job {order.job} is an interactive session; only the backend local has these, "
-                "since nothing of another machine is reached safely yet."
-            )
         # Our own program stands outside of any image, what it starts inside.
-        steps.append(session_step(recipe, scratch=sessions, inside=inside))
+        steps.append(session_step(recipe, scratch=own["DURE_TMP"], inside=inside, gate=gate))
     theirs = {k: v for k, v in recipe.env.items() if not k.startswith(reserved)}
     notice = recipe.notice_signal.removeprefix("B:")
     return Launch(

@@ -67,6 +67,11 @@ class Places:
         """Return what was found on a node when it was cleaned up after the attempt."""
         return self.control_dir / f"attempt-{self.attempt}.clean.{node}"
 
+    @property
+    def gate_dir(self) -> Path:
+        """Return where an interactive session elsewhere tells how it is reached."""
+        return self.control_dir / f"attempt-{self.attempt}.gate"
+
     def project_dir(self, project: str) -> Path:
         """Return the folder of a project's files, which all its jobs share."""
         return self.root / "projects" / checked_job_id(project)

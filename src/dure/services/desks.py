@@ -31,6 +31,7 @@ from dure.services.office_desks import Applied as Applied
 from dure.services.office_desks import OfficeDesk as OfficeDesk
 from dure.services.office_desks import PaperDesk as PaperDesk
 from dure.services.people import People
+from dure.services.ports import Line
 from dure.services.programme_views import (
     ApplicationRow,
     CallRow,
@@ -158,10 +159,8 @@ class PoolDesk(Protocol):
         """Say whether people reach interactive sessions here."""
         ...
 
-    def line(self, job: str) -> int | None:
-        """Return the descriptor of a stream to a session that runs, which the caller closes; None
-        if it does not listen (yet).
-        """
+    def line(self, job: str) -> Line | None:
+        """Return a stream to a session that runs; None if it does not listen (yet)."""
         ...
 
 

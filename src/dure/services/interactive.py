@@ -15,6 +15,7 @@ from dure.core.errors import InputError
 from dure.services.access import Actor, Forbidden, require
 from dure.services.admissions import LINK_S, Admissions
 from dure.services.people import People
+from dure.services.ports import Line
 from dure.services.programme_views import FieldProblem
 from dure.services.refusing import Refused
 from dure.services.views import JobRow
@@ -154,10 +155,8 @@ class Interactive:
         is_owners = row.user == user and row.interactive and row.state in RUNS
         return Admitted(user, row.interactive) if is_owners else None
 
-    def line(self, job: str) -> int | None:
-        """Return the descriptor of a stream to a session, which the caller closes; None if it does
-        not listen (yet).
-        """
+    def line(self, job: str) -> Line | None:
+        """Return a stream to a session; None if it does not listen (yet)."""
         found = self._find(job)
         return found[0].line(job) if found else None
 

@@ -22,7 +22,7 @@ from dure.services.desks import (
     Submitted,
     WorkForm,
 )
-from dure.services.ports import Clock, Lines
+from dure.services.ports import Clock, Line, Lines
 from dure.services.programme_views import FieldProblem
 from dure.services.publishing import Publisher
 from dure.services.requests import JobRequest, checked, parse_job_yaml, parse_sbatch
@@ -82,7 +82,7 @@ class WatchedPool:
     def has_sessions(self) -> bool:
         return False
 
-    def line(self, job: str) -> int | None:
+    def line(self, job: str) -> Line | None:
         return None
 
 
@@ -245,8 +245,8 @@ class WorkingPool:
     def has_sessions(self) -> bool:
         return self._lines is not None
 
-    def line(self, job: str) -> int | None:
-        """Return the descriptor of a stream to a session that runs, None if there is none (yet)."""
+    def line(self, job: str) -> Line | None:
+        """Return a stream to a session that runs, None if there is none (yet)."""
         story = self.view().story(job)
         if self._lines is None or story is None or story.row.state not in STANDING:
             return None

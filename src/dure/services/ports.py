@@ -1,7 +1,7 @@
 """What the use cases need from outside: the ledger, clocks and hands, as protocols."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -10,6 +10,9 @@ from dure.core.mail import Mail
 from dure.core.measured import Measured
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = [
     "KIND_CYCLE",
@@ -20,6 +23,7 @@ __all__ = [
     "Entry",
     "Files",
     "Ledger",
+    "Line",
     "Lines",
     "Meter",
     "NodeReport",
@@ -113,13 +117,25 @@ class Driver(Protocol):
         ...
 
 
+class Line(Protocol):
+    """A stream to an interactive session."""
+
+    @property
+    def descriptor(self) -> int:
+        """Return its descriptor, which whoever got it closes."""
+        ...
+
+    @property
+    def tls(self) -> "SSLContext | None":
+        """Return what to speak over it as its client; None where it stays on this machine."""
+        ...
+
+
 class Lines(Protocol):
     """Ways to the interactive sessions of a backend."""
 
-    def reach(self, job: str, attempt: int) -> int | None:
-        """Return the descriptor of a stream to a session, which the caller closes; None if nobody
-        listens there (yet).
-        """
+    def reach(self, job: str, attempt: int) -> Line | None:
+        """Return a stream to a session; None if nobody listens there (yet)."""
         ...
 
 

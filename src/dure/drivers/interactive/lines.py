@@ -1,4 +1,4 @@
-"""Where an interactive session listens, and the way to it.
+"""Where an interactive session listens, and the way to it on its own machine.
 
 It is a unix socket in the attempt's private folder, which is open to the pool's own account alone:
 no port, so no other account of the machine, and no page in anybody's browser, can reach it.
@@ -8,26 +8,41 @@ import contextlib
 import os
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dure.core.orders import Recipe
 from dure.drivers.own_program import own_program
 from dure.drivers.places import Places
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 SOCKET = "session.sock"
 PROGRAM = "dure.drivers.interactive.program"
 CONNECT_S = 5.0
 
 
-def session_step(recipe: Recipe, *, scratch: Path, inside: tuple[str, ...]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stream to a session; see ``services.ports.Line``."""
+
+    descriptor: int
+    tls: "SSLContext | None" = None
+
+
+def session_step(
+    recipe: Recipe, *, scratch: str, inside: tuple[str, ...], gate: Path | None = None
+) -> tuple[str, ...]:
     """Return the argument list of a session that listens in ``scratch``.
 
     Args:
         inside: the words that run a program in the job's image; none without one.
+        gate: folder of its gate; None where whoever lets people in is on the same machine.
     """
-    return own_program(
-        PROGRAM, recipe.interactive, str(recipe.interactive_s), str(scratch), *inside
-    )
+    told = (recipe.interactive, str(recipe.interactive_s), scratch, str(gate or ""))
+    return own_program(PROGRAM, *told, *inside)
 
 
 class LocalLines:
@@ -40,31 +55,32 @@ class LocalLines:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
-    def reach(self, job: str, attempt: int) -> int | None:
-        """Return the descriptor of a stream to the session, which the caller closes; None if
-        nobody listens there (yet).
-        """
-        try:
-            folder = os.open(
-                Places(self._root, job, attempt).scratch_dir,
-                os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
-            )
-        except OSError:
-            return None
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        line.settimeout(CONNECT_S)
-        try:
-            # A socket's name has room for a hundred letters, and folders lie deeper than that.
-            if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
-                line.connect(f"/proc/self/fd/{folder}/{SOCKET}")
-                line.settimeout(None)
-                return line.detach()
-        except OSError:
-            pass
-        finally:
-            os.close(folder)
-            line.close()
+    def reach(self, job: str, attempt: int) -> Line | None:
+        """Return a stream to the session; None if nobody listens there (yet)."""
+        line = connected(str(Places(self._root, job, attempt).scratch_dir))
+        return Line(line.detach()) if line else None
+
+
+def connected(folder: str) -> socket.socket | None:
+    """Return a stream to what listens in ``folder``; None if nobody does (yet)."""
+    try:
+        place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
         return None
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.settimeout(CONNECT_S)
+    try:
+        # A socket's name has room for a hundred letters, and folders lie deeper than that.
+        if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=place, follow_symlinks=False).st_mode):
+            line.connect(f"/proc/self/fd/{place}/{SOCKET}")
+            line.settimeout(None)
+            return line
+    except OSError:
+        pass
+    finally:
+        os.close(place)
+    line.close()
+    return None
 
 
 def listen(folder: str) -> socket.socket:

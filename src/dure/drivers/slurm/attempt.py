@@ -13,6 +13,7 @@ from dure.core.errors import DriverError
 from dure.core.orders import JOB_PREEMPTED, JOB_REQUEUED, JOB_VANISHED, NODE_FAILED, Receipt
 from dure.drivers import files
 from dure.drivers.ends import EXIT_KILLED, Written, receipt_of, written_at
+from dure.drivers.interactive.gate import lay_out as lay_out_gate
 from dure.drivers.places import Places
 from dure.drivers.slurm.launch import Submission
 from dure.drivers.slurm.queue import Queue, QueuedJob
@@ -66,6 +67,7 @@ class SlurmAttempt:
             "workdir": str(launch.workdir or ""),
             "project_dir": str(launch.project_dir or ""),
             "remark": launch.remark,
+            "gate": {"addresses": submission.addresses, "ports": submission.ports},
         }
         files.write(str(places.intent), json.dumps(intent))
 
@@ -104,7 +106,8 @@ class SlurmAttempt:
     def lay_out(self) -> None:
         """Make the folders and files that the nodes read; made again from the intent if lost.
 
-        If the folder sent with the job is gone or cannot be unpacked, that is its end.
+        If the folder sent with the job is gone or cannot be unpacked, that is its end; so it is if
+        the gate of a session gets no key.
 
         Raises:
             OSError: if the disk is full.
@@ -123,6 +126,13 @@ class SlurmAttempt:
         for folder in (places.checkpoint_dir, places.control_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         places.of_attempt("remark").write_text(str(order.get("remark", "")), encoding="utf-8")
+        gate = order.get("gate", {})
+        if gate.get("addresses"):
+            try:
+                lay_out_gate(places.gate_dir, gate["addresses"], tuple(gate["ports"]))
+            except DriverError as wrong:
+                self.settle_unbegun("failed", f"SessionHasNoKey: {wrong}", 1)
+                return
         for name, text in self._order["scripts"]:
             path = places.job_dir / name
             path.write_text(text, encoding="utf-8", errors="surrogateescape")

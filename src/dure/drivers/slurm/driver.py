@@ -18,6 +18,7 @@ from dure.core.errors import DriverError
 from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.drivers import files
 from dure.drivers.ends import printed, written_at
+from dure.drivers.interactive import gate
 from dure.drivers.places import Places, open_intents
 from dure.drivers.slurm.attempt import SlurmAttempt, recorded_id
 from dure.drivers.slurm.client import SlurmClient, SubmitAnswer
@@ -159,7 +160,7 @@ class SlurmDriver:
             return [receipt for receipt in receipts if receipt is not None]
 
     def acknowledge(self, receipts: Sequence[Receipt]) -> None:
-        """Forget ends that the ledger holds. Their files stay; their intents go."""
+        """Forget ends that the ledger holds. Their files stay; their intents and keys go."""
         with self._lock:
             for receipt in receipts:
                 found = self._open.get((receipt.job, receipt.attempt))
@@ -168,6 +169,7 @@ class SlurmDriver:
                 places = found.places
                 if places.done.exists():
                     places.done.rename(places.of_attempt("exit"))
+                gate.close(places.gate_dir)
                 files.remove(str(places.intent))
                 del self._open[found.key]
             if receipts:

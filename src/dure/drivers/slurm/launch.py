@@ -6,7 +6,7 @@ the same): names and ids are checked, everything else lies in files that no shel
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dure.core.errors import DriverError
@@ -30,12 +30,16 @@ class Submission:
     Attributes:
         mark: our id of it in the job's comment; ``argv`` holds it.
         nodes: where it will stand.
+        addresses: of these nodes, for the gate of a session; empty for every other job.
+        ports: between which its gate may choose, (0, 0) for any.
     """
 
     mark: str
     argv: tuple[str, ...]
     nodes: tuple[str, ...]
     launch: Launch
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, int] = (0, 0)
 
 
 def mark_of(site_id: str, places: Places) -> str:
@@ -69,7 +73,15 @@ def plan_submission(
     mark = mark_of(site_id, places)
     own = own_variables(order, places, scratch=scratch) | {"DURE_ACTION": mark}
     home = {"HOME": str(places.work_dir), "SHELL": "/bin/bash"}
-    launch = launch_of(order, places, gpus=site.gpus, env=home, own=own, reserved=RESERVED)
+    launch = launch_of(
+        order,
+        places,
+        gpus=site.gpus,
+        env=home,
+        own=own,
+        reserved=RESERVED,
+        gate=places.gate_dir,
+    )
     if order.gpu_milli != 1000:
         raise DriverError(
             f"job {order.job}: {order.gpu_milli} milli of each device; this site hands out whole "
@@ -86,7 +98,9 @@ def plan_submission(
     argv += [str(places.root / SCRIPT), "run", str(places.root), order.job, str(order.attempt)]
     argv += [mark, scratch, str(grace_s), str(launch.notice_signal)]
     argv += [str(int(launch.notice_first_only)), str(len(counts)), str(len(groups))]
-    return Submission(mark, tuple(argv), tuple(counts), launch)
+    gated = counts if order.recipe.interactive else ()
+    addresses = {name: site.nodes[name].address or name for name in gated}
+    return Submission(mark, tuple(argv), tuple(counts), launch, addresses, site.ports)
 
 
 def cleaning_argv(

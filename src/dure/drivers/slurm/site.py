@@ -27,7 +27,11 @@ _QUESTIONS = (
     ("scontrol", "show", "node", "--oneliner"),
     ("scontrol", "show", "partition", "--oneliner"),
     ("scontrol", "show", "topology"),
+    ("scontrol", "show", "config"),
 )
+_SRUN_PORTS = re.compile(r"^SrunPortRange\s*=\s*(\d{1,5})-(\d{1,5})\s*$", re.M)
+# A host's name, or its number in either form.
+_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
 HOSTS_MAX = 65_536
 
 
@@ -39,6 +43,7 @@ class SlurmNode:
         gres: the type of its devices in Slurm's words, "" if they have none.
         gpus: devices; CPUs where there are no devices (``is_slots``).
         partitions: where it can be used, the best first.
+        address: where Slurm itself reaches it; "" if it says nothing of that.
     """
 
     name: str
@@ -50,6 +55,7 @@ class SlurmNode:
     is_slots: bool = False
     leaf: str = ""
     pod: str = ""
+    address: str = ""
 
     @property
     def accelerator(self) -> str:
@@ -68,11 +74,14 @@ class Site:
     Attributes:
         max_time: by partition, the longest that a job may run there, as Slurm writes it.
         aside: records that could not be read, with what is wrong.
+        ports: the lowest and the highest that the site keeps open between its machines for
+            ``srun``; (0, 0) if it names none, and so closes none.
     """
 
     nodes: Mapping[str, SlurmNode]
     max_time: Mapping[str, str]
     aside: Sequence[str] = field(default=())
+    ports: tuple[int, int] = (0, 0)
 
     @property
     def gpus(self) -> dict[str, int]:
@@ -91,7 +100,8 @@ def ask_site(run: Commands) -> Site:
             raise DriverError(f"{' '.join(question)} fails: {said(answer)}")
     # A site without topology says so with an error.
     topology = answers[2].out if answers[2].code == 0 else ""
-    site = read_site(answers[0].out, answers[1].out, topology)
+    ports = _ports(answers[3].out) if answers[3].code == 0 else (0, 0)
+    site = replace(read_site(answers[0].out, answers[1].out, topology), ports=ports)
     if not site.nodes:
         raise DriverError(f"Slurm has no node that could be used; set aside: {site.aside[:5]}")
     return site
@@ -152,12 +162,15 @@ def read_site(nodes: str, partitions: str, topology: str = "") -> Site:
     leaves, pods = _switches(topology)
     found: dict[str, SlurmNode] = {}
     for line in nodes.splitlines():
-        node = _node(_words(line), best)
+        words = _words(line)
+        node = _node(words, best)
         if node is None:
             aside += [f"node {line[:80]!r}"] if line.strip() else []
             continue
         leaf, pod = leaves.get(node.name, node.provider), pods.get(node.name, node.provider)
-        found[node.name] = replace(node, leaf=leaf, pod=pod)
+        address = words.get("NodeAddr", "")
+        address = address if _ADDRESS.fullmatch(address) else ""
+        found[node.name] = replace(node, leaf=leaf, pod=pod, address=address)
     return Site(found, max_time, tuple(aside))
 
 
@@ -213,6 +226,13 @@ def _words(line: str) -> dict[str, str]:
 def _count(words: Mapping[str, str], key: str) -> int:
     text = words.get(key, "")
     return int(text) if re.fullmatch(r"\d{1,12}", text) else 0
+
+
+def _ports(config: str) -> tuple[int, int]:
+    """Return the range of ports that Slurm's configuration keeps for ``srun``."""
+    found = _SRUN_PORTS.search(config)
+    low, high = (int(found[1]), int(found[2])) if found else (0, 0)
+    return (low, high) if 1_024 <= low <= high <= 65_535 else (0, 0)
 
 
 def _node(words: Mapping[str, str], best: Sequence[str]) -> SlurmNode | None:

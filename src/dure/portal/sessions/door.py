@@ -19,6 +19,7 @@ from dure.reports.formats import LANGS, Lang
 from dure.services.browser_words import host_cookie
 from dure.services.interactive import ENTER, Admitted, Interactive
 from dure.services.people import SESSION_S
+from dure.services.ports import Line
 
 STATIC = "/.dure/static/"
 TTY = "/tty"
@@ -119,8 +120,8 @@ class Door:
                 return found
         return None
 
-    def line(self, job: str) -> int | None:
-        """Return the descriptor of a stream to a session, None if it does not listen (yet)."""
+    def line(self, job: str) -> Line | None:
+        """Return a stream to a session, None if it does not listen (yet)."""
         return self._interactive.line(job)
 
     def not_yet(self, head: Head) -> Answer:

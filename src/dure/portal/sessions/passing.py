@@ -15,12 +15,14 @@ import h11
 
 from dure.portal.sessions import headers
 from dure.portal.sessions.door import Answer, Door, Head, Through
+from dure.services.ports import Line
 
 # A head that is not whole by then is refused, one that is may be as long as a read.
 HEAD_BYTES_MAX = 32 * 1024
 READ_BYTES = 64 * 1024
 # For the next request of an open connection; for a peer that takes or gives the rest of one.
 NEXT_S, STALL_S = 60.0, 120.0
+HANDSHAKE_S = 10.0
 # Long ones are asked about again and again: whoever may not stay has to go.
 RECHECK_S = 5.0
 
@@ -125,9 +127,10 @@ class Passing:
         line = await asyncio.to_thread(self._door.line, to.job)
         if line is None:
             return self._door.not_yet(head)
-        stream = socket.socket(fileno=line)
-        reader, writer = await asyncio.open_unix_connection(sock=stream)
-        session = Side(h11.Connection(h11.CLIENT), reader, writer)
+        try:
+            session = await _side(line)
+        except (OSError, TimeoutError):
+            return self._door.broken(head)
         try:
             fields = headers.going_in(request.headers, is_websocket=head.is_websocket)
             await session.send(
@@ -139,7 +142,7 @@ class Passing:
                 return self._door.broken(head)
             raise
         finally:
-            writer.close()
+            session.writer.close()
         return None
 
     async def _while_admitted(self, to: Through, act: Callable[[], Awaitable[None]]) -> None:
@@ -220,3 +223,15 @@ class Passing:
                 one.cancel()
             await asyncio.gather(*both, return_exceptions=True)
         raise Broken
+
+
+async def _side(line: Line) -> Side:
+    """Return the session's side of a line. Raises OSError if it is not who it should be."""
+    stream = socket.socket(fileno=line.descriptor)
+    if line.tls is None:
+        reader, writer = await asyncio.open_connection(sock=stream)
+    else:
+        reader, writer = await asyncio.open_connection(
+            sock=stream, ssl=line.tls, server_hostname="", ssl_handshake_timeout=HANDSHAKE_S
+        )
+    return Side(h11.Connection(h11.CLIENT), reader, writer)
