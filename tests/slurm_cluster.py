@@ -24,9 +24,11 @@ CPUS = 32
 MEMORY_MIB = 256_000
 LEAF_NODES = 4
 START_S_MAX = 30
-NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
+NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "openssl")
 # Where the ports of outgoing connections begin.
 PORTS_FROM, PORTS_TO = 12_000, 31_000
+# What a site with walls between its machines opens for srun.
+SRUN_PORTS = (31_000, 32_700)
 
 CONF = """\
 ClusterName=dure
@@ -48,6 +50,7 @@ TaskPlugin=task/none
 MpiDefault=none
 SwitchType=switch/none
 PlugStackConfig=/dev/null
+SrunPortRange={srun_from}-{srun_to}
 SlurmdParameters=config_overrides
 GresTypes=gpu
 SelectType=select/cons_tres
@@ -189,6 +192,8 @@ class SlurmCluster:
                 dir=self.folder,
                 min_job_age_s=self._min_job_age_s,
                 batch_delay_s=self._batch_delay_s,
+                srun_from=SRUN_PORTS[0],
+                srun_to=SRUN_PORTS[1],
             )
         ]
         lines += [

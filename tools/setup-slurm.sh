@@ -3,7 +3,10 @@
 # are skipped, and say so. Its services are not started: a test starts its own on loopback.
 set -uo pipefail
 
-command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null && exit 0
+have() {
+    command -v slurmctld && command -v slurmd && command -v munged && command -v openssl
+} >/dev/null
+have && exit 0
 
 go_on() {
     echo "setup-slurm: $*; the tests on a real Slurm will be skipped."
@@ -11,8 +14,8 @@ go_on() {
 }
 
 command -v apt-get >/dev/null || go_on "no Slurm here, and no apt-get to bring it"
-[[ $(id -u) -eq 0 ]] || go_on "no Slurm here, and its daemons want root (apt-get install slurm-wlm munge)"
-echo "setup-slurm: installing Debian's slurm-wlm and munge, since some tests run jobs on a real Slurm"
+[[ $(id -u) -eq 0 ]] || go_on "no Slurm here, and its daemons want root (apt-get install slurm-wlm munge openssl)"
+echo "setup-slurm: installing Debian's slurm-wlm, munge and openssl, since some tests run jobs on a real Slurm"
 # Debian would start a cluster of its own beside ours.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -21,5 +24,5 @@ fi
 apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 "$@" >/dev/null 2>&1
 }
-packages=(install --no-install-recommends slurm-wlm munge)
+packages=(install --no-install-recommends slurm-wlm munge openssl)
 apt "${packages[@]}" || { apt update && apt "${packages[@]}"; } || go_on "apt-get could not install slurm-wlm"

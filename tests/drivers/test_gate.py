@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import socket
 import ssl
 import stat
@@ -26,9 +27,12 @@ from tests.drivers.local_bench import end_all, order
 from tests.drivers.polling import until
 from tests.drivers.slurm_model import SlurmModel
 from tests.drivers.web_socket import TEXT, WebSocket
-from tests.slurm_cluster import SlurmCluster
+from tests.slurm_cluster import SRUN_PORTS, SlurmCluster
 
 NOBODY = 65_534
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="no openssl to make a key with; try `make setup-slurm`"
+)
 JOB = "here-1"
 
 
@@ -89,6 +93,7 @@ def test_a_shell_on_a_node_computes_tells_of_a_notice_and_its_exit_ends_the_job(
     page.until(b'"stop_by_s": 1900000000', TEXT)
     page.send(b"exit\n")
     page.until(b"is_over", TEXT)
+    assert SRUN_PORTS[0] <= port_of(driver) <= SRUN_PORTS[1]
     (receipt,) = ends(driver)
     assert (receipt.kind, receipt.exit_code) == ("ended", 0)
     found = driver.clean(JOB, 1)
@@ -197,6 +202,7 @@ def two_keys(folder: Path) -> tuple[Path, Path]:
     return folder / "one", folder / "other"
 
 
+@needs_openssl
 def test_a_door_says_nothing_to_a_listener_without_the_key(tmp_path: Path) -> None:
     places = Places(tmp_path, JOB, 1)
     gate.lay_out(places.gate_dir, {"n1": "127.0.0.1"}, (0, 0))
@@ -227,6 +233,7 @@ def test_a_door_says_nothing_to_a_listener_without_the_key(tmp_path: Path) -> No
     assert heard == [b""]
 
 
+@needs_openssl
 @pytest.mark.parametrize(
     "opened",
     [
@@ -251,6 +258,7 @@ def test_what_a_job_writes_there_leads_to_its_own_nodes_alone(
     assert called == []
 
 
+@needs_openssl
 def test_a_key_is_made_once_and_goes_with_the_gate(tmp_path: Path) -> None:
     one, other = two_keys(tmp_path)
     before = (one / KEY).read_text()
@@ -271,6 +279,15 @@ def test_a_gate_keeps_to_the_ports_that_the_site_opens(tmp_path: Path) -> None:
             gate.listener_at("127.0.0.1", low, low)
 
     assert ports == {low + 1}
+
+
+@pytest.mark.parametrize(
+    ("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("n1", "::")]
+)
+def test_a_gate_listens_where_the_door_looks_for_it(address: str, host: str) -> None:
+    # A name may be loopback's on the machine that bears it.
+    with gate.listener_at(address, 0, 0) as listener:
+        assert listener.getsockname()[0] == host
 
 
 def test_without_openssl_a_session_fails_and_says_so(

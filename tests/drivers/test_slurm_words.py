@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from dure.core.errors import DriverError
 from dure.core.orders import Recipe, StartOrder
 from dure.drivers.places import Places
-from dure.drivers.slurm.commands import SlurmCommands
+from dure.drivers.slurm.commands import Answer, SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
 from dure.drivers.slurm.launch import RESERVED, key_of, mark_of, plan_submission
 from dure.drivers.slurm.queue import read_nodes, read_queue
-from dure.drivers.slurm.site import hosts_of, keep, kept, read_site
+from dure.drivers.slurm.site import ask_site, hosts_of, keep, kept, read_site
 from tests.contracts.test_hostile_jobs import NASTY
 from tests.drivers.polling import until
 from tests.drivers.slurm_model import NODE_LINES, PARTITION
@@ -154,9 +154,9 @@ def test_a_site_with_spoilt_records_still_has_the_others(text: str) -> None:
 
 def test_a_site_is_read_as_slurm_writes_it() -> None:
     nodes = (
-        "NodeName=a1 Arch=x86_64 CPUTot=64 RealMemory=1000 Gres=gpu:b200:8(S:0-1),shard:4 "
-        "OS=Linux 6.1 #1 SMP State=IDLE Partitions=wide,narrow BootTime=x\n"
-        "NodeName=c1 CPUTot=16 RealMemory=500 Gres=(null) Partitions=wide\n"
+        "NodeName=a1 NodeAddr=10.0.0.7 Arch=x86_64 CPUTot=64 RealMemory=1000 "
+        "Gres=gpu:b200:8(S:0-1),shard:4 OS=Linux 6.1 #1 SMP State=IDLE Partitions=wide,narrow BootTime=x\n"
+        "NodeName=c1 NodeAddr=$(id) CPUTot=16 RealMemory=500 Gres=(null) Partitions=wide\n"
         "NodeName=x1 CPUTot=16 RealMemory=500 Gres=gpu:h100:4 Partitions=closed\n"
         "NodeName=y1 CPUTot=many RealMemory=500 Gres=gpu:h100:4 Partitions=wide\n"
     )
@@ -175,8 +175,28 @@ def test_a_site_is_read_as_slurm_writes_it() -> None:
         *("slot", 16, "wide", "leaf1"),
     )
     assert sorted(site.nodes) == ["a1", "c1"]
+    assert (gpus.address, slots.address) == ("10.0.0.7", "")
     assert len(site.aside) == 2
     assert list(hosts_of("a[1-2],b[09-10,12],c")) == ["a1", "a2", "b09", "b10", "b12", "c"]
+
+
+@pytest.mark.parametrize(
+    ("config", "ports"),
+    [
+        ("SrunEpilog = (null)\nSrunPortRange           = 60001-63000\n", (60_001, 63_000)),
+        ("SrunPortRange           = 0-0\n", (0, 0)),
+        ("SrunPortRange = 22-99999\n", (0, 0)),
+        ("", (0, 0)),
+    ],
+)
+def test_a_site_says_which_ports_it_opens_between_its_machines(
+    config: str, ports: tuple[int, int]
+) -> None:
+    answers = [Answer(0, NODE_LINES), Answer(0, PARTITION), Answer(1), Answer(0, config)]
+
+    site = ask_site(lambda _: answers)
+
+    assert site.ports == kept(keep(site)).ports == ports
 
 
 def test_a_gang_of_unequal_parts_is_one_job_of_several_kinds() -> None:

@@ -3,17 +3,27 @@
 import json
 import os
 import shutil
+import socket
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dure.drivers.interactive import gate
+from dure.drivers.interactive.gate import GatedLines
 from dure.drivers.interactive.jupyter import PROGRAMS
 from dure.drivers.interactive.lines import Line, LocalLines
-from tests.drivers.local_bench import driver_at, end_of, order
+from dure.drivers.local import LocalDriver
+from dure.drivers.machine import NODE
+from dure.drivers.slurm.commands import SlurmCommands
+from dure.drivers.slurm.driver import SlurmDriver
+from tests.drivers.local_bench import driver_at, end_all, order
 from tests.drivers.polling import until
 from tests.drivers.web_socket import TEXT
 from tests.portal.session_world import HOSTILE, SessionWorld
+from tests.slurm_cluster import SlurmCluster
 
 # --- what passes ----------------------------------------------------------------------------------
 
@@ -144,16 +154,40 @@ def test_a_websocket_passes_as_it_is_until_its_visitor_may_not_stay(world: Sessi
 # --- the real thing -------------------------------------------------------------------------------
 
 
+class Site:
+    """A backend with its sessions, on this machine or on the nodes of a real Slurm."""
+
+    def __init__(self, root: Path, cluster: SlurmCluster | None) -> None:
+        self.driver: LocalDriver | SlurmDriver
+        self.lines: LocalLines | GatedLines
+        if cluster is None:
+            self.driver, self.lines, self._node = driver_at(root), LocalLines(root), NODE
+        else:
+            commands = SlurmCommands(cluster.environment)
+            self.driver = SlurmDriver(root, commands, grace_s=1, queue_s=0.2)
+            self.lines, self._node = GatedLines(root), cluster.names[0]
+
+    def begin(self, kind: str, **recipe: object) -> None:
+        recipe = {"notice_signal": "none", **recipe}
+        wanted = order("here-1", interactive=kind, interactive_s=600, **recipe)
+        self.driver.start(replace(wanted, devices=((self._node, 0),)))
+
+
+@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    is_slurm = request.param == "slurm"
+    cluster = request.getfixturevalue("slurm_cluster") if is_slurm else None
+    site = Site(tmp_path / "here", cluster)
+    yield site
+    end_all(site.driver)
+
+
 @pytest.mark.skipif(
     not any(map(shutil.which, PROGRAMS)), reason="no Jupyter here; try `make setup-jupyter`"
 )
-def test_a_kernel_of_a_real_jupyter_computes_through_the_door(tmp_path: Path) -> None:
-    driver = driver_at(tmp_path / "here")
-    driver.start(
-        order("here-1", interactive="jupyter", interactive_s=600, notice_signal="none",
-              env={"PATH": os.environ["PATH"]})
-    )  # fmt: skip
-    lines = LocalLines(driver.root)
+def test_a_kernel_of_a_real_jupyter_computes_through_the_door(site: Site) -> None:
+    driver, lines = site.driver, site.lines
+    site.begin("jupyter", env={"PATH": os.environ["PATH"]})
     with closing(SessionWorld(lambda job: lines.reach(job, 1))) as world:
         token = "61626364"
         cookie = f"{world.cookie()}; _xsrf={token}"
@@ -183,14 +217,11 @@ def test_a_kernel_of_a_real_jupyter_computes_through_the_door(tmp_path: Path) ->
         )  # fmt: skip
 
         assert b"it is 42" in line.until(b"it is 42", TEXT)
-    driver.stop("here-1", 1)
-    end_of(driver, "here-1")
 
 
-def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(tmp_path: Path) -> None:
-    driver = driver_at(tmp_path / "here")
-    driver.start(order("here-1", interactive="shell", interactive_s=600, notice_signal="none"))
-    lines = LocalLines(driver.root)
+def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(site: Site) -> None:
+    driver, lines = site.driver, site.lines
+    site.begin("shell")
 
     def reach(job: str) -> Line | None:
         driver.observe()
@@ -207,8 +238,23 @@ def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(tmp_path:
     assert "Terminal of here-1" in page.text and missing.status_code == 404
     assert f"connect-src 'self' ws://{world.host()}" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]
-    driver.stop("here-1", 1)
-    end_of(driver, "here-1")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a key with")
+def test_a_line_to_somebody_else_is_told_of_as_broken(tmp_path: Path) -> None:
+    gate.lay_out(tmp_path / "gate", {}, (0, 0))
+    tls = gate.context(tmp_path / "gate", is_gate=False)
+
+    def reach(_: str) -> Line:
+        ours, theirs = socket.socketpair()
+        theirs.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        theirs.close()
+        return Line(ours.detach(), tls)
+
+    with closing(SessionWorld(reach)) as world, world.client(cookie=world.cookie()) as client:
+        answer = client.get("/x", headers={"accept-language": "en"})
+
+    assert answer.status_code == 502 and "does not answer" in answer.text
 
 
 def test_a_door_that_closes_ends_every_line(world: SessionWorld) -> None:
