@@ -155,7 +155,8 @@ def test_a_site_with_spoilt_records_still_has_the_others(text: str) -> None:
 def test_a_site_is_read_as_slurm_writes_it() -> None:
     nodes = (
         "NodeName=a1 NodeAddr=10.0.0.7 Arch=x86_64 CPUTot=64 RealMemory=1000 "
-        "Gres=gpu:b200:8(S:0-1),shard:4 OS=Linux 6.1 #1 SMP State=IDLE Partitions=wide,narrow BootTime=x\n"
+        "Gres=gpu:b200:8(S:0-1),shard:4 OS=Linux 6.1 #1 SMP State=IDLE "
+        "Partitions=wide,narrow BootTime=x\n"
         "NodeName=c1 NodeAddr=$(id) CPUTot=16 RealMemory=500 Gres=(null) Partitions=wide\n"
         "NodeName=x1 CPUTot=16 RealMemory=500 Gres=gpu:h100:4 Partitions=closed\n"
         "NodeName=y1 CPUTot=many RealMemory=500 Gres=gpu:h100:4 Partitions=wide\n"
