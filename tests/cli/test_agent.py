@@ -129,6 +129,10 @@ def test_work_at_a_site_is_run_read_lent_and_called_back(
     assert [kind for kind, _ in up.attempts(borrower)] == ["loan", "loan"]
     assert up.attempts(borrower)[0][1] == "reclaimed"
     assert pair.output(borrower).splitlines()[-1] == "resumed"
+    text = "dure: {interactive: shell, estimate: 30m}"
+    body = {"form": "yaml", "text": text, "project": "owner"}
+    refused = up.http.post("/pools/here/jobs", json=body, headers={"idempotency-key": "session"})
+    assert refused.status_code == 422 and "PoolHasNoSessions" in refused.text
     evidence = (up.data / "here" / "cleaned.jsonl").read_text().splitlines()
     assert [json.loads(line)["site"] for line in evidence] == ["seoul"] * 5
     row = pair.site()

@@ -245,7 +245,7 @@ def test_a_door_says_nothing_to_a_listener_without_the_key(tmp_path: Path) -> No
         {},
     ],
 )
-def test_what_a_job_writes_there_leads_to_its_own_nodes_alone(
+def test_what_a_gate_says_of_itself_leads_to_the_ordered_nodes_alone(
     tmp_path: Path, opened: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = Places(tmp_path, JOB, 1)
@@ -287,7 +287,13 @@ def test_a_gate_keeps_to_the_ports_that_the_site_opens(tmp_path: Path) -> None:
 def test_a_gate_listens_where_the_door_looks_for_it(address: str, host: str) -> None:
     # A name may be loopback's on the machine that bears it.
     with gate.listener_at(address, 0, 0) as listener:
-        assert listener.getsockname()[0] == host
+        with socket.create_connection((host, listener.getsockname()[1])):
+            accepted, _ = listener.accept()
+
+        with accepted:
+            assert listener.getsockname()[0] == host
+            # Small pieces, such as a key that was struck, go at once.
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_without_openssl_a_session_fails_and_says_so(

@@ -92,7 +92,7 @@ class GatedLines:
         folder = Places(self._root, job, attempt).gate_dir
         told, opened = written_at(folder / NODES) or {}, written_at(folder / OPEN) or {}
         addresses, port = told.get("addresses"), whole(opened, "port")
-        # Jobs can write to this folder; it leads to the attempt's own nodes, or nowhere.
+        # What the node's side says names one of the nodes that were ordered, or leads nowhere.
         address = addresses.get(str(opened.get("node"))) if isinstance(addresses, dict) else None
         if not address or not PORT_MIN <= port <= PORT_MAX:
             return None
@@ -167,9 +167,13 @@ def listener_at(address: str, low: int, high: int) -> socket.socket:
     for tried in range(min(count, PORTS_TRIED_MAX)):
         port = low + (first + tried) % count
         try:
-            return socket.create_server((host, port), family=family, dualstack_ipv6=is_dual)
+            listener = socket.create_server((host, port), family=family, dualstack_ipv6=is_dual)
         except OSError as wrong:
             last = wrong
+            continue
+        # What is accepted inherits it: small pieces, such as a key that was struck, go at once.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     raise OSError(f"no port of {low} to {high} can be had at {address}: {last}")
 
 
