@@ -77,6 +77,10 @@ def test_a_session_on_a_node_is_opened_by_its_link_and_outlives_the_service(up: 
     after = until(terminal)
     after.send(b"echo still $kept\n")
     after.until(b"still here\r\n")
+    (key,) = (up.data / "here" / "control").rglob("key.pem")
+    secrets = [one for one in key.read_bytes().splitlines() if b"-----" not in one]
+    kept = [up.data.with_name(up.data.name + ".log"), *up.data.rglob("*.db*")]
+    said = b"".join(one.read_bytes() for one in kept)
     assert up.run("session", "stop", job).returncode == 0
     up.wait_for(job, "CANCELLED")
     over = up.run("session", "open", job)
@@ -85,4 +89,5 @@ def test_a_session_on_a_node_is_opened_by_its_link_and_outlives_the_service(up: 
     assert f"Terminal of {job}" in page.text
     assert re.search(rb"alpha-\d{4} 0,1 42", told)
     assert over.returncode == 1 and "does not run now" in over.stderr
-    assert not list((up.data / "here" / "control").rglob("key.pem"))
+    assert len(secrets) >= 8 and [one for one in secrets if one in said] == []
+    until(lambda: not key.exists())

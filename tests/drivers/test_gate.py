@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import stat
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +280,31 @@ def test_a_gate_keeps_to_the_ports_that_the_site_opens(tmp_path: Path) -> None:
             gate.listener_at("127.0.0.1", low, low)
 
     assert ports == {low + 1}
+
+
+@needs_openssl
+def test_a_key_is_good_while_it_is_there_whatever_the_clocks_of_nodes_say(
+    tmp_path: Path,
+) -> None:
+    gate.lay_out(tmp_path / "gate", {}, (0, 0))
+    key = tmp_path / "gate" / KEY
+    over = ("openssl", "x509", "-in", str(key), "-signkey", str(key), "-days", "-1")
+    certificate = subprocess.run(over, capture_output=True, text=True, check=True).stdout
+    key.write_text(key.read_text().partition("-----BEGIN CERT")[0] + certificate)
+    ours, theirs = socket.socketpair()
+    said: list[bytes] = []
+
+    def listen() -> None:
+        with context(tmp_path / "gate", is_gate=True).wrap_socket(theirs, server_side=True) as line:
+            said.append(line.recv(100))
+
+    thread = Thread(target=listen)
+    thread.start()
+    with context(tmp_path / "gate", is_gate=False).wrap_socket(ours) as door:
+        door.sendall(b"hello")
+        thread.join()
+
+    assert said == [b"hello"]
 
 
 @pytest.mark.parametrize(
