@@ -1,4 +1,7 @@
-"""A terminal in a real browser: begun on the portal's page, opened by its link, typed into."""
+"""A terminal in a real browser: begun on the portal's page, opened by its link, typed into.
+
+It runs on this machine, and on a node of a real Slurm.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +16,16 @@ from tests.cli.up_process import UpProcess
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    service = UpProcess(tmp_path_factory.mktemp("sessions") / "data").start()
+@pytest.fixture(scope="module", params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def up(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UpProcess]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "slurm":
+            cluster = request.getfixturevalue("slurm_cluster")
+            patch.setenv("SLURM_CONF", str(cluster.conf))
+        data = tmp_path_factory.mktemp("sessions") / "data"
+        service = UpProcess(data, "--backend", request.param).start()
     yield service
     for session in service.http.get("/sessions").json():
         service.http.post(f"/jobs/{session['row']['job']}/cancel", json={})
