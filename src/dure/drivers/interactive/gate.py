@@ -22,6 +22,7 @@ import secrets
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator, Mapping
@@ -70,10 +71,14 @@ def lay_out(folder: Path, addresses: Mapping[str, str], ports: tuple[int, int]) 
 
 
 def close(folder: Path) -> None:
-    """Remove a gate's folder, and with it the key; without effect if there is none."""
+    """Remove a gate's folder, and with it the key; without effect if there is none.
+
+    What a job put in their place or beside them does not hold us up, and may stay.
+    """
     for name in (KEY, NODES, OPEN):
-        files.remove(str(folder / name))
-    with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
+            files.remove(str(folder / name))
+    with contextlib.suppress(OSError):
         folder.rmdir()
 
 
@@ -90,20 +95,37 @@ class GatedLines:
     def reach(self, job: str, attempt: int) -> Line | None:
         """Return a stream to the session's gate; None if it is not open yet, or not reached."""
         folder = Places(self._root, job, attempt).gate_dir
-        told, opened = written_at(folder / NODES) or {}, written_at(folder / OPEN) or {}
-        addresses, port = told.get("addresses"), whole(opened, "port")
-        # What the node's side says names one of the nodes that were ordered, or leads nowhere.
-        address = addresses.get(str(opened.get("node"))) if isinstance(addresses, dict) else None
+        address, port = _open_at(folder)
         if not address or not PORT_MIN <= port <= PORT_MAX:
             return None
         try:
             tls = context(folder, is_gate=False)
-            stream = socket.create_connection((str(address), port), CONNECT_S)
-        except OSError as wrong:
-            log.warning("%s: its gate at %s:%d is not reached: %s", job, address, port, wrong)
+            stream = socket.create_connection((address, port), CONNECT_S)
+        except (OSError, ValueError) as wrong:
+            log.warning(
+                "%s: its gate at %r, port %d, is not reached: %s", job, address, port, wrong
+            )
             return None
         stream.settimeout(None)
         return Line(stream.detach(), tls)
+
+
+def _open_at(folder: Path) -> tuple[str, int]:
+    """Return the address and port of a gate; ("", 0) if it is not open (yet).
+
+    The gate names one of the nodes that were ordered, or leads nowhere. A job can write to this
+    folder, so nothing but files is read there: a pipe would be waited for.
+    """
+    try:
+        modes = [os.lstat(folder / name).st_mode for name in (KEY, NODES, OPEN)]
+        if not all(map(stat.S_ISREG, modes)):
+            return "", 0
+        told, opened = written_at(folder / NODES) or {}, written_at(folder / OPEN) or {}
+    except OSError:
+        return "", 0
+    addresses = told.get("addresses")
+    address = addresses.get(str(opened.get("node"))) if isinstance(addresses, dict) else None
+    return (address, whole(opened, "port")) if isinstance(address, str) else ("", 0)
 
 
 def context(folder: Path, *, is_gate: bool) -> ssl.SSLContext:
