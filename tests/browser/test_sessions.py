@@ -71,6 +71,8 @@ def test_a_terminal_is_begun_on_the_page_opened_once_and_computes(
     terminal = opened.value
     terminal.wait_for_url("http://here-*.localhost:*/?lang=ko")
     origin = terminal.evaluate("location.origin")
+    # Until the session listens, a page stands there that comes again by itself.
+    expect(terminal.locator("#terminal")).to_be_visible(timeout=30_000)
     complaints.watch(terminal, origin)
     expect(terminal.locator("#terminal[data-state=open]")).to_be_visible()
     expect(terminal.locator("#bar")).to_contain_text("끝남")

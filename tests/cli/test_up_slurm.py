@@ -59,6 +59,7 @@ def test_a_session_on_a_node_is_opened_by_its_link_and_outlives_the_service(up: 
         client.headers["host"] = link.netloc
         admitted = client.get(link.path)
         cookie = admitted.headers["set-cookie"].split(";")[0]
+        until(lambda: client.get("/").status_code == 200)
         page = client.get("/?lang=en")
         client.cookies.clear()
         stranger = client.get("/?lang=en")

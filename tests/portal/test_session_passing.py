@@ -257,6 +257,17 @@ def test_a_line_to_somebody_else_is_told_of_as_broken(tmp_path: Path) -> None:
     assert answer.status_code == 502 and "does not answer" in answer.text
 
 
+def test_the_page_of_a_shell_waits_until_it_listens() -> None:
+    with (
+        closing(SessionWorld(lambda _: None, kind="shell")) as world,
+        world.client(cookie=world.cookie(), **{"accept-language": "en"}) as client,
+    ):
+        answer = client.get("/")
+
+    assert (answer.status_code, answer.headers["refresh"]) == (503, "2")
+    assert "is starting" in answer.text
+
+
 def test_a_door_that_closes_ends_every_line(world: SessionWorld) -> None:
     line = world.socket("/ws", {"Cookie": world.cookie(), "Origin": f"http://{world.host()}"})
 

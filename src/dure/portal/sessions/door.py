@@ -5,6 +5,7 @@ way in (``/.dure/enter/TOKEN``), files of ours for the terminal's page (``/.dure
 everything else, which is the session's.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,6 +172,11 @@ class Door:
         return is_safe or bool(origin) or site == "same-origin"
 
     def _terminal(self, head: Head, job: str) -> Answer:
+        line = self.line(job)
+        if line is None:
+            # A node may take seconds to begin; a page of ours would say that its line was lost.
+            return self.not_yet(head)
+        os.close(line.descriptor)
         host = head.field("host").lower()
         socket = f"{'wss' if self._address.is_secure else 'ws'}://{host}"
         wish = parse_qs(urlsplit(head.target).query).get("lang", [""])[0]
