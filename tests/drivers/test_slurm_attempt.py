@@ -67,6 +67,14 @@ class Node:
     def evidence(self) -> dict[str, object]:
         return dict(json.loads((self.control / "attempt-1.clean.n1").read_text()))
 
+    def has_image(self, image: str) -> None:
+        words = ("apptainer", "exec", f"docker://{image}")
+        (self.control / "attempt-1.image").write_text("".join(f"{word}\0" for word in words))
+        (self.control / "attempt-1.remark").write_text("no apptainer\n")
+
+    def told(self) -> str:
+        return (self.folder / "attempt-1.err").read_text()
+
     def printed(self) -> str:
         return (self.folder / "attempt-1.out").read_text()
 
@@ -98,6 +106,39 @@ def test_a_step_that_fails_is_the_last_one(tmp_path: Path) -> None:
 
     assert node.end == {"kind": "ended", "exit_code": 4, "reason": "SetupFailed"}
     assert node.printed() == ""
+
+
+# As far as a node sees it: the words up to the image are its own, the rest is run.
+APPTAINER = """#!/bin/bash
+while [[ $1 != docker://* ]]; do shift; done
+echo "in $1"
+shift
+exec "$@"
+"""
+
+
+def test_a_node_with_apptainer_runs_every_step_in_the_image(tmp_path: Path) -> None:
+    node = Node(tmp_path, ("only-in-the-image",), ("bash", "-c", "echo out"))
+    node.has_image("ghcr.io/a/b:1")
+    for name, text in (("apptainer", APPTAINER), ("only-in-the-image", "#!/bin/bash\necho mine\n")):
+        (node.bin / name).write_text(text)
+        (node.bin / name).chmod(0o755)
+
+    node.run()
+
+    assert node.printed() == "in docker://ghcr.io/a/b:1\nmine\nin docker://ghcr.io/a/b:1\nout\n"
+    assert node.told() == ""
+    assert node.end == {"kind": "ended", "exit_code": 0, "reason": ""}
+
+
+def test_a_node_without_it_says_so_and_runs_a_plain_process(tmp_path: Path) -> None:
+    node = Node(tmp_path, ("bash", "-c", "echo out"))
+    node.has_image("ghcr.io/a/b:1")
+
+    node.run()
+
+    assert node.printed() == "out\n"
+    assert node.told() == "no apptainer\n"
 
 
 def test_a_program_that_there_is_not_has_its_name(tmp_path: Path) -> None:
@@ -202,3 +243,4 @@ def test_a_project_and_a_sent_folder_lie_where_the_job_begins(
     assert (places.work_dir / "sent").is_file()
     assert (places.work_dir / "project").resolve() == tmp_path / "projects" / "p-1"
     assert "a/b:1" in places.of_attempt("remark").read_text()
+    assert places.of_attempt("image").read_text().endswith("\0docker://a/b:1\0")

@@ -72,6 +72,7 @@ def field_with(field: str, word: str) -> Recipe:
 
 
 FIELDS = ("script", "setup", "command", "program", "variable", "value", "name", "submit_dir")
+FIELDS += ("image",)
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -91,6 +92,7 @@ def test_five_thousand_hostile_words_in_a_field_change_no_argument(field: str) -
         assert found.argv == plain.argv
         assert found.mark == plain.mark
         assert not any("\0" in text for step in found.launch.steps for text in step)
+        assert not any("\0" in text for text in found.launch.inside_if_there)
         assert not any("\0" in text for pair in found.launch.env.items() for text in pair)
         theirs = {"VARIABLE", word if field == "variable" else ""}
         theirs |= {"DURE_JOB_NAME"} if field == "name" else set()
@@ -244,3 +246,26 @@ def test_hostile_words_reach_a_real_job_as_data_and_change_nothing_of_it(
     ours = [line for line in listed.splitlines() if line.startswith("hostile-")]
     assert {line.partition("|")[2] for line in ours} == {f"1|{node}|4|None"}
     assert len(ours) == len(tries)
+
+
+def test_an_image_is_for_what_stands_on_one_node_and_has_no_program_of_ours_outside() -> None:
+    def words_for(recipe: Recipe, *nodes: str) -> tuple[str, ...]:
+        places = tuple((node, 0) for node in nodes)
+        asked = replace(order(recipe), devices=places)
+        return plan_submission(asked, PLACES, SITE, site_id="s", grace_s=5).launch.inside_if_there
+
+    recipe = replace(HARMLESS, image="ghcr.io/a/b:1", project="p-1")
+
+    assert words_for(recipe, "n0") == (
+        "apptainer",
+        "exec",
+        "--nv",
+        "--bind=/pool/here/jobs/job-1",
+        "--bind=/tmp/dure-s-job-1~1",
+        "--bind=/pool/here/projects/p-1",
+        "--pwd=/pool/here/jobs/job-1/work",
+        "docker://ghcr.io/a/b:1",
+    )
+    assert words_for(recipe, "n0", "n1") == ()
+    assert words_for(replace(recipe, image=""), "n0") == ()
+    assert words_for(replace(recipe, script="", interactive="shell"), "n0") == ()

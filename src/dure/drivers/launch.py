@@ -21,6 +21,7 @@ SHELL = "/bin/bash"
 # The variables by which every process of an attempt is known.
 DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
 NO_CONTAINER = "dure: no apptainer to use here, so not the image {} either: a plain process\n"
+SEVERAL_NODES = "dure: on several nodes no image is used, so not {} either: a plain process\n"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 SIGNALS = {name: int(signal.Signals[f"SIG{name}"]) for name in NOTICE_SIGNALS}
@@ -37,6 +38,8 @@ class Launch:
         project_dir: must be there before; a link ``project`` in the work folder leads to it.
         workdir: archive of what the work folder holds at first.
         remark: what the person should know, at the beginning of its standard error.
+        inside_if_there: the words before each step that run it in the order's image, for a node
+            that finds out itself whether it has that program; ``remark`` is for when it has not.
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -47,6 +50,7 @@ class Launch:
     project_dir: Path | None = None
     workdir: Path | None = None
     remark: str = ""
+    inside_if_there: tuple[str, ...] = ()
 
 
 def plan_launch(
@@ -70,7 +74,9 @@ def plan_launch(
     gpus = {machine.node: machine.gpus}
     inside: tuple[str, ...] = ()
     if order.recipe.image and container:
-        inside = _in_image(order, places, container, nvidia=machine.has_gpus)
+        inside = in_image(
+            order, places, container, scratch=str(places.scratch_dir), nvidia=machine.has_gpus
+        )
     return launch_of(
         order,
         places,
@@ -90,6 +96,7 @@ def launch_of(
     own: Mapping[str, str],
     reserved: tuple[str, ...] = ("DURE_",),
     inside: tuple[str, ...] = (),
+    inside_if_there: tuple[str, ...] = (),
     gate: Path | None = None,
 ) -> Launch:
     """Put a launch together, or refuse the order.
@@ -100,6 +107,7 @@ def launch_of(
         reserved: what names of variables begin with that no job may set.
         inside: the words before each step that run it in the order's image; without them what
             asks for an image runs as a plain process, and is told.
+        inside_if_there: the same where only the node knows whether it has such a program.
         gate: folder of an interactive session's gate; None where it is reached without one.
 
     Raises:
@@ -131,17 +139,36 @@ def launch_of(
         notice_first_only=recipe.notice_signal.startswith("B:"),
         project_dir=places.project_dir(recipe.project) if recipe.project else None,
         workdir=archive_of(places.root, recipe.workdir) if recipe.workdir else None,
-        remark=NO_CONTAINER.format(recipe.image) if recipe.image and not inside else "",
+        remark=_remark(order) if recipe.image and not inside else "",
+        inside_if_there=inside_if_there,
     )
 
 
-def _in_image(
-    order: StartOrder, places: Places, container: str, *, nvidia: bool
+def spans_nodes(order: StartOrder) -> bool:
+    """Tell whether an order is for several nodes."""
+    return len({node for node, _ in order.devices}) > 1
+
+
+def _remark(order: StartOrder) -> str:
+    words = SEVERAL_NODES if spans_nodes(order) else NO_CONTAINER
+    return words.format(order.recipe.image)
+
+
+def in_image(
+    order: StartOrder, places: Places, container: str, *, scratch: str, nvidia: bool
 ) -> tuple[str, ...]:
-    """Return the words before a step that run it in the order's image, on the job's own folders."""
-    shown = [places.job_dir, places.scratch_dir]
+    """Return the words before a step that run it in the order's image, on the job's own folders.
+
+    Args:
+        container: the program, ``apptainer``.
+        scratch: the attempt's ``TMPDIR``.
+
+    Raises:
+        DriverError: if the folders have a name that cannot be told to a container.
+    """
+    shown = [str(places.job_dir), scratch]
     if order.recipe.project:
-        shown.append(places.project_dir(order.recipe.project))
+        shown.append(str(places.project_dir(order.recipe.project)))
     if any(sign in str(places.root) for sign in ":,"):
         raise DriverError(
             f"job {order.job}: {places.root} has a ':' or ',' in its name, so it cannot be shown "
@@ -218,6 +245,7 @@ def _check(order: StartOrder, gpus: Mapping[str, int]) -> None:
         raise refuse(f"there is no signal {order.recipe.notice_signal[:40]!r} for the notice.")
     recipe = order.recipe
     words = (*recipe.command, *recipe.env, *recipe.env.values(), recipe.name, recipe.submit_dir)
+    words = (*words, recipe.image)
     if not all(_can_be_given(word) for word in words) or any(not k or "=" in k for k in recipe.env):
         raise refuse("a variable or an argument holds what no process can be given.")
     if not all(_can_be_given(text.replace("\0", "")) for text in (recipe.script, recipe.setup)):

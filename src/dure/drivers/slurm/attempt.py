@@ -63,6 +63,7 @@ class SlurmAttempt:
             "nodes": submission.nodes,
             "env": [f"{name}={value}" for name, value in launch.env.items()],
             "steps": launch.steps,
+            "image": launch.inside_if_there,
             "scripts": [[path.name, text] for path, text in launch.scripts],
             "workdir": str(launch.workdir or ""),
             "project_dir": str(launch.project_dir or ""),
@@ -140,7 +141,8 @@ class SlurmAttempt:
         steps: list[str] = []
         for step in self._order["steps"]:
             steps += [str(len(step)), *step]
-        for what, words in (("env", self._order["env"]), ("steps", steps)):
+        image = self._order.get("image", ())
+        for what, words in (("env", self._order["env"]), ("steps", steps), ("image", image)):
             text = "".join(f"{word}\0" for word in words)
             places.of_attempt(what).write_text(text, encoding="utf-8", errors="surrogateescape")
 

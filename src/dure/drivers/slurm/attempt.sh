@@ -132,8 +132,18 @@ set -o noclobber
 { printf '{"slurm": %d, "node": "%s", "at_s": %d}\n' "$SLURM_JOB_ID" "$node" "$EPOCHSECONDS" \
     >"$control.lock"; } 2>/dev/null || exit 0
 folder=$root/jobs/$job
+# What a job's image is run with, if this node has that program; otherwise it is told.
+image=() remark=$control.remark
+[[ ! -s $control.image ]] || mapfile -d '' -t image <"$control.image"
+if ((${#image[@]})); then
+    if program=$(type -P -- "${image[0]}"); then
+        image[0]=$program remark=/dev/null
+    else
+        image=()
+    fi
+fi
 { : >"$folder/attempt-$attempt.out" &&
-    { [[ ! -s $control.remark ]] || cat -- "$control.remark"; } >"$folder/attempt-$attempt.err"
+    { [[ ! -s $remark ]] || cat -- "$remark"; } >"$folder/attempt-$attempt.err"
 } 2>/dev/null ||
     finish failed 1 OutputCannotBeWritten
 set +o noclobber
@@ -168,10 +178,11 @@ while ((at < ${#words[@]} && code == 0 && !stopping)); do
     count=${words[at]}
     step=("${words[@]:at+1:count}")
     at=$((at + 1 + count))
-    if ! PATH=$path type -P -- "${step[0]}" >/dev/null; then
+    if ((!${#image[@]})) && ! PATH=$path type -P -- "${step[0]}" >/dev/null; then
         finish failed 127 ProgramNotFound
     fi
-    env -- "${pairs[@]}" setsid -- ${private[@]+"${private[@]}"} "${step[@]}" </dev/null \
+    env -- "${pairs[@]}" setsid -- ${private[@]+"${private[@]}"} ${image[@]+"${image[@]}"} \
+        "${step[@]}" </dev/null \
         >>"$folder/attempt-$attempt.out" 2>>"$folder/attempt-$attempt.err" &
     child=$!
     asked=0 fence=0

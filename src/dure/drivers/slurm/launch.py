@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dure.core.errors import DriverError
 from dure.core.orders import JOB_ID, StartOrder
-from dure.drivers.launch import Launch, launch_of, own_variables
+from dure.drivers.launch import Launch, in_image, launch_of, own_variables, spans_nodes
 from dure.drivers.places import Places
 from dure.drivers.slurm.site import Site, SlurmNode
 
@@ -80,6 +80,7 @@ def plan_submission(
         env=home,
         own=own,
         reserved=RESERVED,
+        inside_if_there=_container(order, places, site, scratch),
         gate=places.gate_dir,
     )
     if order.gpu_milli != 1000:
@@ -101,6 +102,18 @@ def plan_submission(
     gated = counts if order.recipe.interactive else ()
     addresses = {name: site.nodes[name].address or name for name in gated}
     return Submission(mark, tuple(argv), tuple(counts), launch, addresses, site.ports)
+
+
+def _container(order: StartOrder, places: Places, site: Site, scratch: str) -> tuple[str, ...]:
+    """Return the words that run a step in the order's image on a node that has Apptainer.
+
+    There are none for a session, whose own program stands outside of any image, and for a gang on
+    several nodes: what its script starts on the others would stand outside.
+    """
+    if not order.recipe.image or order.recipe.interactive or spans_nodes(order):
+        return ()
+    node = site.nodes[order.devices[0][0]]
+    return in_image(order, places, "apptainer", scratch=scratch, nvidia=not node.is_slots)
 
 
 def cleaning_argv(
