@@ -10,7 +10,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.kernel import inner
 from dure.core.line import is_before, join_cohort, leave_cohort, limit_of
-from dure.core.prices import ask_again_around
+from dure.core.prices import ask_again
 
 
 # --- the queue: sorted by (key, job); dead entries are skipped and swept now and then -------------
@@ -108,7 +108,7 @@ def refresh_node(c: Columns, node: int) -> None:
     """Recount a node's devices after any change and correct the shelf's histogram and the
     totals.
     """
-    ask_again_around(c, node)
+    ask_again(c, node)
     nodes, devices, s = c.nodes, c.devices, c.scalars
     first = nodes[N_FIRST, node]
     idle, reserved, draining, down, whole = 0, 0, 0, 0, 0

@@ -6,6 +6,8 @@ from dure.core.kernel import inner
 
 # What is decided of a running gang as a whole, and changes what its devices cost.
 _OF_GANGS = (K_RECLASSED, K_NOTICED, K_WITHDRAWN, K_STOP_ORDERED, K_LENT, K_RESIZE_DUE)
+# What an elastic gang may give up on a node goes with what is called from it on its others.
+_OF_CLAIMS = (K_HELD, K_CLAIM_ENDED)
 
 
 @inner
@@ -16,7 +18,9 @@ def forget_prices(c: Columns) -> None:
 
 @inner
 def ask_again(c: Columns, node: int) -> None:
-    """Let what a node's devices cost be found again when it is asked next."""
+    """Let what a node's devices cost be found again when it is asked next; it looks at no jobs, for
+    probes of the pool have others.
+    """
     for slot in range(X_PRICED, X_PRICED + PRICES):
         c.scratch[slot, node] = 0
 
@@ -32,20 +36,8 @@ def _ask_again_of(c: Columns, job: int) -> None:
 
 @inner
 def ask_again_after(c: Columns, kind: int, job: int) -> None:
-    """Let it be found again after a decision of a running gang."""
+    """Let it be found again where a decision of a gang changes it."""
     if kind in _OF_GANGS:
         _ask_again_of(c, job)
-
-
-@inner
-def ask_again_around(c: Columns, node: int) -> None:
-    """Let it be found again on a node, and where elastic gangs stand that stand there: what one may
-    give up goes with all that it has.
-    """
-    ask_again(c, node)
-    row = c.nodes[N_ROWS, node] if c.scalars[S_ELASTIC] > 0 else -1
-    while row >= 0:
-        job = c.rows[R_JOB, row]
-        if c.jobs[J_SIZE, job] < c.jobs[J_GPUS, job]:
-            _ask_again_of(c, job)
-        row = c.rows[R_NEXT_OF_NODE, row]
+    elif kind in _OF_CLAIMS and c.scalars[S_ELASTIC] > 0:
+        forget_prices(c)
