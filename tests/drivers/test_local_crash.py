@@ -148,7 +148,10 @@ def test_an_intent_spoilt_on_disk_is_a_named_failure(tmp_path: Path) -> None:
 
     failed = end_of(driver_at(tmp_path), "spoilt")
 
-    assert failed == Receipt("failed", "spoilt", 1, failed.at_s, reason="IntentUnreadable")
+    # It never began: at its end, in the words of receipts.
+    assert failed == Receipt(
+        "failed", "spoilt", 1, failed.at_s, reason="IntentUnreadable", began_at_s=failed.at_s
+    )
 
 
 def test_a_job_of_an_earlier_boot_is_ended_by_it(tmp_path: Path) -> None:
