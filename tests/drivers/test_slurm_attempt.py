@@ -19,7 +19,8 @@ from dure.drivers.workdirs import LocalWorkdirs
 from tests.drivers.polling import until
 from tests.drivers.test_slurm_words import SITE, order
 
-MARK = "dure:test:job-1~1"
+# Tests beside this one on the machine must not end its processes: each run has its own mark.
+MARK = f"dure:test-{os.getpid()}:job-1~1"
 
 
 class Node:

@@ -269,3 +269,16 @@ def test_an_image_is_for_what_stands_on_one_node_and_has_no_program_of_ours_outs
     assert words_for(recipe, "n0", "n1") == ()
     assert words_for(replace(recipe, image=""), "n0") == ()
     assert words_for(replace(recipe, script="", interactive="shell"), "n0") == ()
+
+
+def test_who_gets_no_image_is_told_why() -> None:
+    def remark(recipe: Recipe, *nodes: str) -> str:
+        asked = replace(order(recipe), devices=tuple((node, 0) for node in nodes))
+        return plan_submission(asked, PLACES, SITE, site_id="s", grace_s=5).launch.remark
+
+    recipe = replace(HARMLESS, image="ghcr.io/a/b:1")
+
+    assert remark(HARMLESS, "n0") == ""
+    assert "no apptainer" in remark(recipe, "n0")
+    assert "several nodes" in remark(recipe, "n0", "n1")
+    assert "no session" in remark(replace(recipe, script="", interactive="shell"), "n0")

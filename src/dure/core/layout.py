@@ -61,12 +61,12 @@ CORDONERS = ("operator", "provider", "health", "breaker")
 # --- facts: rows of [kind, at_s, job, a, b, c, d, e]; jobs by number (J_NUMBER) ----------------
 FACT_WIDTH = 8
 K_SUBMITTED = 1  # job
-K_ENDED = 2  # job, a attempt, b state, c exit code
+K_ENDED = 2  # job, a attempt, b state, c exit code, d e from when to when its nodes ran it, or 0
 K_FAULT = 3  # a node, b class, c devices (0: the whole node)
 K_REPAIRED = 4  # a node, b class, c devices
 K_CANCELLED = 5  # job
 K_ALLOCATED = 6  # a allocation, b account, c type, d milli; from_s, to_s travel in e and job
-K_VACATED = 7  # job, a attempt, b saved (a receipt of a stop that was ordered)
+K_VACATED = 7  # job, a attempt, b saved, d e as K_ENDED (a receipt of a stop that was ordered)
 K_CORDONED = 8  # a node, b 1 takes no new work, 0 takes it again, c who asks (OF_OPERATOR ...)
 K_SEATED = 9  # a allocation, b shelf, c nodes: a cell of its shape (after its K_ALLOCATED)
 K_REFUSED = 20  # job, a reason

@@ -21,6 +21,7 @@ SHELL = "/bin/bash"
 # The variables by which every process of an attempt is known.
 DIR_MARK, ATTEMPT_MARK = "DURE_JOB_DIR", "DURE_ATTEMPT"
 NO_CONTAINER = "dure: no apptainer to use here, so not the image {} either: a plain process\n"
+NO_SESSION = "dure: here no session is put into an image, so not {} either: a plain process\n"
 SEVERAL_NODES = "dure: on several nodes no image is used, so not {} either: a plain process\n"
 # The server's own variables may hold tokens; a job gets these of them and no others.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
@@ -139,7 +140,7 @@ def launch_of(
         notice_first_only=recipe.notice_signal.startswith("B:"),
         project_dir=places.project_dir(recipe.project) if recipe.project else None,
         workdir=archive_of(places.root, recipe.workdir) if recipe.workdir else None,
-        remark=_remark(order) if recipe.image and not inside else "",
+        remark=_remark(order, gate) if recipe.image and not inside else "",
         inside_if_there=inside_if_there,
     )
 
@@ -149,8 +150,10 @@ def spans_nodes(order: StartOrder) -> bool:
     return len({node for node, _ in order.devices}) > 1
 
 
-def _remark(order: StartOrder) -> str:
+def _remark(order: StartOrder, gate: Path | None) -> str:
     words = SEVERAL_NODES if spans_nodes(order) else NO_CONTAINER
+    if order.recipe.interactive and gate is not None:
+        words = NO_SESSION
     return words.format(order.recipe.image)
 
 

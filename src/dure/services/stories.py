@@ -105,7 +105,7 @@ class Stories(Follower):
         memory = msgspec.msgpack.decode(kept, type=_Memory)
         self.begin_at(state)
         self._stays, self._exit_codes = memory.stays, memory.exit_codes
-        self._measured = memory.measured
+        self._measured = dict(memory.measured)  # its default is one for all
         self.ended, self.ended_count = deque(memory.ended), memory.ended_count
 
     def stays(self, job: int) -> tuple[Stay, ...]:
