@@ -29,7 +29,7 @@ from tests.soak_books import Figures, books, footprint
 
 HELD = {"team-a": 48, "team-b": 32, "team-c": 24, "team-d": 16, "team-e": 8, "guest": 0}
 GROUPS = ("academia", "industry", "research")
-SAMPLE_S, COMPARE_S, SETTLE_S_MAX = 5.0, 60.0, 30.0
+SAMPLE_S, COMPARE_S, SETTLE_S_MAX, ANSWER_S_MAX = 5.0, 60.0, 30.0, 120.0
 # Beyond it the load waits: a queue that grows for ever would look like a leak.
 WAITING_MAX = 300
 FAILING, CANCELLED, PREEMPTIBLE = 0.03, 0.02, 0.6
@@ -197,6 +197,7 @@ def soak(folder: Path, *, minutes: float, nodes: int, jobs_per_s: float, seed: i
     up = UpProcess(folder / "data", "--backend", "slurm", *allocations)
     try:
         up.start()
+        up.http.timeout = ANSWER_S_MAX
         run = Soak(up, jobs_per_s=jobs_per_s, seed=seed)
         figures = run.run(minutes * 60)
         seen = up.http.get("/pools/here/overview").json()["lending"]

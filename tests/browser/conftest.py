@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from dure.cli.server import make_server
 from dure.services.desks import Services
@@ -104,6 +104,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="ko-KR")
     yield context
     context.close()
+
+
+def follow(page: Page, pressed: str | Locator) -> None:
+    """Press a link or a form's button; return when the page it leads to is there whole."""
+    with page.expect_navigation():
+        (page.locator(pressed) if isinstance(pressed, str) else pressed).click()
 
 
 def sign_in(page: Page, base: str, user: str) -> None:

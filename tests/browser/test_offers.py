@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser.conftest import Complaints, Served, serving, sign_in
+from tests.browser.conftest import Complaints, Served, follow, serving, sign_in
 from tests.browser.test_pages import FAINT_TEXT, widest
 from tests.scripts.offer_world import SIGNED_IN, OfferWorld
 
@@ -41,14 +41,14 @@ def test_an_award_is_found_read_and_signed_without_a_script(
     sign_in(page, office.base, SIGNED_IN)
 
     assert "4" in page.inner_text("#krds-header a[href='/notices']")
-    page.click("#krds-header a[href='/notices']")
-    page.click("a[href='/letters/2026-00005']")
+    follow(page, "#krds-header a[href='/notices']")
+    follow(page, "a[href='/letters/2026-00005']")
     assert "두레-2026-00005" in page.inner_text("article.letter")
-    page.click("nav.krds-breadcrumb-wrap a[href='/applications/t-0001']")
-    page.click("a[href='/applications/t-0001/agreement']")
+    follow(page, "nav.krds-breadcrumb-wrap a[href='/applications/t-0001']")
+    follow(page, "a[href='/applications/t-0001/agreement']")
     assert "H200 40장을 배정한다" in page.inner_text(".document >> nth=0")
     page.fill("#f-name", "서윤아")
-    page.click("form[action='/applications/t-0001/accept'] button")
+    follow(page, "form[action='/applications/t-0001/accept'] button")
 
     assert page.url == f"{office.base}/applications/t-0001"
     assert "서윤아" in page.inner_text("main")
@@ -63,9 +63,9 @@ def test_a_place_in_line_is_given_up_and_the_next_moves_up(
     sign_in(page, office.base, SIGNED_IN)
     page.goto(f"{office.base}/applications/t-0004")
     assert "2번째" in page.inner_text("main")
-    page.click("a[href='/applications/t-0004/agreement']")
+    follow(page, "a[href='/applications/t-0004/agreement']")
     page.fill("#f-cause", "다른 지원을 받게 됨")
-    page.click("form[action='/applications/t-0004/decline'] button")
+    follow(page, "form[action='/applications/t-0004/decline'] button")
 
     page.goto(f"{office.base}/waitlist")
 

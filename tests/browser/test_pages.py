@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from dure.services.access import Role
 from dure.services.views import DEVICE_STATES
-from tests.browser.conftest import Complaints, Served, sign_in
+from tests.browser.conftest import Complaints, Served, follow, sign_in
 from tests.portal.filled_here import FilledPool
 from tests.portal.visiting import USER_OF
 
@@ -179,12 +179,12 @@ def test_forms_work_without_a_script(served: Served, browser: Browser) -> None:
     page.fill("#f-gpus", "12")
     page.fill("#f-months", "6")
     page.select_option("#f-work_kind", "finetuning")
-    page.click("main form button.primary")
+    follow(page, "main form button.primary")
 
     assert page.input_value("#f-title_ko") == "바다 예측 모델"
     assert "12" in page.inner_text("#f-gpus-error")
     page.fill("#f-gpus", "16")
-    page.click("main form button.primary")
+    follow(page, "main form button.primary")
     assert "/applications/" in page.url
     assert page.locator(".krds-notice.success").is_visible()
     page.goto(f"{served.base}/map")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from dure.services.access import Role
-from tests.browser.conftest import Complaints, Served, serving, sign_in
+from tests.browser.conftest import Complaints, Served, follow, serving, sign_in
 from tests.browser.test_pages import FAINT_TEXT, widest
 from tests.browser.trip_world import LEAD, PDF, REVIEWER, TripWorld
 from tests.portal.visiting import USER_OF
@@ -44,7 +44,7 @@ def send(page: Page, action: str, text: str = "") -> None:
     folded = page.locator(f"details:not([open]):has(form[action='{action}'])").filter(has_text=text)
     if folded.count():
         folded.first.locator("summary").click()
-    form.locator("button").first.click()
+    follow(page, form.locator("button").first)
 
 
 def told(page: Page) -> str:
@@ -59,10 +59,10 @@ def test_an_application_is_kept_mended_handed_in_changed_withdrawn_and_handed_in
         page.fill("#f-title_ko", "기상 예측 확산모델")
         page.fill("#f-gpus", "열둘")
         page.check("input[name=serves][value=climate]")
-        page.click("button[name=save]")
+        follow(page, "button[name=save]")
         draft = page.url
         page.goto(f"{office.base}/applications")
-        page.click("table.data th a")
+        follow(page, "table.data th a")
         # A draft keeps what was typed, right or wrong.
         assert page.url.split("&")[0] == draft.split("&")[0]
         assert page.input_value("#f-gpus") == "열둘"
@@ -73,27 +73,27 @@ def test_an_application_is_kept_mended_handed_in_changed_withdrawn_and_handed_in
         page.select_option("#f-accelerator", "H200")
         page.fill("#f-months", "6")
         page.set_input_files("#f-plan", {"name": "계획.exe", "mimeType": "", "buffer": b"MZ\x90"})
-        page.click("main form button.primary")
+        follow(page, "main form button.primary")
         assert "매크로" in page.inner_text("#f-plan-error")
         page.fill("#f-gpus", "44")
         page.set_input_files("#f-plan", {"name": "계획.pdf", "mimeType": "", "buffer": PDF})
-        page.click("main form button.primary")
+        follow(page, "main form button.primary")
         assert "44장" in page.inner_text("#f-gpus-error")
         assert "계획.pdf" in told(page)
         page.fill("#f-gpus", "40")
-        page.click("main form button.primary")
+        follow(page, "main form button.primary")
         assert page.url.startswith(f"{office.base}/applications/trip-0001"), told(page)
         assert "기후" in told(page) and "계획.pdf" in told(page)
 
         send(page, "/applications/trip-0001/begin")
         page.fill("#f-gpus", "32")
-        page.click("main form button.primary")
+        follow(page, "main form button.primary")
         assert "32장" in told(page) and "trip-0001" in page.url
 
         send(page, "/applications/trip-0001/withdraw")
         assert page.locator(".krds-notice.success").is_visible()
         send(page, "/applications/trip-0001/begin")
-        page.click("main form button.primary")
+        follow(page, "main form button.primary")
         assert "trip-0002" in page.url
 
     states = world.programme.tables.applications
@@ -114,7 +114,7 @@ def test_a_call_goes_through_its_stages_by_the_forms_of_those_who_answer_for_the
     with signed_in(browser, office, OFFICE) as page:
         page.goto(f"{office.base}/stages")
         assert page.locator("table.data tbody tr").count() == 2
-        page.click("table.data th a >> nth=0")
+        follow(page, "table.data th a >> nth=0")
         page.check("input[name=items][value=consent]")
         page.fill("#f-note", "등록증을 내 주십시오")
         send(page, f"/applications/{names[0]}/stages/documents/checklist")
@@ -129,7 +129,7 @@ def test_a_call_goes_through_its_stages_by_the_forms_of_those_who_answer_for_the
 
     with signed_in(browser, office, INSPECTOR) as page:
         page.goto(f"{office.base}/stages")
-        page.click(f"a[href='/applications/{names[0]}/stages/technical']")
+        follow(page, f"a[href='/applications/{names[0]}/stages/technical']")
         assert "수행계획서.pdf" in told(page)
         page.check("input[value=passed]")
         send(page, f"/applications/{names[0]}/stages/technical/conclusion")
@@ -165,10 +165,10 @@ def test_a_reviewer_steps_back_from_one_marks_another_and_votes_in_the_panel(
     with signed_in(browser, office, REVIEWER) as page:
         page.goto(f"{office.base}/reviews")
         assert page.locator("table.data tbody tr").count() == len(asked) == 2
-        page.click(f"a[href='/reviews/{asked[0]}']")
+        follow(page, f"a[href='/reviews/{asked[0]}']")
         page.fill("#f-reason", "지도학생의 과제입니다")
         send(page, f"/reviews/{asked[0]}/conflict")
-        page.click(f"a[href='/reviews/{asked[1]}']")
+        follow(page, f"a[href='/reviews/{asked[1]}']")
         assert "수행계획서.pdf" in told(page)
         page.fill("#f-impact", "82")
         page.fill("#f-ecosystem", "182")
@@ -182,7 +182,7 @@ def test_a_reviewer_steps_back_from_one_marks_another_and_votes_in_the_panel(
         world.ask_for("panel")
         panel = [name for name in names if REVIEWER in tables.applications[name].asked_in("panel")]
         page.goto(f"{office.base}/reviews")
-        page.click(f"a[href='/applications/{panel[0]}/stages/panel']")
+        follow(page, f"a[href='/applications/{panel[0]}/stages/panel']")
         page.check("input[name=recognises][value=yes]")
         send(page, f"/applications/{panel[0]}/stages/panel/vote")
         assert page.locator("form[action$='/vote']").count() == 0
@@ -200,7 +200,7 @@ def test_the_committee_moves_the_share_out_by_its_table_and_signs(
 
     with signed_in(browser, office, OFFICE) as page:
         page.goto(f"{office.base}/calls/trip/board")
-        page.click("a[href='/committee/trip']")
+        follow(page, "a[href='/committee/trip']")
         send(page, "/committee/trip/propose")
         page.check(f"input[name=exclude][value={names[1]}]")
         send(page, "/committee/trip/move")
@@ -229,23 +229,23 @@ def test_an_allocation_is_signed_used_asked_about_and_given_back_to_the_next_in_
         send(page, f"/applications/{first}/accept")
         world.move_to("2026-08-10 09:00")
         page.goto(f"{office.base}/projects")
-        page.click(f"a[href='/projects/p-{first}']")
-        page.click(f"a[href='/applications/{first}']")
+        follow(page, f"a[href='/projects/p-{first}']")
+        follow(page, f"a[href='/applications/{first}']")
         extension = page.locator("details", has_text="연장").first
         extension.locator("summary").click()
         page.fill("#r-extension-months", "40")
         page.fill("#r-extension-cause", "장애로 두 달을 쓰지 못했습니다")
-        extension.locator("button").click()
+        follow(page, extension.locator("button"))
         assert "12개월까지" in told(page)
         assert page.input_value("#r-extension-cause") == "장애로 두 달을 쓰지 못했습니다"
         page.fill("#r-extension-months", "2")
-        page.locator("details[open] button").first.click()
+        follow(page, page.locator("details[open] button").first)
         assert "요청을 접수했습니다" in told(page)
 
     with signed_in(browser, office, OFFICE) as page:
         page.goto(f"{office.base}/requests")
         page.fill("input[name=cause]", "장애 기록을 확인했습니다")
-        page.click("button[value=grant]")
+        follow(page, "button[value=grant]")
         assert "장애 기록을 확인했습니다" in told(page)
 
     with signed_in(browser, office, LEAD) as page:
@@ -288,7 +288,7 @@ def test_the_waitlist_shows_ones_place_and_the_page_of_it_the_date(
 
     with signed_in(browser, office, OFFICE) as page:
         page.goto(f"{office.base}/waitlist")
-        page.click(f"a[href='/applications/{second}']")
+        follow(page, f"a[href='/applications/{second}']")
         assert "1번째" in told(page) and "예상일" in told(page)
     with signed_in(browser, office, LEAD) as page:
         page.goto(f"{office.base}/waitlist")
