@@ -61,14 +61,33 @@ def ready_s(c: Columns, node: int, soon: bool) -> int:
 
 
 @inner
-def _ends(
-    c: Columns, group: int, until_s: int, soon: bool
-) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """Return how many nodes are free, and a heap of (when, how many more) up to a moment."""
-    room = c.nodes.shape[1] + DATES_MAX + 1
-    ends, counts = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
-    idle, busy, now_s, gpus = 0, 0, c.scalars[S_NOW], c.groups[G_GPUS, group]
-    free, ends_s = c.nodes[N_FREE], c.nodes[N_ENDS]
+def _is_plain(nodes: np.ndarray, node: int) -> bool:
+    """Tell whether a node is free as soon as those on it end: nothing else is the matter."""
+    matters = nodes[N_CORDONED, node] + nodes[N_PROBATION, node] + nodes[N_SPARE, node]
+    matters += nodes[N_DOWN, node] + nodes[N_DOWN_MILLI, node]
+    matters += nodes[N_DRAINING, node] + nodes[N_HELD, node]
+    return bool(matters == 0 and nodes[N_ROWS, node] >= 0)
+
+
+@inner
+def _gather_ends(
+    c: Columns,
+    group: int,
+    between_s: tuple[int, int],
+    soon: bool,
+    ends: np.ndarray,
+    counts: np.ndarray,
+    busy: int,
+) -> tuple[int, int]:
+    """Add to a heap of (when, how many nodes more) what is free after one moment and up to another.
+
+    Returns:
+        How many nodes are free now, and how many pairs the heap has then.
+    """
+    idle, gpus, nodes = 0, c.groups[G_GPUS, group], c.nodes
+    after_s, until_s = between_s
+    free, ends_s = nodes[N_FREE], nodes[N_ENDS]
+    now_s, late_s = c.scalars[S_NOW], c.scalars[S_NOW] + 1 + c.policy[P_CLEANING_S]
     for shelf in range(c.groups[G_FROM, group], c.groups[G_TO, group]):
         is_held = c.shelves[H_HOLDER, shelf] > 0
         for node in range(c.shelves[H_FROM, shelf], c.shelves[H_TO, shelf]):
@@ -77,31 +96,32 @@ def _ends(
                 continue
             if ends_s[node] > until_s:
                 continue
-            at_s = ready_s(c, node, soon)
+            if _is_plain(nodes, node) and not is_held:
+                at_s = max(ends_s[node], late_s)
+            else:
+                at_s = ready_s(c, node, soon)
             if at_s == now_s:
                 idle += 1
             elif busy > 0 and ends[busy - 1] == at_s:
                 counts[busy - 1] += 1
-            elif at_s <= until_s:
+            elif after_s < at_s <= until_s:
                 ends[busy], counts[busy] = at_s, 1
                 busy += 1
     for at in range(busy // 2 - 1, -1, -1):
         sink_pair(ends, counts, at, busy)
-    return idle, busy, ends, counts
+    return idle, busy
 
 
 @inner
-def _last_date_s(c: Columns, group: int, whole: bool) -> int:
-    """Return up to when a profile is needed: to the last of the dates that are looked at."""
-    seen, until_s = 0, FOREVER_S - 1
-    if whole or c.scalars[S_BOOKED] <= DATES_AHEAD:
-        return until_s
+def _date_s(c: Columns, group: int, rank: int) -> int:
+    """Return when the date of a rank among those of a kind is, the first being 0; else for ever."""
+    left = rank
     for i in range(c.scalars[S_BOOKED]):
         if c.booked[i, B_GROUP] == group:
-            seen += 1
-            if seen == DATES_AHEAD + 1:
+            if left == 0:
                 return int(max(c.booked[i, B_DATE], c.scalars[S_NOW]))
-    return until_s
+            left -= 1
+    return FOREVER_S - 1
 
 
 @inner
@@ -152,11 +172,14 @@ def lay_out(c: Columns, group: int, whole: bool) -> tuple[np.ndarray, np.ndarray
     Args:
         whole: with all dates, for a promise; else only as far as a start now needs it.
     """
-    s, booked = c.scalars, c.booked
-    until_s = _last_date_s(c, group, whole)
-    idle, busy, ends, counts = _ends(c, group, until_s, not whole)
-    size = busy + 2 * DATES_MAX + 2
+    s, booked, size = c.scalars, c.booked, c.nodes.shape[1] + 2 * DATES_MAX + 2
+    ends, counts = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     times, free = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    near_s, far_s = FOREVER_S - 1, FOREVER_S - 1
+    if not whole:
+        # Mostly the first dates take all there is; the nodes that are free later are asked if not.
+        near_s, far_s = _date_s(c, group, DATES_FORWARD), _date_s(c, group, DATES_AHEAD)
+    idle, busy = _gather_ends(c, group, (s[S_NOW], near_s), not whole, ends, counts, 0)
     times[0], free[0], last, i, least, seen = s[S_NOW], idle, 0, 0, idle, 0
     while True:
         # Ends first, then dates: what comes free at a moment serves who starts at it.
@@ -169,7 +192,13 @@ def lay_out(c: Columns, group: int, whole: bool) -> tuple[np.ndarray, np.ndarray
             from_s = max(booked[i, B_DATE], s[S_NOW])
         at_s = min(end_s, from_s)
         is_enough = least <= 0 and (seen >= DATES_FORWARD or from_s == FOREVER_S)
-        if at_s == FOREVER_S or (is_enough and not whole):
+        if is_enough and not whole:
+            return times, free, last + 1
+        if at_s > near_s and near_s < far_s:
+            _, busy = _gather_ends(c, group, (near_s, far_s), not whole, ends, counts, busy)
+            near_s = far_s
+            continue
+        if at_s == FOREVER_S:
             return times, free, last + 1
         if at_s > times[last]:
             last += 1
