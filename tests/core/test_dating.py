@@ -92,6 +92,26 @@ def test_whoever_ends_before_a_date_runs_and_nobody_else() -> None:
     assert date_of(bench, large) == 4 * HOUR_S
 
 
+def test_what_no_date_needs_may_be_taken_however_many_dates_there_are() -> None:
+    # Three nodes come free each hour for a gang of three each: two nodes are nobody's throughout.
+    bench = dated_bench(*[8] * 38, reserve_s=1)
+    for hours in range(1, 13):
+        for _ in range(3):
+            bench.submit(gpus=8, estimate=hours * HOUR_S)
+    bench.at(0)
+    waiting = [bench.submit(gpus=24, estimate=100 * HOUR_S) for _ in range(12)]
+    bench.at(1)
+    bench.at(3)
+    assert [date_of(bench, job) for job in waiting] == [HOUR_S * i for i in range(1, 13)]
+
+    small = bench.submit(gpus=16, estimate=300 * HOUR_S)
+    late = bench.submit(gpus=8, estimate=HOUR_S)
+    bench.at(4)
+
+    assert bench.number(col.J_STATE, small) == col.RUNNING
+    assert bench.number(col.J_STATE, late) == col.PENDING
+
+
 def test_a_date_comes_forward_when_someone_ends_early() -> None:
     bench = dated_bench(8, 8)
     bench.submit(gpus=8, estimate=10 * HOUR_S)
