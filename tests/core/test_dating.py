@@ -94,7 +94,7 @@ def test_whoever_ends_before_a_date_runs_and_nobody_else() -> None:
 
 def test_what_no_date_needs_may_be_taken_however_many_dates_there_are() -> None:
     # Three nodes come free each hour for a gang of three each: two nodes are nobody's throughout.
-    bench = dated_bench(*[8] * 38, reserve_s=1)
+    bench = dated_bench(*[8] * 38, reserve_s=2)
     for hours in range(1, 13):
         for _ in range(3):
             bench.submit(gpus=8, estimate=hours * HOUR_S)
@@ -108,6 +108,7 @@ def test_what_no_date_needs_may_be_taken_however_many_dates_there_are() -> None:
     late = bench.submit(gpus=8, estimate=HOUR_S)
     bench.at(4)
 
+    assert date_of(bench, small) == -1
     assert bench.number(col.J_STATE, small) == col.RUNNING
     assert bench.number(col.J_STATE, late) == col.PENDING
 
