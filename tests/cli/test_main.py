@@ -159,15 +159,25 @@ def test_every_sentence_that_a_command_says_is_there() -> None:
 
 def test_a_small_year_says_what_it_took(tmp_path: Path, shell: Shell) -> None:
     done = shell(
-        "bench", "year", "--nodes", "16", "--days", "1", "--out", str(tmp_path), "-o", "json"
+        "bench",
+        "year",
+        *("--nodes", "16", "--days", "1", "--load", "1.3"),
+        *("--out", str(tmp_path), "-o", "json"),
     )
 
     assert (done.code, done.err) == (0, "")
     figures = json.loads(done.out)
-    assert (figures["nodes"], figures["days"]) == (16, 1)
+    assert (figures["nodes"], figures["days"], figures["load"]) == (16, 1, 1.3)
     assert figures["jobs"] >= figures["jobs_done"] > 0
     assert 0 < figures["rss_mb_max"] < 8_000
     assert json.loads((tmp_path / "timing.json").read_text())["cycles"] == figures["cycles"]
+
+
+def test_a_year_of_no_work_at_all_is_refused(shell: Shell) -> None:
+    done = shell("bench", "year", "--nodes", "16", "--days", "1", "--load", "0")
+
+    assert (done.code, done.out) == (2, "")
+    assert "--load: found 0; expected 0 < load <= 100" in done.err
 
 
 def test_a_small_programme_says_what_it_took(shell: Shell) -> None:

@@ -11,6 +11,7 @@ from dure.cli.groups import command_group
 from dure.cli.ledger import DbOption
 
 bench = command_group("Measure the hot paths on this machine.")
+LOAD_MAX = 100.0
 
 
 def register(app: typer.Typer) -> None:
@@ -93,6 +94,10 @@ def bench_engine(
 def bench_year(
     nodes: Annotated[int, typer.Option("--nodes", min=16, help="Nodes of 8 GPUs.")] = 37_500,
     days: Annotated[int, typer.Option("--days", min=1, help="Days of work.")] = 365,
+    load: Annotated[
+        float | None,
+        typer.Option("--load", help="Times the projects' demand; 1.3 fills the pool. [0.98]"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the jobs and the faults.")] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Keep tables and the ledger there.")
@@ -108,7 +113,7 @@ def bench_year(
     from dure.cli.progress import time_passing
     from dure.core.errors import DureError, InputError
     from dure.twin.year import run_year
-    from dure.twin.year_world import FROM_S, YearWorld
+    from dure.twin.year_world import FROM_S, LOAD, YearWorld
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
@@ -119,7 +124,9 @@ def bench_year(
                 raise InputError(
                     str(place), found=str(wrong), expected="a folder to write to"
                 ) from None
-            world = YearWorld(nodes, days, seed)
+            if load is not None and not 0 < load <= LOAD_MAX:
+                raise InputError("--load", found=f"{load:g}", expected=f"0 < load <= {LOAD_MAX:g}")
+            world = YearWorld(nodes, days, seed, LOAD if load is None else load)
             with time_passing("year", FROM_S, world.to_s) as tell:
                 year = run_year(world, place, tell=tell)
     except InputError as wrong:
@@ -129,7 +136,12 @@ def bench_year(
         typer.echo(f"dure bench year: {wrong}", err=True)
         raise typer.Exit(1) from None
     kept = ("jobs", "jobs_done", "utilisation", "reclaims", "reclaims_late", "lost_gpu_s")
-    figures = {"nodes": nodes, "days": days, "faults": world.faults_drawn.height}
+    figures = {
+        "nodes": nodes,
+        "days": days,
+        "load": world.load,
+        "faults": world.faults_drawn.height,
+    }
     _show(figures | {name: year.summary[name] for name in kept} | year.timing, output)
 
 
