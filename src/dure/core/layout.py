@@ -340,10 +340,12 @@ ALARM_LAXITY = 6
     X_NODE,
     X_PATH,
     X_SHED,
+    X_COST,
+    X_COSTED,
     X_TOUCHED,
     X_LATE,
     X_PRICED,
-) = range(15)
+) = range(17)
 # What 1, 2, 4 and any other number of a node's devices cost: under which stamp it was asked, and
 # the answer.
 PRICES = 4

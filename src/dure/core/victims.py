@@ -8,7 +8,7 @@ from dure.core.columns import *
 from dure.core.columns import Columns
 from dure.core.elastic import goes_on, is_elastic, is_told, shed_on
 from dure.core.kernel import inner
-from dure.core.leaving import disturbance, last_checkpoint, way_out
+from dure.core.leaving import disturbance, last_checkpoint, leave_by, way_out
 from dure.core.moves import bits, share_of
 from dure.core.shapes import each_of
 
@@ -140,6 +140,17 @@ def _has_limits(c: Columns, job: int, node: int, each: int, leaves: int, stamp: 
 
 
 @inner
+def _cost_of(c: Columns, borrower: int, latest_s: int) -> int:
+    """Return what it costs that a borrower leaves (``way_out``), found once in a plan."""
+    x, plan = c.scratch, c.memo[M_STAMP, STAMP_PLAN]
+    if is_elastic(c.jobs, borrower) or latest_s != leave_by(c, c.scalars[S_NOW]):
+        return int(way_out(c, borrower, latest_s)[2])
+    if x[X_COSTED, borrower] != plan:
+        x[X_COSTED, borrower], x[X_COST, borrower] = plan, way_out(c, borrower, latest_s)[2]
+    return int(x[X_COST, borrower])
+
+
+@inner
 def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     """Return what it costs to send a borrower away; nothing if it leaves anyway.
 
@@ -148,7 +159,7 @@ def _price_of(c: Columns, borrower: int, latest_s: int, stamp: int) -> int:
     """
     if c.marks[borrower] == stamp or (is_told(c.jobs, borrower) and not goes_on(c, borrower)):
         return 0
-    price = way_out(c, borrower, latest_s)[2] * DISTURBED + 2
+    price = _cost_of(c, borrower, latest_s) * DISTURBED + 2
     if c.jobs[J_RECLAIMS, borrower] >= OFTEN:
         price += SPARED
     return int(price + MOVED if c.jobs[J_CLASS, borrower] == OWN else price)
@@ -182,6 +193,47 @@ def _dearest(c: Columns, node: int, latest_s: int, stamp: int, leaves: int) -> i
 
 
 @inner
+def _stays_full(c: Columns, node: int, each: int, ways: int) -> bool:
+    """Tell at a glance that those who stay, whoever is asked, leave too few devices of a node."""
+    if ways & (MOVING | YIELDING) or c.scalars[S_ELASTIC] > 0:
+        return False
+    rows, jobs = c.rows, c.jobs
+    left, row = c.nodes[N_GPUS, node], c.nodes[N_ROWS, node]
+    while row >= 0:
+        other = rows[R_JOB, row]
+        stays = jobs[J_CLASS, other] == OWN and jobs[J_STOP_AT, other] < 0
+        # Those who share devices stand on the same ones.
+        if stays and rows[R_MILLI, row] == WHOLE:
+            left -= bits(rows[R_MASK, row])
+        row = rows[R_NEXT_OF_NODE, row]
+    return bool(left < each)
+
+
+@inner
+def _think_away(c: Columns, claimant: int, node: int, latest_s: int, ways: int, leaves: int) -> int:
+    """Think everyone away who may leave a node; return who, if it is one and leaves it whole."""
+    thoughts, row, alone, count = c.scratch[X_LEAVES], c.nodes[N_ROWS, node], -1, 0
+    while row >= 0:
+        other = c.rows[R_JOB, row]
+        if _may_leave(c, other, claimant, latest_s, ways):
+            is_part = c.jobs[J_CLASS, other] == OWN and is_elastic(c.jobs, other)
+            thoughts[other] = leaves + (LESS if is_part else GONE)
+            alone, count = other, count + 1
+        row = c.rows[R_NEXT_OF_NODE, row]
+    return int(alone) if count == 1 and not is_elastic(c.jobs, alone) else -1
+
+
+@inner
+def _must_go(c: Columns, other: int, latest_s: int, stamp: int, ways: int, leaves: int) -> int:
+    """Have a borrower go, whole; return what that costs."""
+    c.scratch[X_LEAVES, other] = leaves + MUST_GO
+    price = _price_of(c, other, latest_s, stamp)
+    if ways & MARKING:
+        c.marks[other] = stamp
+    return price
+
+
+@inner
 def free_on_node(
     c: Columns, job: int, node: int, each: int, latest_s: int, stamp: int, ways: int
 ) -> tuple[int, int]:
@@ -194,24 +246,24 @@ def free_on_node(
         ways: ``MARKING``: those who must go are marked; ``MOVING``: own gangs may be moved;
             ``yielded_by``: one gang alone makes room, where it stands.
     """
+    if _stays_full(c, node, each, ways):
+        return -1, 0
     healthy = _healthy_devices(c, node)
     if bits(healthy) < each:
         return -1, 0
     c.memo[M_STAMP, STAMP_MARKS] += 4
-    leaves, price = c.memo[M_STAMP, STAMP_MARKS], 0
-    row, thoughts = c.nodes[N_ROWS, node], c.scratch[X_LEAVES]
+    leaves, price, alone = c.memo[M_STAMP, STAMP_MARKS], 0, -1
+    thoughts = c.scratch[X_LEAVES]
     usable = _opened(c, job, node, each, healthy, leaves, stamp)
     if usable == 0:
-        while row >= 0:
-            other = c.rows[R_JOB, row]
-            if _may_leave(c, other, job, latest_s, ways):
-                is_part = c.jobs[J_CLASS, other] == OWN and is_elastic(c.jobs, other)
-                thoughts[other] = leaves + (LESS if is_part else GONE)
-            row = c.rows[R_NEXT_OF_NODE, row]
+        alone = _think_away(c, job, node, latest_s, ways, leaves)
         usable = _opened(c, job, node, each, healthy, leaves, stamp)
         if usable == 0:
             return -1, 0
-    while True:
+    if alone >= 0:
+        # There is no room while it stays.
+        price = _must_go(c, alone, latest_s, stamp, ways, leaves)
+    while alone < 0:
         other = _dearest(c, node, latest_s, stamp, leaves)
         if other < 0:
             break
@@ -221,14 +273,11 @@ def free_on_node(
         without = _opened(c, job, node, each, healthy, leaves, stamp)
         if without != 0:
             usable = without
-            continue
-        thoughts[other] = leaves + thought + 1
-        if thought == LESS:
+        elif thought == LESS:
+            thoughts[other] = leaves + MUST_LESS
             price += _price_of_less(c, other, latest_s, stamp)
         else:
-            price += _price_of(c, other, latest_s, stamp)
-            if ways & MARKING:
-                c.marks[other] = stamp
+            price += _must_go(c, other, latest_s, stamp, ways, leaves)
     price, mask = _take_devices(c, node, each, usable, leaves, price)
     if ways & MARKING:
         _note_given(c, node, mask, leaves, stamp)
