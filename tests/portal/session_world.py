@@ -166,11 +166,11 @@ class SessionWorld:
         )
         self._listener = _listening("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
-        self._server = SessionServer(interactive, self._listener)
-        self._server.start()
+        self.server = SessionServer(interactive, self._listener)
+        self.server.start()
 
     def close(self) -> None:
-        self._server.stop()
+        self.server.stop()
         self._listener.close()
         self._app.shutdown()
         self._app.server_close()

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -271,6 +272,18 @@ def test_the_page_of_a_shell_waits_until_it_listens() -> None:
 def test_a_door_that_closes_ends_every_line(world: SessionWorld) -> None:
     line = world.socket("/ws", {"Cookie": world.cookie(), "Origin": f"http://{world.host()}"})
 
-    world._server.stop()
+    world.server.stop()
+
+    assert line.is_over()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_door_closes_once_however_often_it_is_told_to(world: SessionWorld) -> None:
+    line = world.socket("/ws", {"Cookie": world.cookie(), "Origin": f"http://{world.host()}"})
+    with ThreadPoolExecutor() as tellers:
+        for told in [tellers.submit(world.server.stop) for _ in range(8)]:
+            told.result()
+
+    world.server.stop()
 
     assert line.is_over()

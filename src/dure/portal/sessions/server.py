@@ -31,6 +31,7 @@ class SessionServer:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name="dure-sessions", daemon=True)
         self._is_serving = Event()
+        self._is_over = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -39,9 +40,11 @@ class SessionServer:
         self._is_serving.wait(START_S_MAX)
 
     def stop(self) -> None:
-        """End every connection, and the thread."""
+        """End every connection, and the thread; once more, it waits for the same end."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            # Another stop may have closed the loop since.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._is_over.set)
             self._thread.join(STOP_S_MAX)
 
     def _run(self) -> None:
@@ -53,7 +56,7 @@ class SessionServer:
             )
         )
         self._loop.call_soon(self._is_serving.set)
-        self._loop.run_forever()
+        self._loop.run_until_complete(self._is_over.wait())
         server.close()
         for task in self._open:
             task.cancel()
