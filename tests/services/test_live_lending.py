@@ -76,7 +76,7 @@ def test_a_promoted_loan_keeps_its_process_and_ends_by_it() -> None:
 
     bench.end(first)
     bench.turn(2)
-    assert bench.attempts(second) == [(1, "loan", "resized"), (2, "own", "")]
+    assert bench.attempts(second) == [(1, "loan", "promoted"), (2, "own", "")]
     bench.end(second)
     bench.turn(2)
 
@@ -96,7 +96,20 @@ def test_long_work_that_makes_room_for_work_of_its_owner_is_told_so() -> None:
     bench.end(long, exit_code=85, kind="stopped")
     bench.turn(3)
 
-    assert bench.attempts(long) == [(1, "own", "resized"), (2, "loan", "yielded")]
+    assert bench.attempts(long) == [(1, "own", "made_way"), (2, "loan", "yielded")]
+
+
+def test_work_whose_allocation_ended_runs_on_as_a_loan_and_is_told_so() -> None:
+    bench = LiveBench(slots=2)
+    bench.allocate("owner", 2, to_s=bench.clock.at_s + 60)
+    job = bench.submit(BORROWER, project="owner")
+    bench.turn(2)
+    assert bench.attempts(job) == [(1, "own", "")]
+
+    bench.turn(70)
+    bench.turn(2)
+
+    assert bench.attempts(job) == [(1, "own", "right_shrank"), (2, "loan", "")]
 
 
 def test_a_borrower_may_stay_when_the_claimant_is_cancelled() -> None:

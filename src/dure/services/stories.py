@@ -1,7 +1,8 @@
 """The attempts of each job that runs, waits or ended lately, followed from the ledger."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -14,9 +15,12 @@ from dure.services.views import NEVER_S, Attempt
 ENDED_MAX = 5_000
 # The last ones of a job that is stopped and started for weeks.
 ATTEMPTS_MAX = 200
-# Beside the engine's causes of an end: a reclaim of whose claimant the owner is the job's own.
-YIELDED = len(col.END_CAUSES)
-END_CAUSES = (*col.END_CAUSES, "yielded")
+# Beside the engine's causes of an end: a reclaim of whose claimant the owner is the job's own; and
+# three of what it books as a change of size though the gang runs on where it is, in another class.
+YIELDED, MADE_WAY, RIGHT_SHRANK, PROMOTED = range(len(col.END_CAUSES), len(col.END_CAUSES) + 4)
+END_CAUSES = (*col.END_CAUSES, "yielded", "made_way", "right_shrank", "promoted")
+# How a job comes by the part of the entitlement that another of its owner gives up.
+_TAKES_OVER = (col.K_STARTED, col.K_CLAIMED, col.K_RECLASSED)
 _ENDS = (col.K_ENDED, col.K_STOPPED, col.K_REFUSED, col.K_CANCELLED)
 
 
@@ -167,7 +171,8 @@ class Stories(Follower):
             elif kind == col.K_STOPPED:
                 self._close(state, job, a, at_s, b, d, self._measured.pop(job, None))
             elif kind == col.K_RECLASSED:
-                self._reclass(state, job, a, b, at_s)
+                why = PROMOTED if b == col.OWN else _why_lent(state, job, islice(facts, at, None))
+                self._reclass(state, job, a, b, at_s, why)
             if kind in _ENDS and state.c.jobs[col.J_STATE, job] >= col.COMPLETED:
                 self._end(state, job)
 
@@ -211,8 +216,10 @@ class Stories(Follower):
             self._closed(state, job, last)
         return last
 
-    def _reclass(self, state: State, job: int, attempt: int, kind: int, at_s: int) -> None:
-        last = self._close(state, job, attempt - 1, at_s, col.BY_RESIZE, 0)
+    def _reclass(
+        self, state: State, job: int, attempt: int, kind: int, at_s: int, why: int
+    ) -> None:
+        last = self._close(state, job, attempt - 1, at_s, why, 0)
         if last is not None:
             same = last.nodes, last.gpus, last.milli
             self._open(job, Stay(attempt, kind, *same, at_s, run_from_s=last.ordered_s))
@@ -225,6 +232,19 @@ class Stories(Follower):
             forgotten = self.ended.popleft()
             self._stays.pop(forgotten, None)
             self._exit_codes.pop(forgotten, None)
+
+
+def _why_lent(state: State, job: int, following: Iterable[list[int]]) -> int:
+    """Tell why an own gang runs on as a loan: another of its owner's runs as own instead, which
+    the engine decides next, or the entitlement shrank.
+    """
+    for kind, _, other, _, b, *_ in following:
+        if kind not in _TAKES_OVER or not _have_one_owner(state, job, other):
+            break
+        # One gang may need the parts of several.
+        if kind == col.K_CLAIMED or b == col.OWN:
+            return MADE_WAY
+    return RIGHT_SHRANK
 
 
 def _have_one_owner(state: State, one: int, other: int) -> bool:
