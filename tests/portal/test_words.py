@@ -7,10 +7,12 @@ from itertools import product
 import pytest
 
 from dure.core.columns import JOB_STATES, LEVELS
+from dure.portal.words import problem_words
 from dure.reports.messages import catalogue, has
 from dure.services.access import Role
 from dure.services.desks import CancelAnswer
 from dure.services.people import SignInRefusal
+from dure.services.programme_views import FieldProblem
 from dure.services.stories import END_CAUSES
 from dure.services.views import DEVICE_STATES
 from dure.services.words import REFUSALS
@@ -105,3 +107,13 @@ def test_no_sentence_of_the_portal_is_left_over() -> None:
     ]
 
     assert left == []
+
+
+def test_a_problem_speaks_of_answers_in_words() -> None:
+    numbers = {"rule": 1, "found": "startup", "offered": "sme, midsize, 협동조합"}
+    problem = FieldProblem("category", "RuleAdmitsOthers", numbers)
+
+    assert problem_words("ko", problem) == (
+        "공모의 신청 자격 1번: 중소기업, 중견기업, 협동조합만 신청할 수 있습니다. "
+        "적은 값은 창업기업입니다."
+    )

@@ -77,6 +77,7 @@ def call_out(call: CallRow) -> CallOut:
                 FieldOut,
                 one,
                 choices=list(one.choices),
+                labels=[words(label) for label in one.labels],
                 label=None if one.label is None else words(one.label),
                 columns=[column.name for column in one.columns],
             )

@@ -245,6 +245,7 @@ class FieldOut(msgspec.Struct, frozen=True):
     kind: str
     is_required: bool
     choices: list[str]
+    labels: list[Words]
     least: int
     most: int
     label: Words | None

@@ -25,6 +25,7 @@ from dure.cli.cells import (
     number_column,
     text_column,
 )
+from dure.cli.form_table import QUESTIONS
 from dure.cli.groups import command_group
 from dure.cli.options import (
     LIMIT,
@@ -36,12 +37,11 @@ from dure.cli.options import (
     connect,
     rows_of,
 )
-from dure.cli.output import Column, Output, Row, say, show_facts, show_rows, stop, words
+from dure.cli.output import Column, Output, Row, say, show_facts, show_rows, stop
 from dure.cli.paper_cli import register_drafts, register_files, register_requests
 
 ANSWERS_BYTES_MAX = 512 * 1024
 # Of a table that states no limit of its own.
-ROWS_MAX = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -138,34 +138,8 @@ def call_show(
     ]
     show_facts(found, facts, output)
     if output is Output.TABLE:
-        columns = (
-            text_column("field", "name"),
-            made_column("label", _label),
-            made_column("needed", lambda row: say("required") if row["is_required"] else ""),
-            made_column("values", _values),
-        )
         typer.echo("")
-        show_rows(found["form"], columns, output)
-
-
-def _label(field: Row) -> str:
-    own = field["label"]
-    label = name_of(own) if own else words(f"form.{field['name']}", otherwise="")
-    return f"{label} ({field['unit']})" if field["unit"] else label
-
-
-def _values(field: Row) -> str:
-    if field["kind"] == "date":
-        return say("a_date")
-    if field["kind"] == "file":
-        return say("a_file")
-    if field["kind"] == "table":
-        return say("rows_of", most=field["most"] or ROWS_MAX, columns=" | ".join(field["columns"]))
-    if field["choices"]:
-        return ", ".join(field["choices"])
-    if field["kind"] == "whole":
-        return f"{number(field['least'])} - {number(field['most'])}"
-    return say("up_to_signs", most=field["most"])
+        show_rows(found["form"], QUESTIONS, output)
 
 
 def apply(

@@ -7,7 +7,7 @@ import typer
 
 from dure.cli.cells import code, made_column, moment, number, number_column, text_column
 from dure.cli.options import LIMIT, URL, LimitOption, OutputOption, UrlOption, connect, rows_of
-from dure.cli.output import Output, show_facts, show_rows, stop
+from dure.cli.output import Output, show_facts, show_rows, stop, words
 
 CallArgument = Annotated[str, typer.Argument(metavar="CALL", help="Its number, like 2026-1.")]
 ApplicationArgument = Annotated[
@@ -42,12 +42,17 @@ def show(
         ("title", found["title"]),
         ("stage", code("stage", found["stage"])),
         ("marks_due", moment(found["due_at_s"])),
-        ("fields", ", ".join(found["fields"].values())),
+        ("fields", ", ".join(_answered(name, one) for name, one in found["fields"].items())),
         ("sized", _sizes(found["sizing"])),
         ("marks", ", ".join(f"{code('criterion', one)} {points}"
                             for one, points in found["marks"].items())),
     ]  # fmt: skip
     show_facts(found, facts, output)
+
+
+def _answered(field: str, answer: str) -> str:
+    """Return a question of the form and its answer in words."""
+    return f"{words(f'form.{field}', otherwise=field)} {code(f'choice.{field}', answer)}"
 
 
 def _sizes(sizing: dict[str, list[dict[str, object]]] | None) -> str:

@@ -12,11 +12,12 @@ from dure.portal.asking import answers, in_thread, part_of, uploads
 from dure.portal.doors import AnyRequest, MissingPage
 from dure.portal.render import page
 from dure.portal.visitor import services_of, visitor_of
+from dure.reports.form_words import code_of
 from dure.services.access import Actor
 from dure.services.attachments import SIZE_BYTES_MAX
 from dure.services.desks import Applied, PaperDesk, Refused
 from dure.services.office_views import AttachmentRow
-from dure.services.programme_views import CallRow, FieldProblem
+from dure.services.programme_views import CallRow, FieldProblem, FormField
 from dure.services.sights import visible_applications, visible_project, visible_projects
 
 # All files of an application, and some text beside them.
@@ -91,7 +92,7 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     sent = dict(await answers(request))
     key, draft, saves = sent.pop("key", ""), sent.pop("draft", ""), sent.pop("save", "")
     programme, papers = services_of(request).programme, services_of(request).papers
-    given = {field.name: sent.get(field.name, "").strip() for field in found.form}
+    given = {field.name: _answered(field, sent) for field in found.form}
     files = await uploads(request, bytes_max=SIZE_BYTES_MAX)
     if saves or draft or files:
         kept = {name: answer for name, answer in given.items() if answer}
@@ -117,6 +118,12 @@ async def apply(request: AnyRequest, call: FromPath[str]) -> Response[Any]:
     if isinstance(answer, Applied):
         return Redirect(f"/applications/{answer.application}?said=sent", status_code=303)
     return _form_page(request, found, given, answer.problems, key=key, draft=draft)
+
+
+def _answered(field: FormField, sent: Mapping[str, str]) -> str:
+    """Return an answer as rules read it: people write in words what has a code."""
+    written = sent.get(field.name, "").strip()
+    return code_of(field.name, written) if field.kind == "text" and not field.label else written
 
 
 def _attach(

@@ -4,15 +4,22 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from dure.reports import formats, messages
+from dure.reports import form_words, formats, messages
 from dure.reports.formats import Lang
+from dure.services.programme_views import FieldProblem
 from dure.services.views import DEVICE_STATES, NEVER_S, Name, Why
+
+# What a problem tells of answers: the one that was found, those that are admitted.
+_OF_ANSWERS = {"found", "offered"}
 
 
 @cache
 def words_in(lang: Lang) -> dict[str, Callable[..., Any]]:
     """Return every word-writing function of a language, by the name that templates use."""
-    own = (text, code, why_text, asked, when, name, gpu_hours, kind_words, why_codes)
+    own = (
+        text, code, why_text, asked, when, name, gpu_hours, kind_words, why_codes,
+        in_words, answers_known, problem_words,
+    )  # fmt: skip
     written: dict[str, Callable[..., Any]] = {one.__name__: partial(one, lang) for one in own}
     written |= {spec: partial(show, lang) for spec, show in formats.SPECS.items()}
     return {**written, "t": written["text"], "has_text": messages.has}
@@ -27,6 +34,25 @@ def code(lang: Lang, family: str, value: str, /, **values: object) -> str:
     """Return the words of a stable code, or the code itself where none are written yet."""
     key = f"{family}.{value}"
     return messages.text(lang, key, **values) if messages.has(key) else value
+
+
+def in_words(lang: Lang, field: str, value: str) -> str:
+    """Return an answer to a question of every form in words, as it stands if it is no code."""
+    return form_words.words_of(lang, field, value)
+
+
+def answers_known(lang: Lang, field: str) -> list[str]:
+    """Return in words the answers to propose for a question that takes any text."""
+    return list(form_words.choices_of(lang, field).values())
+
+
+def problem_words(lang: Lang, problem: FieldProblem) -> str:
+    """Return what is wrong with one thing, the answers it speaks of in words."""
+    numbers = dict(problem.numbers)
+    for name in _OF_ANSWERS & numbers.keys():
+        one_by_one = str(numbers[name]).split(", ")
+        numbers[name] = ", ".join(in_words(lang, problem.field, one) for one in one_by_one)
+    return code(lang, "problem", problem.code, **numbers)
 
 
 def why_text(lang: Lang, why: Why) -> str:
