@@ -19,7 +19,7 @@ from litestar.response import Redirect
 from dure.core.errors import ConflictError, DriverError, DureError, InputError, LedgerError
 from dure.portal.render import page
 from dure.portal.visitor import Connection, csrf_of, visitor_of
-from dure.services.access import Forbidden, is_open_to
+from dure.services.access import ACCESS, Forbidden, is_open_to
 
 log = logging.getLogger("dure.portal")
 
@@ -78,8 +78,9 @@ def safe_path(path: str) -> str:
 def _on_forbidden(request: AnyRequest, error: Forbidden) -> Response[Any]:
     visitor = visitor_of(request)
     if visitor.actor.is_signed_in:
+        is_for = sorted(role.value for role in ACCESS.get(error.action, frozenset()))
         return page(
-            request, "error.html", status_code=403, code_name="forbidden", detail=str(error)
+            request, "error.html", status_code=403, code_name="forbidden", is_for=is_for, detail=""
         )
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method in SAFE_METHODS:
@@ -122,7 +123,12 @@ def _on_ledger(request: AnyRequest, error: LedgerError) -> Response[Any]:
 def _on_http(request: AnyRequest, error: HTTPException) -> Response[Any]:
     if isinstance(error, (NotAuthorizedException, PermissionDeniedException)):
         return page(
-            request, "error.html", status_code=error.status_code, code_name="forbidden", detail=""
+            request,
+            "error.html",
+            status_code=error.status_code,
+            code_name="forbidden",
+            is_for=(),
+            detail="",
         )
     codes = {404: "missing", 405: "missing", 413: "too_large"}
     code = codes.get(error.status_code, "input" if error.status_code < 500 else "broken")

@@ -198,6 +198,7 @@ def project_page_of(
         own = [index for index, owner in enumerate(columns.project) if owner == project]
         jobs += [(name, row) for row in columns.rows(own[:20])]
     used = services.storage.use(project, by=actor)
+    applications = visible_applications(actor, services.programme)
     return page(
         request,
         "project.html",
@@ -205,6 +206,7 @@ def project_page_of(
         project=found,
         jobs=jobs,
         used=used,
+        open_applications={row.application for row in applications},
         problems=problems,
     )
 
@@ -222,6 +224,7 @@ def operator(request: AnyRequest) -> Response[Any]:
         checks=part_of(request, programme.checks()),
         recalls=programme.recalls(),
         accounts=services.people.accounts(),
+        provider_name=programme.provider_name,
         views=[(name, desk.view()) for name, desk in services.pools.items()],
     )
 
