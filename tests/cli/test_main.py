@@ -98,6 +98,13 @@ def test_wrong_usage_is_one_line_with_exit_code_2(shell: Shell) -> None:
     assert shell("jobs", "--limit", "x").err.count("\n") == 1
 
 
+def test_the_word_of_another_system_leads_to_ours(shell: Shell) -> None:
+    done = shell("logs", "here-1")
+
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "No such command 'logs'. Did you mean 'output'?" in done.err
+
+
 def test_help_answers_at_once() -> None:
     # Processor time: other tests run beside this one.
     spent_s = []

@@ -133,6 +133,21 @@ def test_what_cannot_be_a_session_is_said_in_a_line(up: UpProcess) -> None:
     assert "no interactive session" in no_session.stderr
 
 
+def test_whoever_hands_a_session_in_is_told_where_to_open_it(up: UpProcess, tmp_path: Path) -> None:
+    file = tmp_path / "session.yaml"
+    file.write_text("dure:\n  interactive: shell\n  estimate: 10m\n", encoding="utf-8")
+
+    taken = up.run("submit", str(file))
+    job = taken.stdout.strip()
+    up.wait_for(job, "RUNNING")
+    listed, why = up.run("jobs"), up.run("why", job)
+    up.run("cancel", job)
+
+    told = f"/jobs/{job} (or: dure session open {job})"
+    assert told in taken.stderr and told in why.stdout
+    assert "/sessions (or: dure session open JOB)" in listed.stderr and job in listed.stderr
+
+
 def address(door: Door, port: int, sessions_port: int = 0, **settings: object) -> str:
     """Return where sessions would be reached, "" if nowhere."""
     wished = Settings(Path("unused"), **settings)  # type: ignore[arg-type]

@@ -199,6 +199,13 @@ def test_nothing_to_show_is_said_beside(member: Shell) -> None:
     assert member("jobs", "--state", "FAILED", "-o", "json").out == "[]\n"
 
 
+def test_a_state_that_is_none_is_refused_with_those_there_are(member: Shell) -> None:
+    done = member("jobs", "--state", "waiting")
+
+    assert (done.code, done.out) == (2, "")
+    assert "--state waiting" in done.err and "PENDING" in done.err
+
+
 def test_a_name_cannot_command_the_terminal(member: Shell) -> None:
     pool = member.services.pools["here"]
     view = pool.view()

@@ -81,7 +81,7 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("pool", f"{of_pool['pool']}  {name_of(of_pool['title'])}"),
         ("clock", f"{moment(of_pool['now_s'])}  {speed}"),
-        ("policy", of_pool["policy"]),
+        ("policy", code("policy", of_pool["policy"])),
         ("gpus", formats.gpus(lang(), of_pool["gpus"])),
         ("public_gpus", formats.gpus(lang(), of_pool["public_gpus"])),
         ("now", _kinds(found["kinds_milli"])),

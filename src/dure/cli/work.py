@@ -89,10 +89,22 @@ def submit(
         note(taken["job"])
     else:
         typer.echo(taken["job"])
+    if output is Output.TABLE and _is_session(service, taken["jobs"][0], body["text"], pool):
+        note(_how_to_open(service, taken["jobs"][0]))
     if wait or follow:
         watch_all(service, taken["jobs"], pool=pool, with_output=follow)
     elif (reason := refused_at_once(service, taken["jobs"][0], pool=pool)) is not None:
         raise stop("job_refused", job=taken["job"], why=refusal(reason))
+
+
+def _is_session(service: Any, job: str, text: str, pool: str) -> bool:
+    """Tell whether a job that was just handed in is interactive; few are asked for."""
+    return "interactive" in text and bool(find(service, job, "", pool)[0]["row"]["interactive"])
+
+
+def _how_to_open(service: Any, job: str) -> str:
+    """Say where whoever began a session opens it."""
+    return say("session.how_to_open", job=job, url=service.url)
 
 
 def _named_workdir(form: str, text: str, job: Path) -> Path | None:
@@ -156,8 +168,13 @@ def jobs(
 ) -> None:
     """List the running, waiting and lately ended jobs that you may see."""
     from dure.cli.client import path_of
+    from dure.cli.following import ALIVE
+    from dure.core.layout import JOB_STATES
 
-    part = connect(url).rows(path_of("pools", pool, "jobs"), limit=limit, state=state)
+    if state and state.upper() not in JOB_STATES:
+        raise stop("job_state", code=2, found=state, expected=", ".join(JOB_STATES))
+    service = connect(url)
+    part = service.rows(path_of("pools", pool, "jobs"), limit=limit, state=state)
     columns = (
         text_column("job"),
         text_column("title"),
@@ -173,7 +190,11 @@ def jobs(
         number_column("exit_code"),
         made_column("reason", lambda row: reason_of(row)),
     )
-    show_rows(rows_of(part), columns, output)
+    rows = rows_of(part)
+    show_rows(rows, columns, output)
+    sessions = [row["job"] for row in rows if row["interactive"] and row["state"] in ALIVE]
+    if sessions and output is Output.TABLE:
+        note(say("session.among_jobs", jobs=", ".join(sessions), url=service.url))
 
 
 def held(seconds: int) -> str:
@@ -229,6 +250,9 @@ def why(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Say why a job waits, what would change that, and when it starts at the earliest."""
+    from dure.cli.following import ALIVE
+    from dure.reports.job_words import asked
+
     service = connect(url)
     found, place = find(service, job, "/why", pool)
     detail, _ = find(service, job, "", place or pool)
@@ -259,9 +283,11 @@ def why(
         facts.append(("stop_by", sentence or moment(by_s)))
     facts += [("attempt", _attempt(one)) for one in detail["attempts"]]
     facts += [
-        ("asked", f"{words(f'asked.{name}', otherwise=name)}: {value}")
+        ("asked", f"{words(f'asked.{name}', otherwise=name)}: {asked(lang(), name, value)}")
         for name, value in detail["asked"].items()
     ]
+    if row["interactive"] and row["state"] in ALIVE:
+        facts.append(("session", _how_to_open(service, row["job"])))
     show_facts({**found, "state": row["state"], "pool": detail["pool"]}, facts, output)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from dure.reports import form_words, formats, messages
+from dure.reports import form_words, formats, job_words, messages
 from dure.reports.formats import Lang
 from dure.services.programme_views import FieldProblem
 from dure.services.views import DEVICE_STATES, NEVER_S, Name, Why
@@ -65,30 +65,7 @@ def why_text(lang: Lang, why: Why) -> str:
 
 def asked(lang: Lang, key: str, value: str) -> str:
     """Return what a job asked for as people say it."""
-    if key == "preemptible":
-        return text(lang, "asked_value.yes" if value == "true" else "asked_value.no")
-    if key == "class":
-        return code(lang, "kind", value)
-    if key == "locality":
-        return _locality(lang, value)
-    if key.endswith("_s") and value.isdecimal():
-        show = formats.moment if key.endswith("_at_s") else formats.duration
-        return show(lang, int(value))
-    return value
-
-
-def _locality(lang: Lang, value: str) -> str:
-    """Say ``preferred:leaf:600`` in words; what is written otherwise stays as it is."""
-    kind, _, rest = value.partition(":")
-    level, _, patience = rest.partition(":")
-    if kind not in ("required", "preferred") or not messages.has(f"level.{level}"):
-        return value
-    return text(
-        lang,
-        f"asked_value.locality_{kind}",
-        level=text(lang, f"level.{level}"),
-        patience_s=int(patience) if patience.isdecimal() else 0,
-    )
+    return job_words.asked(lang, key, value)
 
 
 def when(lang: Lang, at_s: int) -> str:
