@@ -192,7 +192,7 @@ def jobs(
     )
     rows = rows_of(part)
     show_rows(rows, columns, output)
-    sessions = [row["job"] for row in rows if row["interactive"] and row["state"] in ALIVE]
+    sessions = [str(row["job"]) for row in rows if row["interactive"] and row["state"] in ALIVE]
     if sessions and output is Output.TABLE:
         note(say("session.among_jobs", jobs=", ".join(sessions), url=service.url))
 
