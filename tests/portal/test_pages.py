@@ -388,3 +388,11 @@ def test_the_board_shows_each_application_in_its_stages() -> None:
     assert "2026-2-0001" in board.text
     assert "Document check · Open (items of the checklist: 2)" in board.text
     assert "Presentation · Ahead" in board.text
+
+
+def test_a_page_that_is_not_for_ones_role_names_the_roles_it_is_for(services: Services) -> None:
+    with visiting(services, Role.REVIEWER) as visit:
+        refused = visit.get("/jobs/submit?lang=ko")
+
+    assert refused.status_code == 403 and "may not do" not in refused.text
+    assert "지금 역할은 평가위원입니다." in refused.text and "참여인력" in refused.text
