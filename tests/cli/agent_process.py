@@ -1,10 +1,11 @@
-"""A real ``dure up --role agent`` in a process of its own, and a certificate for its centre."""
+"""A real ``dure up --role agent`` in a process of its own, and a centre with a certificate."""
 
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.cli.up_process import DURE, STOP_S_MAX
+from tests.cli.up_process import DURE, STOP_S_MAX, UpProcess
 from tests.drivers.polling import until
 
 
@@ -72,3 +73,35 @@ class AgentProcess:
     @property
     def jobs(self) -> Path:
         return self.data / "agent" / "jobs"
+
+
+class Pair:
+    """A centre and the agent of one site, over TLS."""
+
+    def __init__(
+        self, folder: Path, certificate: Path, stack: ExitStack, *options: str, backend: str
+    ) -> None:
+        data = folder / "centre"
+        key_file = enrol(data, "seoul", "--provider", "hanbit")
+        self.up = UpProcess(data, "--backend", "agents", *options, certificate=certificate)
+        stack.callback(self.up.close)
+        own = ("--slots", "2") if backend == "local" else ("--backend", backend)
+        self.agent = AgentProcess(
+            folder / "site",
+            "seoul",
+            key_file,
+            "--ca-file",
+            str(certificate),
+            *own,
+            servers=(self.up.url,),
+        )
+        stack.callback(self.agent.close)
+        self.agent.start()
+        self.up.start()
+
+    def site(self) -> dict[str, object]:
+        (row,) = self.up.http.get("/sites").json()
+        return dict(row)
+
+    def output(self, job: str) -> str:
+        return str(self.up.http.get(f"/jobs/{job}/output").json()["text"])

@@ -3,12 +3,11 @@
 import hashlib
 import io
 import json
-import shutil
 import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from dure.core.site_words import Answer, Push, encoded
 from dure.drivers.centre import HttpCentre
 from dure.ledger.verify import examine
 from dure.services.sites import NoSites, Sealed
-from tests.cli.agent_process import AgentProcess, enrol, self_signed
+from tests.cli.agent_process import Pair, enrol
 from tests.cli.serving import Shell
 from tests.cli.up_process import DURE, UpProcess
 from tests.drivers.polling import until
@@ -36,52 +35,6 @@ SAVING = (
     "test -e $DURE_CHECKPOINT_DIR/state && echo resumed && exit 0\n"
     "echo up\nwhile true; do sleep 0.05; done"
 )
-
-
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
-    with ExitStack() as opened:
-        yield opened
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
-    return self_signed(tmp_path)
-
-
-class Pair:
-    """A centre and the agent of one site, over TLS."""
-
-    def __init__(
-        self, folder: Path, certificate: Path, stack: ExitStack, *options: str, backend: str
-    ) -> None:
-        data = folder / "centre"
-        key_file = enrol(data, "seoul", "--provider", "hanbit")
-        self.up = UpProcess(data, "--backend", "agents", *options, certificate=certificate)
-        stack.callback(self.up.close)
-        own = ("--slots", "2") if backend == "local" else ("--backend", backend)
-        self.agent = AgentProcess(
-            folder / "site",
-            "seoul",
-            key_file,
-            "--ca-file",
-            str(certificate),
-            *own,
-            servers=(self.up.url,),
-        )
-        stack.callback(self.agent.close)
-        self.agent.start()
-        self.up.start()
-
-    def site(self) -> dict[str, object]:
-        (row,) = self.up.http.get("/sites").json()
-        return dict(row)
-
-    def output(self, job: str) -> str:
-        return str(self.up.http.get(f"/jobs/{job}/output").json()["text"])
 
 
 def submit_with(up: UpProcess, content: dict[str, bytes], text: str) -> str:
@@ -129,10 +82,6 @@ def test_work_at_a_site_is_run_read_lent_and_called_back(
     assert [kind for kind, _ in up.attempts(borrower)] == ["loan", "loan"]
     assert up.attempts(borrower)[0][1] == "reclaimed"
     assert pair.output(borrower).splitlines()[-1] == "resumed"
-    text = "dure: {interactive: shell, estimate: 30m}"
-    body = {"form": "yaml", "text": text, "project": "owner"}
-    refused = up.http.post("/pools/here/jobs", json=body, headers={"idempotency-key": "session"})
-    assert refused.status_code == 422 and "PoolHasNoSessions" in refused.text
     evidence = (up.data / "here" / "cleaned.jsonl").read_text().splitlines()
     assert [json.loads(line)["site"] for line in evidence] == ["seoul"] * 5
     row = pair.site()

@@ -172,7 +172,9 @@ def test_sessions_have_an_address_of_this_machine_only_where_the_pages_have() ->
             address(door, before, sessions_port=before + 1)
     assert address(door, 65_535)
     assert address(door, 0, backend="slurm").startswith("http://*.localhost:")
-    assert address(door, 0, backend="agents") == ""
+    assert address(door, 0, backend="agents").startswith("http://*.localhost:")
+    # Agents speak to the process that leads, so a portal beside it has no way to their sessions.
+    assert address(door, 0, backend="agents", role="portal", db="postgresql://any") == ""
     assert address(door, 0, public_url="https://dure.example.kr") == ""
     wished = "https://*.sessions.example.kr"
     apart = address(door, 0, public_url="https://dure.example.kr", sessions_url=wished)
@@ -212,6 +214,8 @@ def test_what_is_accepted_sends_small_pieces_at_once() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dure.cli.up import _listening
+from dure.core.site_words import NoLine
 from dure.drivers.interactive.lines import Line
 from dure.drivers.interactive.websocket import accept_word
 from dure.portal.sessions.server import SessionServer
@@ -119,7 +120,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class SessionPool(FilledPool):
     """A pool with sessions: ``rows`` may be changed, ``reach`` is the way to each."""
 
-    def __init__(self, reach: Callable[[str], Line | None], *, kind: str = "jupyter") -> None:
+    def __init__(
+        self, reach: Callable[[str], Line | NoLine | None], *, kind: str = "jupyter"
+    ) -> None:
         super().__init__(here_view(), takes_jobs=True)
         row = replace(here_view().jobs.row(0), interactive=kind)
         self.rows: dict[str, JobRow] = {
@@ -140,7 +143,7 @@ class SessionWorld:
 
     def __init__(
         self,
-        reach: Callable[[str], Line | None] | None = None,
+        reach: Callable[[str], Line | NoLine | None] | None = None,
         *,
         kind: str = "jupyter",
         address: str = "http://*.sessions.test:8471",

@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from dure.core.site_words import NoLine
 from dure.drivers.interactive import gate
 from dure.drivers.interactive.gate import GatedLines
 from dure.drivers.interactive.jupyter import PROGRAMS
 from dure.drivers.interactive.lines import Line, LocalLines
 from dure.drivers.local import LocalDriver
 from dure.drivers.machine import NODE
+from dure.drivers.remote.lines import CalledLines
 from dure.drivers.slurm.commands import SlurmCommands
 from dure.drivers.slurm.driver import SlurmDriver
 from tests.drivers.local_bench import driver_at, end_all, order
 from tests.drivers.polling import until
 from tests.drivers.web_socket import TEXT
 from tests.portal.session_world import HOSTILE, SessionWorld
+from tests.sites.site_of_sessions import SiteOfSessions
 from tests.slurm_cluster import SlurmCluster
 
 # --- what passes ----------------------------------------------------------------------------------
@@ -156,38 +159,71 @@ def test_a_websocket_passes_as_it_is_until_its_visitor_may_not_stay(world: Sessi
 
 
 class Site:
-    """A backend with its sessions, on this machine or on the nodes of a real Slurm."""
+    """A backend with its sessions, on this machine or on the nodes of a real Slurm.
 
-    def __init__(self, root: Path, cluster: SlurmCluster | None) -> None:
+    Args:
+        has_agent: it is reached through an agent alone.
+    """
+
+    def __init__(self, root: Path, cluster: SlurmCluster | None, *, has_agent: bool) -> None:
         self.driver: LocalDriver | SlurmDriver
-        self.lines: LocalLines | GatedLines
+        self.lines: LocalLines | GatedLines | CalledLines
+        self._far: SiteOfSessions | None = None
         if cluster is None:
             self.driver, self.lines, self._node = driver_at(root), LocalLines(root), NODE
         else:
             commands = SlurmCommands(cluster.environment)
             self.driver = SlurmDriver(root, commands, grace_s=1, queue_s=0.2)
             self.lines, self._node = GatedLines(root), cluster.names[0]
+        if has_agent:
+            reach = self.lines.reach
+            self._far = SiteOfSessions(root.parent, self.driver, reach, node=self._node)
+            self.lines = self._far.lines
 
     def begin(self, kind: str, **recipe: object) -> None:
         recipe = {"notice_signal": "none", **recipe}
         wanted = order("here-1", interactive=kind, interactive_s=600, **recipe)
-        self.driver.start(replace(wanted, devices=((self._node, 0),)))
+        if self._far is not None:
+            self._far.start(wanted)
+        else:
+            self.driver.start(replace(wanted, devices=((self._node, 0),)))
+
+    def observe(self) -> None:
+        """Have the backend move on; an agent does so by itself."""
+        if self._far is None:
+            self.driver.observe()
+
+    def close(self) -> None:
+        if self._far is not None:
+            self._far.close()
+        end_all(self.driver)
 
 
-@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+SLURM = pytest.mark.slurm
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        "agent",
+        pytest.param("slurm", marks=SLURM),
+        pytest.param("slurm-agent", marks=SLURM),
+    ]
+)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    is_slurm = request.param == "slurm"
+    is_slurm = request.param.startswith("slurm")
     cluster = request.getfixturevalue("slurm_cluster") if is_slurm else None
-    site = Site(tmp_path / "here", cluster)
-    yield site
-    end_all(site.driver)
+    with closing(
+        Site(tmp_path / "here", cluster, has_agent=request.param.endswith("agent"))
+    ) as site:
+        yield site
 
 
 @pytest.mark.skipif(
     not any(map(shutil.which, PROGRAMS)), reason="no Jupyter here; try `make setup-jupyter`"
 )
 def test_a_kernel_of_a_real_jupyter_computes_through_the_door(site: Site) -> None:
-    driver, lines = site.driver, site.lines
+    lines = site.lines
     site.begin("jupyter", env={"PATH": os.environ["PATH"]})
     with closing(SessionWorld(lambda job: lines.reach(job, 1))) as world:
         token = "61626364"
@@ -196,7 +232,7 @@ def test_a_kernel_of_a_real_jupyter_computes_through_the_door(site: Site) -> Non
         with world.client() as client:
 
             def answers() -> bool:
-                driver.observe()
+                site.observe()
                 return client.get("/api/status", headers=own).status_code == 200
 
             until(answers)
@@ -221,12 +257,16 @@ def test_a_kernel_of_a_real_jupyter_computes_through_the_door(site: Site) -> Non
 
 
 def test_the_page_of_a_shell_is_ours_and_only_its_line_is_the_sessions(site: Site) -> None:
-    driver, lines = site.driver, site.lines
+    lines = site.lines
     site.begin("shell")
 
     def reach(job: str) -> Line | None:
-        driver.observe()
-        return until(lambda: lines.reach(job, 1))
+        def found() -> Line | None:
+            line = lines.reach(job, 1)
+            return None if isinstance(line, NoLine) else line
+
+        site.observe()
+        return until(found)
 
     with closing(SessionWorld(reach, kind="shell")) as world:
         cookie = world.cookie()

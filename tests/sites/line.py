@@ -10,6 +10,7 @@ from dure.core.sealing import BY_AGENT, BY_CENTRE, is_sealed, key_bytes, key_id,
 from dure.core.site_readings import Reading
 from dure.core.site_words import Answer, Push, PushRefusal, SiteNode, answer_of, encoded
 from dure.drivers.agent_memory import AgentMemory
+from dure.drivers.centre import HttpCentre
 from dure.drivers.ends import PrintedFiles
 from dure.drivers.remote.driver import RemoteDriver
 from dure.drivers.remote.gate import SiteGate
@@ -19,7 +20,7 @@ from dure.ledger.memory import MemoryLedger
 from dure.services.book import Book
 from dure.services.enrolments import Enrolments
 from dure.services.ports import Driver
-from dure.services.site_agent import SiteAgent
+from dure.services.site_agent import Opener, SiteAgent
 from dure.services.site_meter import SiteMeter
 from dure.services.sites import Sealed, Sites
 
@@ -125,14 +126,15 @@ class AgentSide:
     def __init__(
         self,
         folder: Path,
-        line: Line,
+        line: Line | HttpCentre,
         make: Callable[[], Driver],
         nodes: Sequence[SiteNode],
         *,
         meter: SiteMeter | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self._folder, self.line, self._make, self._nodes = folder, line, make, nodes
-        self._meter = meter
+        self._meter, self._opener = meter, opener
         folder.mkdir(parents=True, exist_ok=True)
         self.begin()
 
@@ -148,6 +150,7 @@ class AgentSide:
             self.memory,
             self._nodes,
             self._meter,
+            self._opener,
         )
 
     def spooled(self) -> int:

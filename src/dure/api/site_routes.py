@@ -8,16 +8,18 @@ import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from dure.api.caller import actor_of, services_of
 from dure.api.paging import listing
 from dure.api.problems import HANDLERS, ProblemError, documented, missing
 from dure.api.schemas import out
+from dure.api.site_lines import Joining
 from dure.core.site_words import PushRefusal
 from dure.services.sites import Sealed, SiteRow, SitesDesk
 
 AnyRequest = Request[Any, Any, Any]
-SEAL = "dure-seal"
+SEAL, LINE = "dure-seal", "dure-line"
 # The first push of a site names all of its nodes.
 BODY_BYTES_MAX = 8 << 20
 # Anybody may knock; whoever has not the seal of a site's key is answered as if there were no site.
@@ -105,14 +107,35 @@ async def _sealed(ask: Callable[[], Sealed | PushRefusal | None]) -> Response[by
     return Response(answer.body, media_type="application/octet-stream", headers=headers)
 
 
-ROUTES = (sites, exchange, site_workdir)
+@post(
+    "/sites/{site:str}/line",
+    opt=SPEAK,
+    status_code=200,
+    responses=documented(400, 404),
+    request_max_body_size=None,
+)
+async def site_line(request: AnyRequest, site: FromPath[str]) -> ASGIApp:
+    """Join a line to a session that this site's agent was called for, with whoever waits for it.
+
+    The token that the call named stands in ``Dure-Line``, the seal is over it. Body and answer are
+    the line, both ways at once, until one side ends; the body begins with ``+`` if the session
+    listens, ``-`` if not yet. A token is worth one line.
+    """
+    token, given = request.headers.get(LINE, ""), request.headers.get(SEAL, "")
+    found = await anyio.to_thread.run_sync(_desk_of(request).fetch, site, token, given)
+    if found is None:
+        raise missing("line")
+    return Joining(found.line, {SEAL: found.seal, "cache-control": "no-store"})
+
+
+ROUTES = (sites, exchange, site_workdir, site_line)
 
 
 def make_agents_app(desk: SitesDesk) -> Litestar:
     """Make what an engine without pages serves: the line of agents, and nothing else."""
     return Litestar(
         path="/api/v1",
-        route_handlers=[exchange, site_workdir],
+        route_handlers=[exchange, site_workdir, site_line],
         exception_handlers=HANDLERS,
         openapi_config=None,
         state=State({"sites": desk}),

@@ -19,6 +19,7 @@ from dure.drivers.centre import HttpCentre
 from dure.drivers.clock import SystemClock
 from dure.drivers.ends import PrintedFiles
 from dure.drivers.files import text_at
+from dure.drivers.site_lines import SiteLines
 from dure.drivers.spool import Spool
 from dure.services.enrolments import SITE
 from dure.services.site_agent import SiteAgent
@@ -92,6 +93,7 @@ class Agent:
     backend: Backend
     _engines: tuple[Engine, ...]
     _meter: SiteMeter
+    _lines: SiteLines | None
     _centre: HttpCentre
     _spool: Spool
     _lock: DataLock
@@ -105,6 +107,8 @@ class Agent:
         for engine in self._engines:
             engine.stop()
         self._meter.close()
+        if self._lines is not None:
+            self._lines.close()
         self._centre.close()
         self._spool.close()
         self._lock.release()
@@ -146,6 +150,7 @@ def assemble_agent(settings: AgentSettings) -> Agent:
         )
         since_s = now_s() - FIRST_S
         meter = SiteMeter(meter_of(settings.meter, backend.meter, since_s=since_s), clock)
+        lines = SiteLines(backend.lines.reach, centre) if backend.lines else None
         spool = Spool(root / "spool")
         agent = SiteAgent(
             backend.open(),
@@ -155,12 +160,13 @@ def assemble_agent(settings: AgentSettings) -> Agent:
             memory,
             site_nodes(backend.pool),
             meter,
+            lines,
         )
     except BaseException:
         lock.release()
         raise
     engines = (Engine(settings.site, _Turns(agent)), Engine(f"{settings.site}-meter", meter))
-    return Agent(backend, engines, meter, centre, spool, lock)
+    return Agent(backend, engines, meter, lines, centre, spool, lock)
 
 
 def _check_url(url: str) -> None:

@@ -131,6 +131,7 @@ def _agents(agents: AgentSites, pool: Pool | None, now_s: Callable[[], int]) -> 
         # Between an order and the first word of a job lie an asking of the agent and its backend.
         start_s=5,
         runs_here=False,
+        lines=agents.lines,
     )
 
 

@@ -51,6 +51,8 @@ class AgentSites:
             self._root / "sites",
             leads=lambda: settings.plans and (claim is None or claim.is_held()),
         )
+        # Agents speak to whoever leads, so the door must be of that process.
+        self.lines = self._gate.lines if settings.plans else None
         self.desk = Sites(enrolments, self._gate)
         self.meter = RemoteMeter()
 

@@ -100,15 +100,16 @@ class Door:
 
 
 class Server(uvicorn.Server):
-    """Ends the open lines of live figures before it waits for requests to finish."""
+    """Ends the open lines of live figures and sessions before it waits for requests to finish."""
 
-    def __init__(self, config: uvicorn.Config, api: Litestar) -> None:
+    def __init__(self, config: uvicorn.Config, api: Litestar, sites: SitesDesk) -> None:
         super().__init__(config)
-        self._listeners = listeners_of(api.state)
+        self._listeners, self._sites = listeners_of(api.state), sites
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door, let what is open finish, stop."""
         self._listeners.is_closing = True
+        self._sites.end_lines()
         await super().shutdown(sockets)
 
 
@@ -130,7 +131,7 @@ def make_server(
     api = make_app(services, is_secure=is_secure)
     site = make_site(services, is_secure=is_secure)
     config = door.config(front_door(api, site), port, is_behind_proxy=is_behind_proxy)
-    return Server(config, api)
+    return Server(config, api, services.sites)
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def sessions_listener(
 
     pages = urlsplit(settings.public_url).hostname or door.host
     is_ours_alone = is_loopback(door.host) and is_loopback(pages) and door.tls is None
-    if settings.backend == AGENTS or not (settings.sessions_url or is_ours_alone):
+    # Agents speak to whoever leads, so a portal alone has no lines to sessions at their sites.
+    has_lines = settings.backend != AGENTS or settings.plans
+    if not has_lines or not (settings.sessions_url or is_ours_alone):
         yield replace(settings, sessions_url=""), None
         return
     if settings.sessions_url:

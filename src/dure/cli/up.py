@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 BACKLOG = 128
 AWAIT_S = 0.2
+ALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
 def register(app: typer.Typer) -> None:
@@ -204,6 +205,10 @@ def _listening(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Who was accepted and vanished is noticed within a minute, on lines where nobody speaks.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ALIVE:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as wrong:

@@ -15,6 +15,9 @@ from dure.core.site_readings import Reading
 
 # Beside those of ``core.orders``: the order was taken back before anybody had heard it.
 SITE_OUT_OF_REACH: Final = "SiteOutOfReach"
+# A line to a session begins with a byte of the agent's: somebody listens there, or nobody yet.
+LISTENS: Final = b"+"
+NOBODY: Final = b"-"
 # Of each stream of an attempt so much is mirrored at the centre; the rest stays at the site.
 MIRROR_BYTES_MAX: Final = 8 << 20
 
@@ -98,6 +101,14 @@ class Held(msgspec.Struct, frozen=True):
     size: int
 
 
+class Call(msgspec.Struct, frozen=True):
+    """A line to a session is wanted: the agent opens one, by which it names this token once."""
+
+    job: str
+    attempt: int
+    token: str
+
+
 class SiteNode(msgspec.Struct, frozen=True):
     """A node as its site names it."""
 
@@ -150,6 +161,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         kept: number of the last report that the engine has.
         orders: those above ``taken``, or the first of them.
         measured: number of the last reading of this run that was taken.
+        calls: every line that is wanted and was not fetched yet; one may come several times.
     """
 
     generation: int
@@ -159,6 +171,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[NumberedOrder] = []
     held: list[Held] = []
     measured: int = 0
+    calls: list[Call] = []
+
+
+class NoLine(Enum):
+    """Why there is no line to a session that may well listen. The values are stable: pages
+    translate them.
+    """
+
+    SITE_IS_SILENT = "site_is_silent"
+    TOO_MANY_LINES = "too_many_lines"
 
 
 class PushRefusal(Enum):
@@ -167,6 +189,11 @@ class PushRefusal(Enum):
     NOT_LEADING = "NotLeading"
     STALE = "StalePush"
     OTHER_AGENT = "OtherAgent"
+
+
+def line_words(token: str) -> bytes:
+    """Return over what both sides make their seals when a line is fetched."""
+    return b"dure line\0" + token.encode(errors="replace")
 
 
 def encoded(message: Push | Answer) -> bytes:

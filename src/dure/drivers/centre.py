@@ -29,6 +29,9 @@ class HttpCentre:
         root: folder of the site's own backend, where fetched work folders go.
         ca_file: whose certificates count, instead of the system's; None for the system's.
 
+    Attributes:
+        trusted: what TLS believes.
+
     Raises:
         InputError: if ``ca_file`` cannot be read.
     """
@@ -43,18 +46,18 @@ class HttpCentre:
         ca_file: Path | None = None,
         workdir_bytes: int = 1 << 30,
     ) -> None:
-        self._urls, self._site, self._key = list(urls), site, key
+        self._urls, self.site, self.key = list(urls), site, key
         self._root, self._workdirs = root, LocalWorkdirs(root, bytes_max=workdir_bytes)
         try:
-            trusted = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+            self.trusted = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         except OSError as wrong:
             raise InputError(
                 "--ca-file", found=f"{ca_file} ({wrong})", expected="certificates in PEM"
             ) from wrong
-        trusted.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.trusted.minimum_version = ssl.TLSVersion.TLSv1_2
         timeout = httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX)
         # A proxy of the environment could read along where TLS ends at it.
-        self._http = httpx.Client(verify=trusted, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(verify=self.trusted, timeout=timeout, trust_env=False)
 
     def exchange(self, push: Push) -> Answer:
         """Say, and be told.
@@ -95,24 +98,29 @@ class HttpCentre:
         except DureError as wrong:
             raise DriverError(f"the work folder {workdir} cannot be kept: {wrong}") from wrong
 
+    @property
+    def url(self) -> str:
+        """Return the address that answered last."""
+        return self._urls[0]
+
     def close(self) -> None:
         self._http.close()
 
     def _post(self, url: str, path: str, body: bytes) -> bytes:
         headers = {
             "content-type": "application/octet-stream",
-            HEADER: seal(self._key, by=BY_AGENT, site=self._site, body=body),
+            HEADER: seal(self.key, by=BY_AGENT, site=self.site, body=body),
         }
         try:
             answer = self._http.post(
-                f"{url}/api/v1/sites/{self._site}/{path}", content=body, headers=headers
+                f"{url}/api/v1/sites/{self.site}/{path}", content=body, headers=headers
             )
         except httpx.HTTPError as wrong:
             raise DriverError(f"{type(wrong).__name__} {wrong}") from wrong
         if answer.status_code != 200:
             raise DriverError(_why(answer))
         given = answer.headers.get(HEADER, "")
-        if not is_sealed(self._key, given, by=BY_CENTRE, site=self._site, body=answer.content):
+        if not is_sealed(self.key, given, by=BY_CENTRE, site=self.site, body=answer.content):
             raise DriverError("its answer has not the seal of this site's key; it is refused.")
         return answer.content
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dure.core.conflicts import Reviewer
+from dure.core.site_words import NoLine
 from dure.services.access import Actor
 from dure.services.care_desk import CareDesk
 from dure.services.committee import Move
@@ -159,7 +160,7 @@ class PoolDesk(Protocol):
         """Say whether people reach interactive sessions here."""
         ...
 
-    def line(self, job: str) -> Line | None:
+    def line(self, job: str) -> Line | NoLine | None:
         """Return a stream to a session that runs; None if it does not listen (yet)."""
         ...
 

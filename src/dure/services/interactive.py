@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dure.core.errors import InputError
+from dure.core.site_words import NoLine
 from dure.services.access import Actor, Forbidden, require
 from dure.services.admissions import LINK_S, Admissions
 from dure.services.people import People
@@ -155,8 +156,8 @@ class Interactive:
         is_owners = row.user == user and row.interactive and row.state in RUNS
         return Admitted(user, row.interactive) if is_owners else None
 
-    def line(self, job: str) -> Line | None:
-        """Return a stream to a session; None if it does not listen (yet)."""
+    def line(self, job: str) -> Line | NoLine | None:
+        """Return a stream to a session; None if it does not listen (yet). May take seconds."""
         found = self._find(job)
         return found[0].line(job) if found else None
 

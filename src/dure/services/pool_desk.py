@@ -10,6 +10,7 @@ from dure.core.columns import CORDONERS, OF_OPERATOR, OF_PROVIDER
 from dure.core.errors import InputError
 from dure.core.events import Event
 from dure.core.events.work import JobCancelRequested, JobRequested, NodeDrained, NodeResumed
+from dure.core.site_words import NoLine
 from dure.services.access import Actor, Role, require
 from dure.services.asked import Demand, jobs_in, request_text
 from dure.services.book import Book
@@ -82,7 +83,7 @@ class WatchedPool:
     def has_sessions(self) -> bool:
         return False
 
-    def line(self, job: str) -> Line | None:
+    def line(self, job: str) -> Line | NoLine | None:
         return None
 
 
@@ -245,7 +246,7 @@ class WorkingPool:
     def has_sessions(self) -> bool:
         return self._lines is not None
 
-    def line(self, job: str) -> Line | None:
+    def line(self, job: str) -> Line | NoLine | None:
         """Return a stream to a session that runs, None if there is none (yet)."""
         story = self.view().story(job)
         if self._lines is None or story is None or story.row.state not in STANDING:

@@ -9,6 +9,7 @@ from dure.core.ledger_record import KIND_CYCLE, KIND_EVENTS, Entry, Record
 from dure.core.mail import Mail
 from dure.core.measured import Measured
 from dure.core.orders import NodeReport, Receipt, StartOrder
+from dure.core.site_words import NoLine
 from dure.core.storage import FileEntry, Parts, SnapshotRow, SpaceUse, Upload
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ class Line(Protocol):
 class Lines(Protocol):
     """Ways to the interactive sessions of a backend."""
 
-    def reach(self, job: str, attempt: int) -> Line | None:
-        """Return a stream to a session; None if nobody listens there (yet)."""
+    def reach(self, job: str, attempt: int) -> Line | NoLine | None:
+        """Return a stream to a session; None if nobody listens there (yet). May take seconds."""
         ...
 
 

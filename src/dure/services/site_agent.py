@@ -17,6 +17,7 @@ from dure.core.orders import NodeReport, Receipt, StartOrder
 from dure.core.site_words import (
     MIRROR_BYTES_MAX,
     Answer,
+    Call,
     Ended,
     Forget,
     Held,
@@ -67,6 +68,14 @@ class Centre(Protocol):
         ...
 
 
+class Opener(Protocol):
+    """The ways to the site's sessions, from the centre's side of the walls."""
+
+    def open(self, call: Call) -> None:
+        """Open the line that the centre called for; returns at once, says what fails in a log."""
+        ...
+
+
 class Prints(Protocol):
     """What attempts printed."""
 
@@ -99,6 +108,7 @@ class SiteAgent:
         backend: the site's own.
         inventory: what the site has.
         meter: takes its turns elsewhere; None where nothing is measured.
+        opener: of lines to sessions; None where these are out of reach.
 
     Attributes:
         trouble: why the centre did not answer the last push; "" if it did.
@@ -113,8 +123,12 @@ class SiteAgent:
         memory: Memory,
         inventory: Sequence[SiteNode],
         meter: SiteMeter | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self._backend, self._spool, self._centre = backend, spool, centre
+        self._opener = opener
+        # Of the calls in the last answer: each is said until its line was fetched.
+        self._called: set[str] = set()
         self._prints, self._memory, self._inventory = prints, memory, list(inventory)
         self._meter = meter
         self._ends: dict[int, Ended] = {}
@@ -181,6 +195,7 @@ class SiteAgent:
         for is_over, some in groupby(answer.orders, lambda one: isinstance(one.order, Forget)):
             carry_out = self._forget if is_over else self._carry_out
             carry_out(list(some))
+        self._open_lines(answer.calls)
         has_more = any(number > self._kept for number in self._ends)
         return 0.0 if answer.orders or any(grown) or has_more else POLL_S
 
@@ -299,6 +314,15 @@ class SiteAgent:
                 case Notice() | Stop():
                     self._tell(ordered.order)
             self._taken = ordered.number
+
+    def _open_lines(self, calls: Sequence[Call]) -> None:
+        """Open each line once, to what this site was ordered to run and nothing else."""
+        for call in calls:
+            key = (call.job, call.attempt)
+            runs = key in self._held and key not in self._spooled
+            if self._opener and runs and call.token not in self._called:
+                self._opener.open(call)
+        self._called = {call.token for call in calls}
 
     def _start(self, number: int, order: StartOrder) -> None:
         key = (order.job, order.attempt)

@@ -7,7 +7,15 @@ from enum import Enum
 from typing import Protocol
 
 from dure.core.sealing import BY_AGENT, BY_CENTRE, is_sealed, seal
-from dure.core.site_words import Answer, Push, PushRefusal, SiteNode, encoded, push_of
+from dure.core.site_words import (
+    Answer,
+    Push,
+    PushRefusal,
+    SiteNode,
+    encoded,
+    line_words,
+    push_of,
+)
 from dure.services.access import Actor, may
 from dure.services.enrolments import Enrolment, Enrolments
 
@@ -22,6 +30,23 @@ class SiteState(Enum):
     IN_REACH = "in-reach"
     OUT_OF_REACH = "out-of-reach"
     UNKNOWN = "unknown"  # this process does not lead, so agents do not speak to it
+
+
+class FetchedLine(Protocol):
+    """The centre's end of a line to a session, for which an agent came."""
+
+    @property
+    def descriptor(self) -> int:
+        """Return its descriptor, which stays the line's own."""
+        ...
+
+    def told(self, *, listens: bool) -> bool:
+        """Take the agent's word; False if nobody waits for the line (any more)."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more comes of it."""
+        ...
 
 
 class Gate(Protocol):
@@ -40,6 +65,10 @@ class Gate(Protocol):
     def is_out_of_reach(self, site: str) -> bool: ...
 
     def archive(self, site: str, workdir: str) -> bytes | None: ...
+
+    def fetch(self, site: str, token: str) -> FetchedLine | None: ...
+
+    def end_lines(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +98,14 @@ class Sealed:
     seal: str
 
 
+@dataclass(frozen=True, slots=True)
+class SealedLine:
+    """A line, and the seal by which the agent knows who gives it."""
+
+    line: FetchedLine
+    seal: str
+
+
 class SitesDesk(Protocol):
     """What screens and machines ask about sites."""
 
@@ -80,6 +117,14 @@ class SitesDesk(Protocol):
 
     def workdir(self, site: str, workdir: str, said: Sealed) -> Sealed | None:
         """Return a work folder that an order of this site names; None for anything else."""
+        ...
+
+    def fetch(self, site: str, token: str, given: str) -> SealedLine | None:
+        """Return the line to a session of this site that a token names, once; else None."""
+        ...
+
+    def end_lines(self) -> None:
+        """End every line to a session: the service ends. Sessions go on."""
         ...
 
 
@@ -94,6 +139,12 @@ class NoSites:
 
     def workdir(self, site: str, workdir: str, said: Sealed) -> Sealed | None:
         return None
+
+    def fetch(self, site: str, token: str, given: str) -> SealedLine | None:
+        return None
+
+    def end_lines(self) -> None:
+        """There are none."""
 
 
 class Sites:
@@ -136,6 +187,19 @@ class Sites:
         if content is None:
             return None
         return Sealed(content, seal(key, by=BY_CENTRE, site=site, body=content))
+
+    def fetch(self, site: str, token: str, given: str) -> SealedLine | None:
+        """Return the line that a token names; ``given`` is the seal over it."""
+        words = line_words(token)
+        _, key = self._known(site, Sealed(words, given))
+        line = self._gate.fetch(site, token) if key else None
+        if key is None or line is None:
+            return None
+        return SealedLine(line, seal(key, by=BY_CENTRE, site=site, body=words))
+
+    def end_lines(self) -> None:
+        """End every line to a session."""
+        self._gate.end_lines()
 
     def _known(self, site: str, said: Sealed) -> tuple[Enrolment | None, bytes | None]:
         enrolled = self._enrolments.site(site)

@@ -200,6 +200,12 @@ class SiteDesk:
             opened = self._open.get((job, attempt))
             return opened is not None and opened.kept is not None
 
+    def runs(self, job: str, attempt: int) -> bool:
+        """Tell whether this site was told to run an attempt, and its end is still to come."""
+        with self._lock:
+            opened = self._open.get((job, attempt))
+            return opened is not None and opened.kept is not None and opened.runs
+
     def wants(self, workdir: str) -> bool:
         """Tell whether an order that stands names this work folder."""
         with self._lock:

@@ -144,6 +144,11 @@ class RemoteDriver:
         except FileNotFoundError:
             return None
 
+    def site_of(self, job: str, attempt: int) -> str:
+        """Return the site in reach that runs an attempt, "" if there is none."""
+        desks = (desk for desk in self._desks.values() if desk.runs(job, attempt))
+        return next((desk.site for desk in desks if not desk.is_out_of_reach()), "")
+
     def heard_at_s(self, site: str) -> int | None:
         """Return when a site was last heard, None for one that is not of this pool."""
         desk = self._desks.get(site)

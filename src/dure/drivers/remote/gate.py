@@ -12,6 +12,7 @@ from dure.core.pool import GPUS_PER_NODE_MAX
 from dure.core.site_words import Answer, Push, PushRefusal, SiteNode
 from dure.drivers import files
 from dure.drivers.remote.driver import RemoteDriver
+from dure.drivers.remote.lines import CalledLines, FetchedLine
 
 log = logging.getLogger("dure.sites")
 
@@ -33,6 +34,9 @@ class SiteGate:
     Args:
         folder: ``ROOT/sites``.
         leads: whether this process leads the pool, as far as others may take the lead from it.
+
+    Attributes:
+        lines: the ways to sessions that sites run.
     """
 
     def __init__(self, folder: Path, *, leads: Callable[[], bool] = lambda: True) -> None:
@@ -40,6 +44,7 @@ class SiteGate:
         self._lock = RLock()
         self._met: dict[str, _Met] = {}
         self._driver: RemoteDriver | None = None
+        self.lines = CalledLines(self._site_of)
 
     @property
     def driver(self) -> RemoteDriver | None:
@@ -78,7 +83,17 @@ class SiteGate:
                 if nodes != met.nodes:
                     met.nodes = nodes
                     self._keep(site, met)
-        return PushRefusal.NOT_LEADING if driver is None else driver.exchange(site, push)
+        answer = PushRefusal.NOT_LEADING if driver is None else driver.exchange(site, push)
+        if isinstance(answer, PushRefusal) or answer.generation != push.generation:
+            return answer
+        return msgspec.structs.replace(answer, calls=self.lines.calls(site))
+
+    def fetch(self, site: str, token: str) -> FetchedLine | None:
+        """Give a site's agent the line that was called for by this token, once."""
+        return self.lines.fetch(site, token) if self.is_open() else None
+
+    def end_lines(self) -> None:
+        self.lines.end()
 
     def inventory(self, site: str) -> Sequence[SiteNode] | None:
         """Return what a site said that it has, None if it never spoke."""
@@ -107,6 +122,10 @@ class SiteGate:
         number = 1 + (int(text) if text.isdecimal() else 0)
         files.write_durably(path, f"{number}\n")
         return number
+
+    def _site_of(self, job: str, attempt: int) -> str:
+        driver = self.driver
+        return "" if driver is None else driver.site_of(job, attempt)
 
     def _of(self, site: str) -> _Met:
         if site not in self._met:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
+from dure.core.site_words import NoLine
 from dure.portal.public_pages import CONTENT_TYPES
 from dure.portal.render import SECURITY_HEADERS, bare_page, static_files
 from dure.portal.sessions.headers import Field, cookies_named
@@ -121,13 +122,14 @@ class Door:
                 return found
         return None
 
-    def line(self, job: str) -> Line | None:
-        """Return a stream to a session, None if it does not listen (yet)."""
+    def line(self, job: str) -> Line | NoLine | None:
+        """Return a stream to a session; None if it does not listen (yet). May take seconds."""
         return self._interactive.line(job)
 
-    def not_yet(self, head: Head) -> Answer:
-        """Return the page that comes again by itself until the session listens."""
-        return self._note(head, 503, "not_yet", **{"Refresh": AGAIN_S, "Retry-After": AGAIN_S})
+    def without_line(self, head: Head, why: NoLine | None) -> Answer:
+        """Return the page that comes again by itself until there is a line to the session."""
+        word = "not_yet" if why is None else why.value
+        return self._note(head, 503, word, **{"Refresh": AGAIN_S, "Retry-After": AGAIN_S})
 
     def broken(self, head: Head) -> Answer:
         """Return what is said of a session that does not answer as it should."""
@@ -173,9 +175,9 @@ class Door:
 
     def _terminal(self, head: Head, job: str) -> Answer:
         line = self.line(job)
-        if line is None:
+        if line is None or isinstance(line, NoLine):
             # A node may take seconds to begin; a page of ours would say that its line was lost.
-            return self.not_yet(head)
+            return self.without_line(head, line)
         os.close(line.descriptor)
         host = head.field("host").lower()
         socket = f"{'wss' if self._address.is_secure else 'ws'}://{host}"

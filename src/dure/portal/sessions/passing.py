@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import h11
 
+from dure.core.site_words import NoLine
 from dure.portal.sessions import headers
 from dure.portal.sessions.door import Answer, Door, Head, Through
 from dure.services.ports import Line
@@ -125,8 +126,8 @@ class Passing:
     async def _pass(self, request: h11.Request, head: Head, to: Through) -> Answer | None:
         """Pass a request on and its answer back; return what to say if there is none."""
         line = await asyncio.to_thread(self._door.line, to.job)
-        if line is None:
-            return self._door.not_yet(head)
+        if line is None or isinstance(line, NoLine):
+            return self._door.without_line(head, line)
         try:
             session = await _side(line)
         except (OSError, TimeoutError):

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 
 from dure.portal.sessions.door import Door
@@ -13,6 +14,8 @@ from dure.services.interactive import Interactive
 
 CONNECTIONS_MAX = 1_000
 START_S_MAX, STOP_S_MAX = 5.0, 5.0
+# Some of them wait for lines that a site has to open; the others must not wait with them.
+THREADS_MAX = 64
 
 
 class SessionServer:
@@ -49,6 +52,8 @@ class SessionServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        threads = ThreadPoolExecutor(THREADS_MAX, "dure-sessions")
+        self._loop.set_default_executor(threads)
         server = self._loop.run_until_complete(
             # A server closes what it was given.
             asyncio.start_server(
@@ -62,6 +67,7 @@ class SessionServer:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(asyncio.gather(*self._open, return_exceptions=True))
+        threads.shutdown(wait=False)
         self._loop.close()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
