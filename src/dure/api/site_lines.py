@@ -85,7 +85,9 @@ async def _to_door(content: bytes, receive: Receive, writer: StreamWriter, idle:
         if content:
             _moved(idle)
             writer.write(content)
-            await asyncio.wait_for(writer.drain(), STALL_S)
+            # Python 3.11's wait_for may swallow that we are cancelled.
+            async with asyncio.timeout(STALL_S):
+                await writer.drain()
         if not has_more:
             return
         content, has_more = await _next(receive)
@@ -94,8 +96,8 @@ async def _to_door(content: bytes, receive: Receive, writer: StreamWriter, idle:
 async def _to_agent(reader: StreamReader, send: Send, idle: Timeout) -> None:
     while content := await reader.read(READ_BYTES):
         _moved(idle)
-        message = {"type": "http.response.body", "body": content, "more_body": True}
-        await asyncio.wait_for(send(message), STALL_S)  # type: ignore[arg-type]
+        async with asyncio.timeout(STALL_S):
+            await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
 def _moved(idle: Timeout) -> None:

@@ -211,7 +211,7 @@ class _AtCentre:
         """Tell a session what comes, to the end of the line."""
         while isinstance(event := await self._next(), h11.Data):
             session.write(event.data)
-            await asyncio.wait_for(session.drain(), STALL_S)
+            await _drained(session)
 
     def close(self) -> None:
         self._writer.close()
@@ -223,4 +223,10 @@ class _AtCentre:
 
     async def _send(self, event: h11.Event) -> None:
         self._writer.write(self._state.send(event) or b"")
-        await asyncio.wait_for(self._writer.drain(), STALL_S)
+        await _drained(self._writer)
+
+
+async def _drained(writer: StreamWriter) -> None:
+    # Python 3.11's wait_for may swallow that we are cancelled.
+    async with asyncio.timeout(STALL_S):
+        await writer.drain()
