@@ -44,8 +44,9 @@ class Side:
         """Return the next event, None if the protocol is to be switched. Raises Broken."""
         try:
             while (event := self.state.next_event()) is h11.NEED_DATA:
-                async with asyncio.timeout(within_s):
-                    self.state.receive_data(await self.reader.read(READ_BYTES))
+                self.state.receive_data(
+                    await asyncio.wait_for(self.reader.read(READ_BYTES), within_s)
+                )
             return event if isinstance(event, h11.Event) else None
         except (h11.RemoteProtocolError, OSError, TimeoutError) as wrong:
             raise Broken from wrong
@@ -55,7 +56,7 @@ class Side:
         try:
             if content := self.state.send(event):
                 self.writer.write(content)
-                await _drained(self.writer)
+                await asyncio.wait_for(self.writer.drain(), STALL_S)
         except (h11.LocalProtocolError, OSError, TimeoutError) as wrong:
             raise Broken from wrong
 
@@ -65,16 +66,12 @@ class Side:
         while True:
             if content:
                 other.writer.write(content)
-                await _drained(other.writer)
+                # Python 3.11's wait_for may swallow that we are cancelled.
+                async with asyncio.timeout(STALL_S):
+                    await other.writer.drain()
             content = await self.reader.read(READ_BYTES)
             if not content:
                 return
-
-
-async def _drained(writer: StreamWriter) -> None:
-    # Python 3.11's wait_for may swallow that we are cancelled.
-    async with asyncio.timeout(STALL_S):
-        await writer.drain()
 
 
 class Passing:
