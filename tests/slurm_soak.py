@@ -30,6 +30,8 @@ from tests.soak_books import Figures, books, footprint
 HELD = {"team-a": 48, "team-b": 32, "team-c": 24, "team-d": 16, "team-e": 8, "guest": 0}
 GROUPS = ("academia", "industry", "research")
 SAMPLE_S, COMPARE_S, SETTLE_S_MAX, ANSWER_S_MAX = 5.0, 60.0, 30.0, 120.0
+# The longest job takes a minute.
+STUCK_S_MAX = 300.0
 # Beyond it the load waits: a queue that grows for ever would look like a leak.
 WAITING_MAX = 300
 FAILING, CANCELLED, PREEMPTIBLE = 0.03, 0.02, 0.6
@@ -178,13 +180,17 @@ class Soak:
         self._figures.compared += 1
 
     def _drain(self) -> None:
-        """Wait for the end of everything that was submitted."""
-        deadline_s = time.monotonic() + 900
-        while (found := self._counts())["running"] + found["waiting"]:
+        """Wait for the end of everything that was submitted, as long as there are ends."""
+        found = self._counts()
+        done, deadline_s = found["done"], time.monotonic() + STUCK_S_MAX
+        while found["running"] + found["waiting"]:
+            if found["done"] > done:
+                done, deadline_s = found["done"], time.monotonic() + STUCK_S_MAX
             if time.monotonic() > deadline_s:
-                self._figures.wrong.append(f"900 s after the last submission: {found}")
+                self._figures.wrong.append(f"no end within {STUCK_S_MAX} s: {found}")
                 break
             time.sleep(1)
+            found = self._counts()
         self._compare()
 
 
@@ -202,7 +208,7 @@ def soak(folder: Path, *, minutes: float, nodes: int, jobs_per_s: float, seed: i
         figures = run.run(minutes * 60)
         seen = up.http.get("/pools/here/overview").json()["lending"]
         assert up.stop() == 0
-        told = {
+        told: dict[str, object] = {
             "minutes": minutes,
             "speed": round(run.speed),
             "submitted": len(figures.submitted),
@@ -210,8 +216,10 @@ def soak(folder: Path, *, minutes: float, nodes: int, jobs_per_s: float, seed: i
             "waiting_max": figures.waiting_max,
             "reclaims": {name: seen[name] for name in ("reclaims", "returned", "late")},
             **footprint(figures),
-            **books(up.data, cluster, figures),
         }
+        # Hours of watching are told before anything else can go wrong.
+        print(json.dumps({"figure": "soak", **told}, indent=1), flush=True)
+        told |= books(up.data, cluster, figures)
         for words in (["ledger", "verify"], ["replay", "1..", "--in", "here"]):
             done = subprocess.run([*DURE, *words, "--data", str(up.data)], capture_output=True)
             if done.returncode:

@@ -16,7 +16,7 @@ from dure.core.record import unpack
 from dure.core.state import State
 from dure.core.two_sided import TOLERANCE_MILLI
 from dure.ledger.sqlite import SqliteLedger
-from dure.services.stories import Stay, Stories
+from dure.services.stories import END_CAUSES, Stay, Stories
 from dure.services.views import NEVER_S
 from tests.slurm_cluster import CPUS, GPUS, SlurmCluster
 
@@ -136,7 +136,7 @@ def books(data: Path, cluster: SlurmCluster, figures: Figures) -> dict[str, obje
     return {
         "jobs": dict(sorted(Counter(state_names(state)).items())),
         "stays": len(stays),
-        "ended_by": dict(Counter(col.END_CAUSES[stay.cause] for _, stay in stays).most_common()),
+        "ended_by": dict(Counter(END_CAUSES[stay.cause] for _, stay in stays).most_common()),
         "slurm_attempts": sum(attempts for attempts, _ in theirs.values()),
         "booked_gpu_s": used_milli_s // col.WHOLE,
         "measured_gpu_s": measured_gpu_s,
